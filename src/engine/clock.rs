@@ -1,0 +1,13 @@
+//! The only place where time is read.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Unix time in milliseconds, as expiries are stored.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+/// A point on the monotonic clock, for waiting.
+pub fn instant() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,237 @@
+//! The façade: one open data directory.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::error::{Error, ErrorKind, Result};
+use super::format::batch as write_batch;
+use super::format::change::{self, Change};
+use super::format::entry::Entry;
+use super::format::side::Role;
+use super::info::Info;
+use super::instance::Instance;
+use super::namespace::{self, Namespace};
+use super::options::Options;
+use super::replication::log::{self, Log};
+use super::replication::position::Position;
+use super::replication::sync_in::{self, Progress, Watch};
+use super::replication::sync_out::{self, Checkpoint};
+use super::snapshot::Snapshot;
+use super::verify::{self, Depth, Finding};
+
+/// One open data directory. A cheap handle: clones are the same engine, and all of them may be used from any thread.
+///
+/// After a fork every call in the child answers Closed and nothing of the parent's is touched.
+#[derive(Clone)]
+pub struct Engine {
+    instance: Arc<Instance>,
+}
+
+impl Engine {
+    /// Opens the data directory `path`, the folder that holds `db/`, as a Kvrocks' `dir` does. A folder written by a
+    /// Kvrocks is adopted: its `db` becomes a link. Blocks while the log is replayed: about a second for 500 MB of it.
+    ///
+    /// As a primary it draws a fresh replication id, which is one write.
+    ///
+    /// Errors: NotFound when nothing is there and `create` is off; Busy when another process has it open;
+    /// InvalidArgument when a role or layout is asked for that it does not have, or when the path is no data
+    /// directory; Unsupported when a newer Kvrocks wrote it; Corruption when it cannot be read.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let engine = pumice::Engine::open(&path, &pumice::Options::default())?;
+    /// engine.default_namespace().put(b"key", b"value")?;
+    /// assert_eq!(engine.default_namespace().get(b"key")?.unwrap(), b"value");
+    /// # Ok::<(), pumice::Error>(())
+    /// ```
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Engine> {
+        Ok(Engine { instance: Arc::new(Instance::open(path.as_ref(), options)?) })
+    }
+
+    /// Refuses all later calls, of every handle, with Closed. Files are closed and the directory is free once no
+    /// value, iterator or snapshot is held any more; point calls that run on other threads finish first. A second
+    /// close does nothing.
+    pub fn close(&self) -> Result<()> {
+        self.instance.close()
+    }
+
+    /// The directory, without links in its path.
+    pub fn path(&self) -> &Path {
+        self.instance.path()
+    }
+
+    /// What this engine is now.
+    pub fn role(&self) -> Result<Role> {
+        self.instance.role()
+    }
+
+    /// Where the data is now: the replication id and the last sequence written.
+    pub fn position(&self) -> Result<Position> {
+        let guard = self.instance.lock()?;
+        let store = &guard.generation.store;
+        Ok(Position { replication_id: store.replication_id(), sequence: store.db.latest_sequence() })
+    }
+
+    /// Makes a namespace and gives its handle; a token of 40 characters is drawn when none is given. One write, alone
+    /// in its log record. The same name with the same token is no error and no write.
+    ///
+    /// Errors: AlreadyExists when the name has another token, or the token another name; InvalidArgument for a name
+    /// that is empty, longer than 255 bytes, not UTF-8, ends in 0xFF or is `__namespace`, and for an empty token;
+    /// Unsupported in the cluster layout, which has no namespaces.
+    pub fn create_namespace(&self, name: impl AsRef<[u8]>, token: Option<&str>) -> Result<Namespace> {
+        namespace::create(&self.instance, name.as_ref(), token)?;
+        self.namespace(name)
+    }
+
+    /// The handle of a namespace that is registered, or that has data (a Kvrocks may keep its registry in a
+    /// configuration file). NotFound otherwise. The handle stays valid across `apply_checkpoint`.
+    pub fn namespace(&self, name: impl AsRef<[u8]>) -> Result<Namespace> {
+        Namespace::open(&self.instance, name.as_ref())
+    }
+
+    /// The handle of the default namespace, which is always there.
+    pub fn default_namespace(&self) -> Namespace {
+        Namespace::default_of(&self.instance)
+    }
+
+    /// Names of all registered namespaces, the default one first as `__namespace`, the others in order.
+    pub fn namespaces(&self) -> Result<Vec<String>> {
+        let generation = self.instance.generation()?;
+        Ok(namespace::names(&generation))
+    }
+
+    /// Names of namespaces that have data and no registration. One seek for each namespace.
+    pub fn unregistered_namespaces(&self) -> Result<Vec<Vec<u8>>> {
+        self.instance.generation()?.unregistered()
+    }
+
+    /// Deletes a namespace with its data. Two writes: range deletes in every column family, then the registry alone.
+    /// Takes milliseconds; the space comes back by compaction. NotFound when there is none of that name.
+    pub fn drop_namespace(&self, name: impl AsRef<[u8]>) -> Result<()> {
+        namespace::remove(&self.instance, name.as_ref())
+    }
+
+    /// A batch of writes that happen together or not at all.
+    pub fn batch(&self) -> Batch {
+        Batch::new(&self.instance)
+    }
+
+    /// A view of data and namespaces as they are at this moment.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::take(&self.instance)
+    }
+
+    /// Returns when every write acknowledged before the call survives a power cut. One fsync, shared.
+    pub fn flush(&self) -> Result<()> {
+        self.instance.flush()
+    }
+
+    /// Makes a checkpoint of the whole dataset in a folder that does not exist yet: hard links of the SST files where
+    /// the file system allows, a copy of the rest, and a sync manifest with size and crc32c of every file, which a
+    /// Kvrocks ignores. Writers wait while links are made; every file is read once for its checksum.
+    ///
+    /// Errors: AlreadyExists for the folder; Unsupported when the engine is read-only; Io.
+    pub fn create_checkpoint(&self, path: impl AsRef<Path>) -> Result<Checkpoint> {
+        self.create_checkpoint_watched(path, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// [`Engine::create_checkpoint`] that tells its progress; `Break` cancels it with Busy and leaves nothing.
+    pub fn create_checkpoint_watched(
+        &self,
+        path: impl AsRef<Path>,
+        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Checkpoint> {
+        sync_out::create(&self.instance, path.as_ref(), &mut Watch::new(progress))
+    }
+
+    /// Replaces the whole dataset, data and namespaces as one, with that of a checkpoint: one made by
+    /// [`Engine::create_checkpoint`], or the `backup` or `db` folder of a Kvrocks. The folder is only read.
+    ///
+    /// Readers never wait and never fail: each call sees the old dataset or the new one, whole. Open snapshots and
+    /// iterators finish on the old one. Handles of namespaces stay valid; where the namespace is gone they answer
+    /// NotFound. On disk the change is one rename: a crash leaves the old dataset or the new one. A replica then stands
+    /// at the checkpoint's position; a primary starts a history of its own there.
+    ///
+    /// SST files are linked where the file system allows, else copied. With a sync manifest every file is compared
+    /// with it. Costs one read of the checkpoint, and twice the open files while both datasets are open.
+    ///
+    /// Errors, each leaving the old dataset as it was: NotFound and InvalidArgument for the folder or another key
+    /// layout; Corruption naming the file; Busy when a server has the folder open or another apply runs; Io.
+    pub fn apply_checkpoint(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.apply_checkpoint_watched(path, false, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// [`Engine::apply_checkpoint`] that tells its progress; `Break` cancels it with Busy and leaves the old dataset.
+    /// `verify` reads every block by RocksDB's own checksums before the swap, for checkpoints without a manifest.
+    pub fn apply_checkpoint_watched(
+        &self,
+        path: impl AsRef<Path>,
+        verify: bool,
+        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<()> {
+        sync_in::apply(&self.instance, path.as_ref(), verify, &mut Watch::new(progress))
+    }
+
+    /// A reader of the log: the entries after a position, or all that are still kept.
+    ///
+    /// Errors: Diverged when the position is not in this history. Its `next_entry` answers NotFound when the log no longer
+    /// reaches back that far.
+    pub fn log(&self, after: Option<&Position>) -> Result<Log> {
+        Log::open(&self.instance, after)
+    }
+
+    /// What an entry does, record by record, for people and for change feeds.
+    pub fn changes(&self, entry: &Entry) -> Result<Vec<Change>> {
+        let layout = self.instance.generation()?.store.layout;
+        Ok(change::changes(&write_batch::Batch::parse(&entry.bytes)?, layout))
+    }
+
+    /// Writes an entry of the primary into this replica, byte for byte, at its place. Durable as a write.
+    ///
+    /// Errors: Diverged when the entry follows another history; InvalidArgument when it is not the next one, or this is
+    /// not a replica; Corruption or Unsupported when its bytes are not a batch that a primary writes. Nothing is
+    /// written then.
+    pub fn apply(&self, entry: &Entry) -> Result<()> {
+        log::apply(&self.instance, entry)
+    }
+
+    /// Makes this engine a primary, durably. It draws a fresh replication id; the former one stays known, so that
+    /// replicas that are not ahead go on without a full sync. On a primary it does nothing.
+    pub fn promote(&self) -> Result<()> {
+        self.instance.promote()
+    }
+
+    /// Compares what must be equal: registry and stored key, link and open folder, history and log; and, as deep as asked,
+    /// checksums and every record. Empty when all is well.
+    pub fn verify(&self, depth: Depth) -> Result<Vec<Finding>> {
+        verify::verify(&self.instance, depth)
+    }
+
+    /// Figures of this moment.
+    pub fn info(&self) -> Result<Info> {
+        Info::of(&self.instance)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({})", self.path().display())
+    }
+}
+
+pub(super) fn same_engine(a: &Arc<Instance>, b: &Arc<Instance>) -> Result<()> {
+    if Arc::ptr_eq(a, b) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!(
+            "namespace of another engine: got one of {}, expected one of {}",
+            b.path().display(),
+            a.path().display()
+        ),
+    ))
+}

@@ -1,0 +1,493 @@
+//! Properties of all parsers, over generated and over mutated bytes; and what the other tests share.
+//!
+//! `PUMICE_FUZZ_SECONDS` says how long the mutation runs (5), `PUMICE_FUZZ_SEED` replays the case that a failure named.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::batch::{Batch, BatchBuilder, FAMILIES, HEADER, Record};
+use super::change::changes;
+use super::double::{decode_double, encode_double};
+use super::entry::Entry;
+use super::key::{
+    Layout, Subkey, append_key, append_subkey, decode_key, decode_subkey, looks_like_cluster, namespace_prefix,
+    prefix_end, slot,
+};
+use super::log_data::{LogData, parse_log_data, replication_id_log};
+use super::metadata::{Found, Kind, Metadata, append_string, decode_metadata, find_string, set_expire};
+use super::registry::{Registry, check_name, check_replication_id, decode_registry, encode_registry};
+use super::side::{
+    History, ManifestFile, PastId, Role, State, SyncManifest, check_file_name, decode_history, decode_manifest,
+    decode_state, encode_history, encode_manifest, encode_state,
+};
+use crate::engine::clock;
+
+/// What a Kvrocks master sent to a replica, by settings.
+pub(super) const WIRE: [(&str, &[u8]); 3] = [
+    ("default-psync", include_bytes!("../../../tests/fixtures/wire/default-psync.bin")),
+    ("rsid-fullsync", include_bytes!("../../../tests/fixtures/wire/rsid-fullsync.bin")),
+    ("cluster-rsid", include_bytes!("../../../tests/fixtures/wire/cluster-rsid.bin")),
+];
+
+/// The bytes of a hexadecimal text; white space is skipped.
+pub(super) fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| c.to_digit(16).expect("a hexadecimal digit") as u8)
+        .collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+/// The write batches of a recorded feed: its `$<length>` frames without the pings.
+pub(super) fn wire_batches(mut feed: &[u8]) -> Vec<&[u8]> {
+    let mut out = Vec::new();
+    while let Some(end) = feed.windows(2).position(|pair| pair == b"\r\n") {
+        let (line, rest) = (&feed[..end], &feed[end + 2..]);
+        feed = rest;
+        if let Some(length) = line.strip_prefix(b"$") {
+            let length: usize = std::str::from_utf8(length).unwrap().parse().unwrap();
+            if rest[..length] != *b"ping" {
+                out.push(&rest[..length]);
+            }
+            assert_eq!(&rest[length..length + 2], b"\r\n");
+            feed = &rest[length + 2..];
+        }
+    }
+    assert!(feed.is_empty(), "{} bytes after the last frame", feed.len());
+    out
+}
+
+/// Feeds bytes to every parser. What a parser accepts must come out of its writer again, and must not be larger than
+/// what it was read from.
+fn check_all(bytes: &[u8]) {
+    for layout in [Layout::Standalone, Layout::Cluster] {
+        if let Ok(key) = decode_key(bytes, layout) {
+            assert!(key.slot.is_some() == (layout == Layout::Cluster));
+            if !key.namespace.is_empty() && key.slot.is_none_or(|stored| stored == slot(key.key)) {
+                let mut out = Vec::new();
+                append_key(&mut out, &namespace_prefix(key.namespace), layout, key.key);
+                assert_eq!(out, bytes);
+            }
+        }
+        if let Ok(subkey) = decode_subkey(bytes, layout)
+            && !subkey.namespace.is_empty()
+        {
+            let mut out = Vec::new();
+            append_subkey(&mut out, &subkey);
+            assert_eq!(out, bytes);
+        }
+    }
+    looks_like_cluster(bytes);
+    if let Some(end) = prefix_end(bytes) {
+        assert!(end.as_slice() > bytes && !end.starts_with(bytes));
+    }
+    check_metadata(bytes);
+    if let Ok(registry) = decode_registry(bytes) {
+        assert_eq!(decode_registry(&encode_registry(&registry)).unwrap(), registry);
+        assert!(registry.names().all(|name| registry.name_of(registry.token_of(name).unwrap()) == Some(name)));
+    }
+    let _ = (check_name(bytes), check_replication_id(bytes), check_file_name(bytes));
+    if let LogData::ReplicationId(id) = parse_log_data(bytes) {
+        assert_eq!(replication_id_log(id), bytes);
+    }
+    check_batch(bytes);
+    if let Ok(entry) = Entry::decode(bytes) {
+        assert_eq!(entry.encode(), bytes);
+    }
+    if let Ok(state) = decode_state(bytes) {
+        assert_eq!(encode_state(&state), bytes);
+    }
+    if let Ok(history) = decode_history(bytes) {
+        assert!(history.past.capacity() <= 4 + 2 * bytes.len());
+        assert_eq!(decode_history(&encode_history(&history)).unwrap(), history);
+        for past in &history.past {
+            assert_eq!(history.id_at(past.ended), past.id);
+        }
+    }
+    if let Ok(manifest) = decode_manifest(bytes) {
+        assert!(manifest.files.capacity() <= 4 + 2 * bytes.len());
+        assert_eq!(decode_manifest(&encode_manifest(&manifest)).unwrap(), manifest);
+        assert!(manifest.files.iter().all(|file| !file.name.contains('/')));
+    }
+}
+
+fn check_metadata(bytes: &[u8]) {
+    let found = find_string(bytes, || 1_000_000);
+    let decoded = decode_metadata(bytes);
+    if let (Ok(found), Ok(metadata)) = (&found, &decoded) {
+        let expected = match metadata.kind {
+            _ if !metadata.is_alive(1_000_000) => Found::Missing,
+            Kind::STRING => Found::String(&bytes[metadata.payload..]),
+            kind => Found::Other(kind),
+        };
+        assert_eq!(*found, expected);
+    }
+    let Ok(metadata) = decoded else { return };
+    assert!(metadata.payload <= bytes.len());
+    let mut patched = bytes.to_vec();
+    set_expire(&mut patched, metadata.expire_ms).unwrap();
+    assert_eq!(patched, bytes);
+    let mut head = Vec::new();
+    metadata.append(&mut head);
+    let again = decode_metadata(&head).unwrap();
+    assert_eq!(Metadata { payload: 0, ..again }, Metadata { payload: 0, ..metadata });
+}
+
+fn check_batch(bytes: &[u8]) {
+    let Ok(batch) = Batch::parse(bytes) else { return };
+    let mut builder = BatchBuilder::new();
+    let mut counted = 0;
+    for record in batch.records() {
+        builder.record(&record);
+        counted += u32::from(record.counts());
+    }
+    assert_eq!(counted, batch.count());
+    let rebuilt = builder.finish(batch.sequence());
+    // A family 0 that is spelled out is read as RocksDB reads it and written as RocksDB writes it.
+    assert!(rebuilt.len() <= bytes.len());
+    assert!(Batch::parse(&rebuilt).unwrap().records().eq(batch.records()));
+    for layout in [Layout::Standalone, Layout::Cluster] {
+        let all = changes(&batch, layout);
+        assert!(all.len() >= counted as usize);
+        let size: usize = all.iter().map(|change| change.key.len() + change.value.as_ref().map_or(0, Vec::len)).sum();
+        assert!(size <= bytes.len() + 40 * all.len());
+    }
+    if let Ok(entry) = Entry::new("", Arc::from(bytes)) {
+        assert_eq!(Entry::decode(&entry.encode()).unwrap(), entry);
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+}
+
+/// Valid bytes of every kind.
+fn seeds() -> Vec<Vec<u8>> {
+    let id = "ABCDEFGHIJKLMNOP".to_string();
+    let mut out: Vec<Vec<u8>> = Vec::new();
+    for (_, feed) in WIRE {
+        for (i, batch) in wire_batches(feed).into_iter().enumerate() {
+            out.push(batch.to_vec());
+            for record in Batch::parse(batch).unwrap().records() {
+                match record {
+                    Record::Put { key, value, .. } => out.extend([key.to_vec(), value.to_vec()]),
+                    Record::Delete { key, .. } => out.push(key.to_vec()),
+                    Record::LogData(note) => out.push(note.to_vec()),
+                    _ => {}
+                }
+            }
+            if i % 4 == 0
+                && let Ok(entry) = Entry::new(id.clone(), Arc::from(batch))
+            {
+                out.push(entry.encode());
+            }
+        }
+    }
+    let history = History {
+        layout: Layout::Standalone,
+        current: id,
+        past: (1..40).map(|n| PastId { id: format!("{n:016}"), ended: n * 1000 }).collect(),
+    };
+    let file = |n: u32| ManifestFile { name: format!("{n:06}.sst"), size: n.into(), crc32c: n };
+    let mut files: Vec<_> = (1..40).map(file).collect();
+    files.push(ManifestFile { name: "CURRENT".to_string(), size: 16, crc32c: 1 });
+    let mut registry = Registry::default();
+    for n in 0..20 {
+        registry.insert(format!("token-{n}"), format!("namespace-{n}"));
+    }
+    out.push(encode_registry(&registry));
+    out.push(encode_state(&State { role: Role::Primary }));
+    out.push(encode_history(&history));
+    out.push(encode_manifest(&SyncManifest { sequence: 12345, history, files }));
+    out.push(b"000123.sst".to_vec());
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// Makes lengths and checksums right again, so that a mutation gets past them.
+fn seal(bytes: &mut Vec<u8>) {
+    if bytes.len() < 18 {
+        return;
+    }
+    let end = bytes.len() - 4;
+    if bytes.starts_with(b"PUMICE\0") {
+        bytes[8..10].copy_from_slice(&1u16.to_le_bytes());
+        bytes[10..14].copy_from_slice(&((end - 14) as u32).to_le_bytes());
+    } else if !bytes.starts_with(b"PMLE") {
+        return;
+    }
+    bytes.truncate(end);
+    let crc = crc32c::crc32c(bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+}
+
+fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = seeds[random.below(seeds.len())].clone();
+    for _ in 0..1 + random.below(4) {
+        let at = random.below(bytes.len());
+        match random.below(7) {
+            0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+            1 => bytes.truncate(at),
+            2 => {
+                let other = &seeds[random.below(seeds.len())];
+                let (from, length) = (random.below(other.len()), random.below(40));
+                bytes.splice(at..at, other[from..].iter().copied().take(length));
+            }
+            3 if !bytes.is_empty() => bytes[at] = [0, 1, 0x7F, 0x80, 0xFB, 0xFD, 0xFF][random.below(7)],
+            4 => {
+                let end = (at + random.below(16)).min(bytes.len());
+                bytes.drain(at..end);
+            }
+            // A length, as big-endian, little-endian or varint, where one might stand.
+            5 => {
+                let length = (random.next() >> random.below(64)) as u32;
+                let field = match random.below(3) {
+                    0 => length.to_be_bytes(),
+                    1 => length.to_le_bytes(),
+                    _ => [0xFF, 0xFF, 0xFF, 0x7F],
+                };
+                for (byte, new) in bytes[at..].iter_mut().zip(field) {
+                    *byte = new;
+                }
+            }
+            // The count of a batch.
+            6 if bytes.len() >= HEADER => bytes[8] = bytes[8].wrapping_add(1),
+            _ => {}
+        }
+    }
+    if random.below(4) != 0 {
+        seal(&mut bytes);
+    }
+    bytes
+}
+
+/// Names the case when a test panics over it.
+struct Case(u64);
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("replay with PUMICE_FUZZ_SEED={}", self.0);
+        }
+    }
+}
+
+/// No parser panics over valid bytes that were flipped, cut, spliced or given other lengths, and whatever it accepts
+/// is written back the same.
+#[test]
+fn mutated_bytes() {
+    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
+    let limit = Duration::from_secs(number("PUMICE_FUZZ_SECONDS").unwrap_or(5));
+    let first = number("PUMICE_FUZZ_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    println!("PUMICE_FUZZ_SEED={first}");
+    let seeds = seeds();
+    let start = clock::instant();
+    let (mut cases, mut accepted) = (0u64, 0u64);
+    while cases == 0 || start.elapsed() < limit {
+        let case = Case(first.wrapping_add(cases));
+        let bytes = mutate(&mut Random(case.0), &seeds);
+        check_all(&bytes);
+        accepted += u64::from(Batch::parse(&bytes).is_ok() || decode_manifest(&bytes).is_ok());
+        cases += 1;
+    }
+    println!("{cases} cases, {accepted} of them still a batch or a manifest");
+    assert!(cases < 1000 || accepted > 0, "every mutation was refused at the door");
+}
+
+/// Every seed of the mutation is accepted by some parser, so that what is mutated is worth it.
+#[test]
+fn whole_seeds() {
+    let seeds = seeds();
+    assert!(seeds.len() > 100, "{} seeds", seeds.len());
+    for bytes in &seeds {
+        check_all(bytes);
+    }
+    let many = |accept: &dyn Fn(&[u8]) -> bool| seeds.iter().filter(|bytes| accept(bytes)).count();
+    assert!(many(&|bytes| Batch::parse(bytes).is_ok()) > 50);
+    assert!(many(&|bytes| Entry::decode(bytes).is_ok()) > 10);
+    assert_eq!(many(&|bytes| decode_manifest(bytes).is_ok()), 1);
+    assert_eq!(many(&|bytes| decode_history(bytes).is_ok()), 1);
+    assert_eq!(many(&|bytes| decode_state(bytes).is_ok()), 1);
+}
+
+fn bytes(limit: usize) -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..limit)
+}
+
+fn id() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[0-9A-Z]{16}"]
+}
+
+fn history() -> impl Strategy<Value = History> {
+    (any::<bool>(), id(), vec((id(), 1u64..1 << 40), 0..20)).prop_map(|(cluster, current, steps)| {
+        let layout = if cluster { Layout::Cluster } else { Layout::Standalone };
+        let mut ended = 0;
+        let step = |(id, step): (String, u64)| {
+            ended += step;
+            PastId { id, ended }
+        };
+        History { layout, current, past: steps.into_iter().map(step).collect() }
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u32, Vec<u8>, Vec<u8>),
+    Delete(u32, Vec<u8>),
+    DeleteRange(u32, Vec<u8>, Vec<u8>),
+    LogData(Vec<u8>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let family = 0..FAMILIES as u32;
+    prop_oneof![
+        (family.clone(), bytes(200), bytes(200)).prop_map(|(family, key, value)| Step::Put(family, key, value)),
+        (family.clone(), bytes(200)).prop_map(|(family, key)| Step::Delete(family, key)),
+        (family, bytes(20), bytes(20)).prop_map(|(family, a, b)| {
+            let (begin, end) = if a <= b { (a, b) } else { (b, a) };
+            Step::DeleteRange(family, begin, end)
+        }),
+        bytes(40).prop_map(Step::LogData),
+    ]
+}
+
+proptest! {
+    /// Arbitrary bytes make no parser panic.
+    #[test]
+    fn arbitrary_bytes(bytes in bytes(300)) {
+        check_all(&bytes);
+    }
+
+    /// Doubles keep their value and sort by their bytes.
+    #[test]
+    fn doubles(a in any::<f64>(), b in any::<f64>()) {
+        prop_assert_eq!(decode_double(encode_double(a)).to_bits(), a.to_bits());
+        if a < b {
+            prop_assert!(encode_double(a) < encode_double(b));
+        }
+    }
+
+    /// Keys and subkeys come back in both layouts, and lie between their prefix and its end.
+    #[test]
+    fn keys(namespace in vec(any::<u8>(), 1..=255), key in bytes(100), version in any::<u64>(), sub in bytes(100)) {
+        let prefix = namespace_prefix(&namespace);
+        for layout in [Layout::Standalone, Layout::Cluster] {
+            let mut out = Vec::new();
+            append_key(&mut out, &prefix, layout, &key);
+            let decoded = decode_key(&out, layout).unwrap();
+            prop_assert_eq!((decoded.namespace, decoded.key), (namespace.as_slice(), key.as_slice()));
+            prop_assert!(out.starts_with(&prefix) && prefix_end(&prefix).is_none_or(|end| out < end));
+            let subkey = Subkey { namespace: &namespace, slot: decoded.slot, key: &key, version, sub: &sub };
+            let mut out = Vec::new();
+            append_subkey(&mut out, &subkey);
+            prop_assert_eq!(decode_subkey(&out, layout).unwrap(), subkey);
+        }
+    }
+
+    /// Metadata comes back in both widths; the narrow one rounds to seconds and cuts the size.
+    #[test]
+    fn metadata(
+        number in 0u8..16,
+        wide in any::<bool>(),
+        expire_ms in 0u64..1 << 41,
+        version in any::<u64>(),
+        size in any::<u32>(),
+    ) {
+        let kind = Kind::from_flags(number);
+        let single = kind.is_single_kv();
+        let metadata = Metadata {
+            kind,
+            wide,
+            expire_ms: if wide { expire_ms } else { expire_ms / 1000 * 1000 },
+            version: if single { 0 } else { version },
+            size: if single { 0 } else { size.into() },
+            payload: match (wide, single) {
+                (true, true) => 9,
+                (false, true) => 5,
+                (true, false) => 25,
+                (false, false) => 17,
+            },
+        };
+        let mut out = Vec::new();
+        metadata.append(&mut out);
+        prop_assert_eq!(out.len(), metadata.payload);
+        prop_assert_eq!(decode_metadata(&out).unwrap(), metadata);
+    }
+
+    /// Strings come back.
+    #[test]
+    fn strings(value in bytes(200)) {
+        let mut out = Vec::new();
+        append_string(&mut out, 0, &value);
+        prop_assert_eq!(find_string(&out, || 0).unwrap(), Found::String(&value));
+    }
+
+    /// Registries come back, whatever their tokens are.
+    #[test]
+    fn registries(pairs in vec((".{0,20}", "[a-zäöü]{1,20}"), 0..20)) {
+        let mut registry = Registry::default();
+        for (token, name) in pairs {
+            registry.insert(token, name);
+        }
+        prop_assert_eq!(decode_registry(&encode_registry(&registry)).unwrap(), registry);
+    }
+
+    /// Batches and entries come back, record by record.
+    #[test]
+    fn batches(id in id(), sequence in 1u64..1 << 55, steps in vec(step(), 0..30)) {
+        let mut builder = BatchBuilder::new();
+        let mut expected = Vec::new();
+        for step in &steps {
+            let record = match step {
+                Step::Put(family, key, value) => Record::Put { family: *family, key, value },
+                Step::Delete(family, key) => Record::Delete { family: *family, key },
+                Step::DeleteRange(family, begin, end) => Record::DeleteRange { family: *family, begin, end },
+                Step::LogData(note) => Record::LogData(note),
+            };
+            builder.record(&record);
+            expected.push(record);
+        }
+        let bytes = builder.finish(sequence);
+        let batch = Batch::parse(&bytes).unwrap();
+        prop_assert_eq!(batch.records().collect::<Vec<_>>(), expected);
+        prop_assert_eq!(batch.last_sequence(), sequence + u64::from(batch.count()) - 1);
+        check_batch(&bytes);
+        if batch.count() > 0 {
+            let entry = Entry::new(id, Arc::from(bytes)).unwrap();
+            prop_assert_eq!(Entry::decode(&entry.encode()).unwrap(), entry);
+        }
+    }
+
+    /// Histories and sync manifests come back, and every position belongs to one id.
+    #[test]
+    fn histories(history in history(), sequence in any::<u64>(), sizes in vec((0u64..1 << 50, any::<u32>()), 0..30)) {
+        prop_assert_eq!(&decode_history(&encode_history(&history)).unwrap(), &history);
+        let id = history.id_at(sequence).to_string();
+        prop_assert_eq!(history.contains(&id, sequence), !id.is_empty());
+        let mut files = vec![ManifestFile { name: "CURRENT".to_string(), size: 16, crc32c: 0 }];
+        for (i, (size, crc32c)) in sizes.into_iter().enumerate() {
+            files.push(ManifestFile { name: format!("{i:06}.blob"), size, crc32c });
+        }
+        let manifest = SyncManifest { sequence, history, files };
+        prop_assert_eq!(decode_manifest(&encode_manifest(&manifest)).unwrap(), manifest);
+    }
+}

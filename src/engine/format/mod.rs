@@ -1,0 +1,14 @@
+//! Floor 0: bytes in, bytes out. No RocksDB, no files, no clock.
+
+pub mod batch;
+pub mod change;
+pub mod double;
+pub mod entry;
+pub mod key;
+pub mod log_data;
+pub mod metadata;
+pub mod registry;
+pub mod side;
+
+#[cfg(test)]
+mod fuzz;

@@ -1,0 +1,249 @@
+//! A generation: one opened RocksDB *with* the registry read from it. Readers hold a generation, never one half.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::error::{Error, ErrorKind, Result};
+use super::format::batch::{METADATA, PROPAGATE};
+use super::format::key::{DEFAULT_NAMESPACE, Layout, looks_like_cluster, prefix_end};
+use super::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, Registry, check_replication_id, decode_registry};
+use super::format::side::History;
+use super::storage::db::Db;
+use super::storage::iterator::Cursor;
+
+/// One RocksDB with what belongs to it and not to its successor.
+pub struct Store {
+    /// Its number under `generations/`, 0 for a plain `db` folder read in place.
+    pub number: u64,
+    pub db: Arc<Db>,
+    pub layout: Layout,
+    history: Mutex<History>,
+    ring: Mutex<Ring>,
+    appended: Condvar,
+}
+
+/// A store with its registry: immutable, replaced whole when the registry changes.
+pub struct Generation {
+    pub store: Arc<Store>,
+    pub registry: Registry,
+    /// Tells one value of the registry from every other in this process.
+    pub stamp: u64,
+}
+
+/// The newest entries, kept so that followers at the tail need not read the WAL.
+#[derive(Default)]
+struct Ring {
+    entries: VecDeque<RingEntry>,
+    bytes: usize,
+    retired: bool,
+}
+
+struct RingEntry {
+    first: u64,
+    last: u64,
+    bytes: Arc<[u8]>,
+}
+
+const RING_BYTES: usize = 4 << 20;
+const RING_ENTRIES: usize = 4096;
+
+/// What the ring knows of the entry that starts at a sequence.
+pub enum Tail {
+    /// It, with its last sequence.
+    Entry(u64, Arc<[u8]>),
+    /// It is older than the ring: look in the WAL.
+    Older,
+    /// It was not written yet.
+    Ahead,
+    /// This store is no longer the current one.
+    Retired,
+}
+
+impl Generation {
+    /// Reads the registry of a store.
+    pub fn of(store: Arc<Store>) -> Result<Generation> {
+        static STAMP: AtomicU64 = AtomicU64::new(1);
+        let registry = stored_registry(&store.db)?;
+        Ok(Generation { store, registry, stamp: STAMP.fetch_add(1, Ordering::Relaxed) })
+    }
+
+    /// Whether a namespace of that name is there: the default one, a registered one, or one that has data.
+    pub fn has_namespace(&self, name: &[u8], prefix: &[u8]) -> Result<bool> {
+        if name == DEFAULT_NAMESPACE || self.is_registered(name) {
+            return Ok(true);
+        }
+        self.has_data(prefix)
+    }
+
+    pub fn is_registered(&self, name: &[u8]) -> bool {
+        std::str::from_utf8(name).is_ok_and(|name| self.registry.contains(name))
+    }
+
+    /// Whether any key starts with that namespace prefix. One seek.
+    pub fn has_data(&self, prefix: &[u8]) -> Result<bool> {
+        let mut cursor = Cursor::open(&self.store.db, METADATA, prefix.to_vec(), prefix_end(prefix), None, true);
+        cursor.seek_to_first();
+        Ok(cursor.record()?.is_some())
+    }
+
+    /// Namespaces that have data and are neither registered nor the default one. One seek for each namespace.
+    pub fn unregistered(&self) -> Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        let mut from = vec![];
+        loop {
+            let mut cursor = Cursor::open(&self.store.db, METADATA, from.clone(), None, None, true);
+            cursor.seek_to_first();
+            let Some((key, _)) = cursor.record()? else { return Ok(found) };
+            let prefix = match key.first() {
+                Some(&length) if length > 0 && key.len() > usize::from(length) => &key[..=usize::from(length)],
+                // Not a key of a namespace: step over everything that starts with that byte.
+                _ => &key[..key.len().min(1)],
+            };
+            let name = prefix.get(1..).unwrap_or_default();
+            if !name.is_empty() && name != DEFAULT_NAMESPACE && !self.is_registered(name) {
+                found.push(name.to_vec());
+            }
+            match prefix_end(prefix) {
+                Some(end) => from = end,
+                None => return Ok(found),
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Puts a store around an opened RocksDB. `recorded` is its history as the side file has it: believed as to the
+    /// layout, and as to the ids only when it agrees with the RocksDB. `layout` is what the caller insists on.
+    pub fn new(number: u64, db: Arc<Db>, recorded: Option<History>, layout: Option<Layout>) -> Result<Store> {
+        let id = stored_replication_id(&db)?;
+        let known = match &recorded {
+            Some(history) => Some(history.layout),
+            None => sniff_layout(&db)?,
+        };
+        if let (Some(known), Some(asked)) = (known, layout) {
+            if known != asked {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!(
+                        "key layout of {}: got {}, asked for {}; leave the layout out, or convert the data",
+                        db.path().display(),
+                        known.name(),
+                        asked.name()
+                    ),
+                ));
+            }
+        }
+        let layout = known.or(layout).unwrap_or(Layout::Standalone);
+        let history = match recorded {
+            Some(history) if history.current == id => history,
+            _ => History { layout, current: id, past: Vec::new() },
+        };
+        Ok(Store {
+            number,
+            db,
+            layout,
+            history: Mutex::new(history),
+            ring: Mutex::new(Ring::default()),
+            appended: Condvar::new(),
+        })
+    }
+
+    /// The ids that this store's sequences were written under.
+    pub fn history(&self) -> History {
+        self.history.lock().clone()
+    }
+
+    /// The replication id now; empty when the data came from a Kvrocks that has none.
+    pub fn replication_id(&self) -> String {
+        self.history.lock().current.clone()
+    }
+
+    /// Replaces the history, after its entry was written.
+    pub fn set_history(&self, history: History) {
+        *self.history.lock() = history;
+    }
+
+    /// Takes an entry that was just written and wakes who waits for it.
+    pub fn append(&self, first: u64, last: u64, bytes: Vec<u8>) {
+        let mut ring = self.ring.lock();
+        if bytes.len() > RING_BYTES {
+            ring.entries.clear();
+            ring.bytes = 0;
+        } else {
+            ring.bytes += bytes.len();
+            ring.entries.push_back(RingEntry { first, last, bytes: bytes.into() });
+            while ring.bytes > RING_BYTES || ring.entries.len() > RING_ENTRIES {
+                let gone = ring.entries.pop_front().map_or(0, |entry| entry.bytes.len());
+                ring.bytes -= gone;
+            }
+        }
+        drop(ring);
+        self.appended.notify_all();
+    }
+
+    /// The entry that starts at `next`, waiting for it until `deadline`.
+    pub fn tail(&self, next: u64, deadline: Option<Instant>) -> Tail {
+        let mut ring = self.ring.lock();
+        loop {
+            if ring.retired {
+                return Tail::Retired;
+            }
+            if next <= self.db.latest_sequence() {
+                let place = ring.entries.partition_point(|entry| entry.first < next);
+                return match ring.entries.get(place) {
+                    Some(entry) if entry.first == next => Tail::Entry(entry.last, Arc::clone(&entry.bytes)),
+                    _ => Tail::Older,
+                };
+            }
+            match deadline {
+                Some(deadline) if !self.appended.wait_until(&mut ring, deadline).timed_out() => {}
+                _ => return Tail::Ahead,
+            }
+        }
+    }
+
+    /// Wakes all waiters for good: another store is current now, or none.
+    pub fn retire(&self) {
+        self.ring.lock().retired = true;
+        self.appended.notify_all();
+    }
+}
+
+/// The layout that the keys of a foreign directory show; `None` when it has no keys.
+pub fn sniff_layout(db: &Arc<Db>) -> Result<Option<Layout>> {
+    const SAMPLE: usize = 1000;
+    let mut cursor = Cursor::open(db, METADATA, Vec::new(), None, None, true);
+    cursor.seek_to_first();
+    let mut seen = 0;
+    while let Some((key, _)) = cursor.record()? {
+        if !looks_like_cluster(key) {
+            return Ok(Some(Layout::Standalone));
+        }
+        seen += 1;
+        if seen == SAMPLE {
+            break;
+        }
+        cursor.next();
+    }
+    Ok((seen > 0).then_some(Layout::Cluster))
+}
+
+/// The registry as RocksDB has it.
+pub fn stored_registry(db: &Arc<Db>) -> Result<Registry> {
+    match db.get(PROPAGATE, REGISTRY_KEY, None)? {
+        Some(bytes) => decode_registry(&bytes),
+        None => Ok(Registry::default()),
+    }
+}
+
+/// The replication id as RocksDB has it, empty when there is none.
+pub fn stored_replication_id(db: &Arc<Db>) -> Result<String> {
+    match db.get(PROPAGATE, REPLICATION_ID_KEY, None)? {
+        Some(bytes) => check_replication_id(&bytes).map(str::to_owned),
+        None => Ok(String::new()),
+    }
+}

@@ -1,0 +1,551 @@
+//! One open directory: the current generation, the role, the commit order, and what poisons it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwapOption, Guard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::directory::{Current, Directory};
+use super::error::{Error, ErrorKind, Result};
+use super::failpoint::{self, step};
+use super::format::batch::{BatchBuilder, MAX_BYTES, PROPAGATE};
+use super::format::key::Layout;
+use super::format::log_data::replication_id_log;
+use super::format::registry::REPLICATION_ID_KEY;
+use super::format::side::{History, Role, State};
+use super::generation::{Generation, Store};
+use super::options::Options;
+use super::storage::db::Db;
+use super::storage::fork::Process;
+use super::storage::options::{DbOptions, Memory};
+use super::storage::wal::oldest_sequence;
+
+/// What all handles of one engine share.
+pub struct Instance {
+    path: PathBuf,
+    process: Process,
+    memory: Memory,
+    options: Options,
+    current: ArcSwapOption<Generation>,
+    commit: Mutex<Commit>,
+    durable: GroupSync,
+    /// Held by whoever builds the next generation.
+    pub applying: Mutex<()>,
+}
+
+/// What only the holder of the commit lock may see and change.
+pub struct Commit {
+    role: Role,
+    /// Why writes are refused for good.
+    poisoned: Option<String>,
+    /// Why writes are refused although the role would allow them.
+    read_only: Option<String>,
+    directory: Option<Arc<Directory>>,
+}
+
+impl Instance {
+    /// Opens a directory as [`crate::Engine::open`] says.
+    pub fn open(path: &Path, options: &Options) -> Result<Instance> {
+        failpoint::arm();
+        options.check()?;
+        let (directory, current) = Directory::open(path, options.create, options.read_only)?;
+        let directory = Arc::new(directory);
+        let (state, mut read_only) = match directory.state() {
+            Ok(state) => (state, None),
+            Err(e) => (
+                Some(State { role: Role::Detached }),
+                Some(format!("its state file is unreadable ({e}); restore it, or promote() to make a new one")),
+            ),
+        };
+        if options.read_only {
+            read_only = Some("it was opened read-only".to_owned());
+        }
+        let role = agreed_role(path, state.as_ref(), options.role)?;
+        let memory = Memory::new(options.memory_budget);
+        let layout = options.cluster.map(|cluster| if cluster { Layout::Cluster } else { Layout::Standalone });
+        let number = match current {
+            Current::Generation(number) => number,
+            Current::New => 1,
+            Current::Plain => 0,
+        };
+        let instance = Instance {
+            path: directory.path().to_owned(),
+            process: Process::current(),
+            memory,
+            options: options.clone(),
+            current: ArcSwapOption::empty(),
+            commit: Mutex::new(Commit { role, poisoned: None, read_only, directory: Some(Arc::clone(&directory)) }),
+            durable: GroupSync::default(),
+            applying: Mutex::new(()),
+        };
+        let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New)?;
+        let store = Arc::new(Store::new(number, db, directory.history(number), layout)?);
+        let generation = Arc::new(Generation::of(store)?);
+        if !options.read_only {
+            if state.is_none() {
+                directory.write_state(&State { role })?;
+            }
+            directory.write_history(number, &generation.store.history())?;
+            if current == Current::New {
+                directory.finish_creation()?;
+            }
+        }
+        instance.current.store(Some(Arc::clone(&generation)));
+        let mut commit = instance.commit.lock();
+        if commit.role == Role::Primary && commit.read_only.is_none() {
+            draw_replication_id(&mut commit, &directory, &generation.store)?;
+        }
+        drop(commit);
+        Ok(instance)
+    }
+
+    /// Opens a RocksDB folder of this directory. The directory stays locked until it is closed.
+    pub fn open_db(&self, directory: &Arc<Directory>, folder: &Path, create: bool) -> Result<Arc<Db>> {
+        let options = DbOptions {
+            create,
+            read_only: self.options.read_only,
+            compression: self.options.compression,
+            wal_keep_bytes: self.options.wal_keep_bytes,
+            wal_keep: self.options.wal_keep,
+            memory: self.memory.clone(),
+        };
+        Db::open(folder, &options, Some(Box::new(Arc::clone(directory))))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Refuses a call from a forked child before it touches anything.
+    #[inline]
+    pub fn check_process(&self) -> Result<()> {
+        if self.process.is_current() { Ok(()) } else { Err(forked()) }
+    }
+
+    /// The current generation, for the length of one call.
+    #[inline]
+    pub fn generation(&self) -> Result<Held> {
+        self.check_process()?;
+        let guard = self.current.load();
+        if guard.is_none() {
+            return Err(closed());
+        }
+        Ok(Held(guard))
+    }
+
+    pub fn role(&self) -> Result<Role> {
+        self.check_process()?;
+        Ok(self.commit.lock().role)
+    }
+
+    /// Why writes are refused, if they are: poisoned, or read-only whatever the role.
+    pub fn refusal(&self) -> Option<String> {
+        let commit = self.commit.lock();
+        commit.poisoned.clone().or_else(|| commit.read_only.clone())
+    }
+
+    /// Takes the commit lock: while it is held nothing is written, swapped, promoted or closed.
+    pub fn lock(&self) -> Result<CommitGuard<'_>> {
+        self.check_process()?;
+        let commit = self.commit.lock();
+        let Some(generation) = self.current.load_full() else { return Err(closed()) };
+        Ok(CommitGuard { instance: self, generation, commit })
+    }
+
+    /// Writes one batch as one entry: `build` makes it under the commit lock, where role, poison, generation and
+    /// namespaces are what they will be when it is written. A batch without records is not written. Durable
+    /// against a killed process on return, against a power cut when `sync` (or else the engine) says so.
+    pub fn write<R>(
+        &self,
+        sync: Option<bool>,
+        build: impl FnOnce(&Generation, &mut BatchBuilder) -> Result<R>,
+    ) -> Result<R> {
+        let mut guard = self.lock()?;
+        guard.check_writable()?;
+        let mut batch = BatchBuilder::new();
+        let result = build(&guard.generation, &mut batch)?;
+        if batch.count() == 0 {
+            return Ok(result);
+        }
+        let last = guard.append(batch)?;
+        if sync.unwrap_or(self.options.sync) {
+            let db = Arc::clone(&guard.generation.store.db);
+            drop(guard);
+            self.sync(&db, last)?;
+        }
+        Ok(result)
+    }
+
+    /// Returns when every write acknowledged before the call survives a power cut.
+    pub fn flush(&self) -> Result<()> {
+        let guard = self.lock()?;
+        let db = Arc::clone(&guard.generation.store.db);
+        drop(guard);
+        let latest = db.latest_sequence();
+        self.sync(&db, latest)
+    }
+
+    fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
+        self.durable.sync(db, sequence).inspect_err(|e| {
+            self.commit.lock().poisoned.get_or_insert_with(|| format!("syncing the log failed: {e}"));
+        })
+    }
+
+    /// Makes this engine a primary: persisted first, then written into its log as a fresh replication id.
+    pub fn promote(&self) -> Result<()> {
+        let mut guard = self.lock()?;
+        if guard.commit.role == Role::Primary {
+            return Ok(());
+        }
+        if self.options.read_only {
+            return Err(guard.check_writable().expect_err("a read-only open takes no writes"));
+        }
+        if let Some(why) = &guard.commit.poisoned {
+            return Err(poisoned(&self.path, why));
+        }
+        let generation = Arc::clone(&guard.generation);
+        let commit = &mut *guard.commit;
+        let promoted = commit.directory()?.write_state(&State { role: Role::Primary }).and_then(|()| {
+            step!("promote::persisted");
+            commit.role = Role::Primary;
+            commit.read_only = None;
+            let directory = commit.directory()?;
+            draw_replication_id(commit, &directory, &generation.store)
+        });
+        promoted.inspect_err(|e| {
+            commit.poisoned.get_or_insert_with(|| format!("promotion failed half way: {e}"));
+        })
+    }
+
+    /// Refuses every later call and lets go of the directory once no value, iterator or snapshot holds it.
+    /// Calls that are running finish. A second close is a no-op.
+    pub fn close(&self) -> Result<()> {
+        self.check_process()?;
+        let _applying = self.applying.lock();
+        let mut commit = self.commit.lock();
+        let Some(generation) = self.current.swap(None) else { return Ok(()) };
+        generation.store.retire();
+        commit.directory = None;
+        drop(commit);
+        let db = Arc::downgrade(&generation.store.db);
+        drop(generation);
+        // Calls that were running let go within a moment; views that the user holds may stay for long.
+        for _ in 0..100 {
+            if db.strong_count() == 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+/// The current generation, held for one call without counting.
+pub struct Held(Guard<Option<Arc<Generation>>>);
+
+impl std::ops::Deref for Held {
+    type Target = Arc<Generation>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<Generation> {
+        self.0.as_ref().expect("checked when it was taken")
+    }
+}
+
+/// The commit lock, with the generation that it protects. A panic while it is held poisons the instance.
+pub struct CommitGuard<'a> {
+    instance: &'a Instance,
+    pub generation: Arc<Generation>,
+    commit: MutexGuard<'a, Commit>,
+}
+
+impl Drop for CommitGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.commit.poisoned.get_or_insert_with(|| "a thread panicked while it was writing".to_owned());
+        }
+    }
+}
+
+impl CommitGuard<'_> {
+    pub fn role(&self) -> Role {
+        self.commit.role
+    }
+
+    /// Refuses writes of this engine's own.
+    pub fn check_writable(&self) -> Result<()> {
+        self.check_healthy()?;
+        let why = match (self.commit.role, &self.commit.read_only) {
+            (_, Some(why)) => why.as_str(),
+            (Role::Primary, None) => return Ok(()),
+            (Role::Replica, None) => "it is a replica; write to its primary, or promote() it",
+            (Role::Detached, None) => "it is detached; promote() it to write",
+        };
+        Err(Error::new(ErrorKind::ReadOnly, format!("{} takes no writes: {why}", self.instance.path.display())))
+    }
+
+    /// Refuses every change, a replica's too.
+    pub fn check_healthy(&self) -> Result<()> {
+        match &self.commit.poisoned {
+            Some(why) => Err(poisoned(&self.instance.path, why)),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses changes to what a read-only open shows.
+    pub fn check_changeable(&self) -> Result<()> {
+        self.check_healthy()?;
+        if self.instance.options.read_only {
+            return self.check_writable();
+        }
+        Ok(())
+    }
+
+    /// The directory, for as long as the engine is open.
+    pub fn directory(&self) -> Result<Arc<Directory>> {
+        self.commit.directory()
+    }
+
+    /// Writes one batch of this engine's own as the next entry, ending with the replication id. Returns its last
+    /// sequence.
+    pub fn append(&mut self, mut batch: BatchBuilder) -> Result<u64> {
+        let store = &self.generation.store;
+        batch.log_data(&replication_id_log(&store.replication_id()));
+        write_entry(&mut self.commit, store, batch)
+    }
+
+    /// Writes the bytes of a primary's entry as they are. The caller has checked them and their place.
+    pub fn append_verbatim(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<()> {
+        write_bytes(&mut self.commit, &self.generation.store, first, last, bytes.to_vec())
+    }
+
+    /// Gives a store that is not current yet a history of this primary's own: a fresh id, and no former ones.
+    pub fn draw_replication_id(&mut self, store: &Store) -> Result<()> {
+        let directory = self.directory()?;
+        draw_replication_id(&mut self.commit, &directory, store)?;
+        let history = History { past: Vec::new(), ..store.history() };
+        directory.write_history(store.number, &history)?;
+        store.set_history(history);
+        store.db.sync_wal()
+    }
+
+    /// Refuses all later writes.
+    pub fn poison(&mut self, why: String) {
+        self.commit.poisoned.get_or_insert(why);
+    }
+
+    /// Reads the registry anew, after a record on its key was written.
+    pub fn reload_registry(&mut self) -> Result<()> {
+        let reloaded = Generation::of(Arc::clone(&self.generation.store)).inspect_err(|e| {
+            self.commit.poisoned.get_or_insert_with(|| format!("the registry could not be read back: {e}"));
+        })?;
+        self.generation = Arc::new(reloaded);
+        self.instance.current.store(Some(Arc::clone(&self.generation)));
+        Ok(())
+    }
+
+    /// Publishes the next generation: the link first, then the pointer, then the old one goes. After the link is
+    /// renamed there is no way back, so a failure behind it swaps all the same, and poisons.
+    pub fn swap(&mut self, next: Generation) -> Result<()> {
+        let directory = self.directory()?;
+        let next = Arc::new(next);
+        step!("apply::publish");
+        directory.publish(next.store.number)?;
+        let synced = after_link(&directory);
+        let old = std::mem::replace(&mut self.generation, Arc::clone(&next));
+        self.instance.current.store(Some(next));
+        old.store.retire();
+        if let Err(e) = synced {
+            self.poison(format!("publishing a generation failed half way: {e}"));
+            return Err(e);
+        }
+        old.store.db.stop_background_work();
+        let (path, number) = (directory.path().to_owned(), old.store.number);
+        old.store.db.after_close(move || {
+            let _ = retired(&path, number);
+            drop(directory);
+        });
+        Ok(())
+    }
+}
+
+fn after_link(directory: &Directory) -> Result<()> {
+    step!("apply::linked");
+    directory.sync()?;
+    step!("apply::swap");
+    Ok(())
+}
+
+fn retired(path: &Path, number: u64) -> Result<()> {
+    step!("apply::retire");
+    super::directory::remove_generation(path, number)?;
+    step!("apply::retired");
+    Ok(())
+}
+
+impl Commit {
+    fn directory(&self) -> Result<Arc<Directory>> {
+        self.directory.clone().ok_or_else(closed)
+    }
+}
+
+fn write_entry(commit: &mut Commit, store: &Store, batch: BatchBuilder) -> Result<u64> {
+    if batch.len_bytes() > MAX_BYTES {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("batch: got {} bytes, expected at most {MAX_BYTES}", batch.len_bytes()),
+        ));
+    }
+    let first = store.db.latest_sequence() + 1;
+    let last = first + u64::from(batch.count()) - 1;
+    write_bytes(commit, store, first, last, batch.finish(first))?;
+    Ok(last)
+}
+
+fn write_bytes(commit: &mut Commit, store: &Store, first: u64, last: u64, bytes: Vec<u8>) -> Result<()> {
+    step!("commit::write");
+    let written = store.db.write(&bytes);
+    let latest = store.db.latest_sequence();
+    // A write that failed before it counted is as if it had never been asked for.
+    if latest != last && !(written.is_err() && latest == first - 1) {
+        let why = format!("sequence after a write: got {latest}, expected {last}");
+        commit.poisoned.get_or_insert(why.clone());
+        return Err(written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why)));
+    }
+    written?;
+    store.append(first, last, bytes);
+    Ok(())
+}
+
+/// Draws a fresh replication id and writes it as an entry of its own.
+fn draw_replication_id(commit: &mut Commit, directory: &Directory, store: &Store) -> Result<()> {
+    let id = random_id()?;
+    let ended = store.db.latest_sequence();
+    let mut batch = BatchBuilder::new();
+    batch.put(PROPAGATE, REPLICATION_ID_KEY, id.as_bytes());
+    batch.log_data(&replication_id_log(&id));
+    write_entry(commit, store, batch)?;
+    let mut history = store.history();
+    history.change(&id, ended);
+    let oldest = oldest_sequence(&store.db)?.unwrap_or(ended + 1);
+    history.forget_before(oldest - 1);
+    directory.write_history(store.number, &history)?;
+    store.set_history(history);
+    Ok(())
+}
+
+/// Writers that want an fsync share it: one of them syncs for all that wrote before.
+#[derive(Default)]
+struct GroupSync {
+    state: Mutex<SyncState>,
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct SyncState {
+    /// The database that `synced` counts in, by address: a swap starts anew.
+    database: usize,
+    synced: u64,
+    leader: bool,
+}
+
+impl GroupSync {
+    fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
+        let database = Arc::as_ptr(db) as usize;
+        let mut state = self.state.lock();
+        loop {
+            if state.database == database && state.synced >= sequence {
+                return Ok(());
+            }
+            if !state.leader {
+                break;
+            }
+            self.done.wait(&mut state);
+        }
+        state.leader = true;
+        drop(state);
+        let target = db.latest_sequence();
+        let result = sync_step().and_then(|()| db.sync_wal());
+        let mut state = self.state.lock();
+        state.leader = false;
+        if result.is_ok() {
+            (state.database, state.synced) = (database, target);
+        }
+        drop(state);
+        self.done.notify_all();
+        result
+    }
+}
+
+fn sync_step() -> Result<()> {
+    step!("commit::sync");
+    Ok(())
+}
+
+/// The role that the record and the caller agree on; only a directory without a record takes primary by default.
+fn agreed_role(path: &Path, state: Option<&State>, asked: Option<Role>) -> Result<Role> {
+    let Some(state) = state else { return Ok(asked.unwrap_or(Role::Primary)) };
+    match asked {
+        Some(asked) if asked != state.role => {
+            let instead = match asked {
+                Role::Primary => "open it without a role and call promote()",
+                Role::Replica => "open a new directory as a replica and apply_checkpoint() to it",
+                Role::Detached => "open it without a role",
+            };
+            Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!(
+                    "role of {}: it is recorded as {}, asked for {}; {instead}",
+                    path.display(),
+                    state.role.name(),
+                    asked.name()
+                ),
+            ))
+        }
+        _ => Ok(state.role),
+    }
+}
+
+/// 16 characters of `[0-9A-Z]`, as Kvrocks draws them.
+pub fn random_id() -> Result<String> {
+    random_text(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", 16)
+}
+
+/// `length` random characters of an alphabet of at most 256.
+pub fn random_text(alphabet: &[u8], length: usize) -> Result<String> {
+    let limit = 256 - 256 % alphabet.len();
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0u8; 64];
+    while text.len() < length {
+        getrandom::fill(&mut bytes)
+            .map_err(|e| Error::new(ErrorKind::Io, format!("read random bytes: {e}")))?;
+        let drawn = bytes.iter().map(|&byte| usize::from(byte)).filter(|&byte| byte < limit);
+        text.extend(drawn.map(|byte| char::from(alphabet[byte % alphabet.len()])).take(length - text.len()));
+    }
+    Ok(text)
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the engine is closed; open it again")
+}
+
+fn forked() -> Error {
+    Error::new(ErrorKind::Closed, "the engine was opened before a fork; open it in the child")
+}
+
+fn poisoned(path: &Path, why: &str) -> Error {
+    Error::new(
+        ErrorKind::Poisoned,
+        format!("{} takes no writes until it is opened again, because {why}", path.display()),
+    )
+}

@@ -1,0 +1,28 @@
+//! The engine. Imports go down: each floor uses only those above it in this list.
+
+// Floor 0: bytes in, bytes out.
+pub mod error;
+mod clock;
+mod failpoint;
+#[allow(dead_code, reason = "the layouts of all types are here, also of those that are still opaque")]
+pub mod format;
+// Floor 1: one RocksDB.
+pub mod storage;
+// Floor 3: directories, generations, the swap.
+mod directory;
+mod generation;
+mod instance;
+pub mod options;
+// Floor 4: what is done on a generation.
+pub mod replication;
+pub mod types;
+// Floor 5: what users call.
+pub mod batch;
+pub mod info;
+pub mod namespace;
+pub mod snapshot;
+pub mod verify;
+#[allow(clippy::module_inception, reason = "the engine of the module engine")]
+pub mod engine;
+
+pub use directory::release;

@@ -1,0 +1,397 @@
+//! Namespaces: their registry, and the handle through which keys are read and written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::engine::same_engine;
+use super::error::{Error, ErrorKind, Result, shown};
+use super::format::batch::{BatchBuilder, DEFAULT, METADATA, PROPAGATE, SEARCH, STREAM, ZSET_SCORE};
+use super::format::key::{DEFAULT_NAMESPACE, Layout, MAX_NAMESPACE, namespace_prefix, prefix_end};
+use super::format::metadata::Kind;
+use super::format::registry::{REGISTRY_KEY, Registry, check_name, check_token, encode_registry};
+use super::generation::Generation;
+use super::instance::{CommitGuard, Instance, random_text};
+use super::options::WriteOptions;
+use super::types::string::{self, Items, Range, Reading, Ttl, Value};
+
+/// A handle of one namespace. A cheap handle: clones are the same. It stays valid across `apply_checkpoint`, and
+/// answers NotFound while its namespace does not exist.
+///
+/// Keys are bytes of any kind, the empty key included, at most 512 MiB long, as values are. A write survives a killed
+/// process when it returns; see [`crate::Options::sync`] for power cuts. Every call answers Closed after close.
+#[derive(Clone)]
+pub struct Namespace {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    instance: Arc<Instance>,
+    name: Vec<u8>,
+    prefix: Vec<u8>,
+    /// Whether it was registered when it was opened: then it must stay so. Else it must have data.
+    registered: bool,
+    /// The registry in which it was last found.
+    seen: AtomicU64,
+}
+
+impl Namespace {
+    pub(super) fn default_of(instance: &Arc<Instance>) -> Namespace {
+        Namespace::new(instance, DEFAULT_NAMESPACE, true)
+    }
+
+    pub(super) fn open(instance: &Arc<Instance>, name: &[u8]) -> Result<Namespace> {
+        let generation = instance.generation()?;
+        if name == DEFAULT_NAMESPACE {
+            return Ok(Namespace::default_of(instance));
+        }
+        if name.is_empty() || name.len() > MAX_NAMESPACE || name.last() == Some(&0xFF) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("namespace {}: expected 1 to {MAX_NAMESPACE} bytes, the last not 0xFF", shown(name)),
+            ));
+        }
+        let namespace = Namespace::new(instance, name, generation.is_registered(name));
+        namespace.admit(&generation)?;
+        Ok(namespace)
+    }
+
+    fn new(instance: &Arc<Instance>, name: &[u8], registered: bool) -> Namespace {
+        Namespace {
+            inner: Arc::new(Inner {
+                instance: Arc::clone(instance),
+                name: name.to_vec(),
+                prefix: namespace_prefix(name),
+                registered,
+                seen: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Checks that the namespace is in a generation. Free while the registry stays the same.
+    #[inline]
+    pub(super) fn admit(&self, generation: &Generation) -> Result<()> {
+        if self.inner.seen.load(Ordering::Relaxed) == generation.stamp {
+            return Ok(());
+        }
+        self.look_up(generation)
+    }
+
+    #[cold]
+    fn look_up(&self, generation: &Generation) -> Result<()> {
+        let name = &self.inner.name;
+        let found = name == DEFAULT_NAMESPACE
+            || generation.is_registered(name)
+            || (!self.inner.registered && generation.has_data(&self.inner.prefix)?);
+        if !found {
+            return Err(not_found(name));
+        }
+        self.inner.seen.store(generation.stamp, Ordering::Relaxed);
+        Ok(())
+    }
+
+    #[inline]
+    fn read<R>(&self, read: impl FnOnce(Reading<'_>) -> Result<R>) -> Result<R> {
+        let generation = self.inner.instance.generation()?;
+        self.admit(&generation)?;
+        read(Reading { store: &generation.store, snapshot: None, prefix: &self.inner.prefix })
+    }
+
+    fn write<R>(
+        &self,
+        sync: Option<bool>,
+        write: impl FnOnce(Reading<'_>, &mut BatchBuilder) -> Result<R>,
+    ) -> Result<R> {
+        self.inner.instance.write(sync, |generation, batch| {
+            self.admit(generation)?;
+            write(Reading { store: &generation.store, snapshot: None, prefix: &self.inner.prefix }, batch)
+        })
+    }
+
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.inner.prefix
+    }
+
+    pub(super) fn check_engine(&self, instance: &Arc<Instance>) -> Result<()> {
+        same_engine(instance, &self.inner.instance)
+    }
+
+    /// Its name; `__namespace` for the default one.
+    pub fn name(&self) -> &[u8] {
+        &self.inner.name
+    }
+
+    /// Its token; `None` for the default namespace and for an unregistered one. NotFound when it was dropped.
+    pub fn token(&self) -> Result<Option<String>> {
+        let generation = self.inner.instance.generation()?;
+        self.admit(&generation)?;
+        let name = std::str::from_utf8(&self.inner.name).unwrap_or_default();
+        Ok(generation.registry.token_of(name).map(str::to_owned))
+    }
+
+    /// Gives it another token. One write, alone in its log record. AlreadyExists when another namespace has the token;
+    /// InvalidArgument for the default namespace, which has none.
+    pub fn set_token(&self, token: &str) -> Result<()> {
+        check_token(token)?;
+        let name = registrable(&self.inner.name)?;
+        change_registry(&self.inner.instance, |generation, registry| {
+            self.admit(generation)?;
+            match registry.name_of(token) {
+                Some(owner) if owner == name => return Ok(()),
+                Some(_) => return Err(token_taken()),
+                None => {}
+            }
+            registry.remove(name);
+            registry.insert(token, name);
+            Ok(())
+        })
+    }
+
+    /// The value of a string, where the storage engine keeps it; `None` when there is no such key or it expired.
+    /// WrongType when the key is of another type. Blocks for the disk when the block is not in the cache.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        self.read(|reading| reading.get(key))
+    }
+
+    /// The values of many strings, in the order of the keys, seen at one moment of one dataset. WrongType when a key is
+    /// of another type. Faster than as many gets.
+    pub fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
+        self.read(|reading| reading.get_many(keys))
+    }
+
+    /// The type of a key, whatever it is; `None` when there is no such key.
+    pub fn kind(&self, key: &[u8]) -> Result<Option<Kind>> {
+        Ok(self.read(|reading| reading.metadata(key))?.map(|metadata| metadata.kind))
+    }
+
+    /// Whether a key of any type is there.
+    pub fn exists(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.kind(key)?.is_some())
+    }
+
+    /// How long a key of any type still lives.
+    pub fn ttl(&self, key: &[u8]) -> Result<Ttl> {
+        self.read(|reading| reading.ttl(key))
+    }
+
+    /// The keys of a range in order, with the values of strings, as they are at this moment.
+    pub fn items(&self, range: &Range) -> Result<Items> {
+        self.read(|reading| Ok(reading.items(range)))
+    }
+
+    /// The exact number of keys. It reads them all: about two million a second.
+    pub fn count(&self) -> Result<u64> {
+        self.read(|reading| reading.count())
+    }
+
+    /// Whether it has no key. One seek, past keys that have expired.
+    pub fn is_empty(&self) -> Result<bool> {
+        self.read(|reading| Ok(reading.items(&Range::default()).next_item()?.is_none()))
+    }
+
+    /// Stores a string, over whatever the key was.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.put_with(key, value, &WriteOptions::default())
+    }
+
+    /// Stores a string with a time to live, or with another durability than the engine's.
+    pub fn put_with(&self, key: &[u8], value: &[u8], options: &WriteOptions) -> Result<()> {
+        string::check_key(key)?;
+        string::check_value(value)?;
+        let expire_ms = string::expiry(options.ttl)?;
+        self.write(options.sync, |at, batch| {
+            string::put(at.store, batch, at.prefix, key, value, expire_ms);
+            Ok(())
+        })
+    }
+
+    /// Stores a string only if the key holds `expected` now, or with `None` only if there is no such key. Whether it
+    /// did. No other write comes between the look and the write.
+    pub fn put_if(&self, key: &[u8], value: &[u8], expected: Option<&[u8]>) -> Result<bool> {
+        self.put_if_with(key, value, expected, &WriteOptions::default())
+    }
+
+    /// [`Namespace::put_if`] with a time to live, or with another durability than the engine's.
+    pub fn put_if_with(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        expected: Option<&[u8]>,
+        options: &WriteOptions,
+    ) -> Result<bool> {
+        string::check_key(key)?;
+        string::check_value(value)?;
+        let expire_ms = string::expiry(options.ttl)?;
+        self.write(options.sync, |at, batch| {
+            let matches = match expected {
+                Some(expected) => at.get(key)?.is_some_and(|found| found == expected),
+                None => at.metadata(key)?.is_none(),
+            };
+            if matches {
+                string::put(at.store, batch, at.prefix, key, value, expire_ms);
+            }
+            Ok(matches)
+        })
+    }
+
+    /// Deletes a key of any type. Whether it was there.
+    pub fn delete(&self, key: &[u8]) -> Result<bool> {
+        self.delete_with(key, &WriteOptions::default())
+    }
+
+    /// [`Namespace::delete`] with another durability than the engine's.
+    pub fn delete_with(&self, key: &[u8], options: &WriteOptions) -> Result<bool> {
+        string::check_key(key)?;
+        self.write(options.sync, |at, batch| {
+            let found = at.metadata(key)?.is_some();
+            if found {
+                string::delete(at.store, batch, at.prefix, key);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Lets a key of any type expire after `ttl`. `false` when there is no such key.
+    pub fn expire(&self, key: &[u8], ttl: Duration) -> Result<bool> {
+        let expire_ms = string::expiry(Some(ttl))?;
+        self.write(None, |at, batch| string::expire(&at, batch, key, expire_ms))
+    }
+
+    /// Takes the expiry off a key. `false` when there is no such key, or it had none.
+    pub fn persist(&self, key: &[u8]) -> Result<bool> {
+        self.write(None, |at, batch| string::expire(&at, batch, key, 0))
+    }
+
+    /// Deletes all keys: one range delete, whatever their number.
+    pub fn clear(&self) -> Result<()> {
+        self.write(None, |at, batch| {
+            let end = prefix_end(at.prefix).expect("a name does not end in 0xFF");
+            batch.delete_range(METADATA, at.prefix, &end);
+            Ok(())
+        })
+    }
+}
+
+impl std::fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Namespace({})", shown(&self.inner.name))
+    }
+}
+
+/// Registered names, the default one first.
+pub fn names(generation: &Generation) -> Vec<String> {
+    let default = String::from_utf8_lossy(DEFAULT_NAMESPACE).into_owned();
+    std::iter::once(default).chain(generation.registry.names().map(str::to_owned)).collect()
+}
+
+/// Registers a namespace. The checks are Kvrocks' (namespace.cc), without handing over another's token.
+pub fn create(instance: &Instance, name: &[u8], token: Option<&str>) -> Result<()> {
+    let name = registrable(name)?;
+    let drawn;
+    let given = match token {
+        Some(token) => {
+            check_token(token)?;
+            token
+        }
+        None => {
+            drawn = random_text(b"0123456789abcdefghijklmnopqrstuvwxyz", 40)?;
+            &drawn
+        }
+    };
+    change_registry(instance, |generation, registry| {
+        if generation.store.layout == Layout::Cluster {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("namespace {}: the cluster layout has no namespaces; use the default one", shown(name.as_bytes())),
+            ));
+        }
+        match registry.token_of(name) {
+            Some(had) if token == Some(had) => return Ok(()),
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists,
+                    format!(
+                        "namespace {}: it exists with another token; open it, or set_token()",
+                        shown(name.as_bytes())
+                    ),
+                ));
+            }
+            None => {}
+        }
+        if registry.name_of(given).is_some() {
+            return Err(token_taken());
+        }
+        registry.insert(given, name);
+        Ok(())
+    })
+}
+
+/// Drops a namespace: its data first, then its registration, with nothing between the two.
+pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
+    if name == DEFAULT_NAMESPACE {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            "namespace \"__namespace\": the default one cannot be dropped; clear() it",
+        ));
+    }
+    if name.is_empty() || name.len() > MAX_NAMESPACE || name.last() == Some(&0xFF) {
+        return Err(not_found(name));
+    }
+    let mut guard = instance.lock()?;
+    guard.check_writable()?;
+    let prefix = namespace_prefix(name);
+    if !guard.generation.has_namespace(name, &prefix)? {
+        return Err(not_found(name));
+    }
+    let end = prefix_end(&prefix).expect("a name does not end in 0xFF");
+    let mut data = BatchBuilder::new();
+    for family in [DEFAULT, METADATA, ZSET_SCORE, STREAM, SEARCH] {
+        data.delete_range(family, &prefix, &end);
+    }
+    guard.append(data)?;
+    let mut registry = guard.generation.registry.clone();
+    if std::str::from_utf8(name).is_ok_and(|name| registry.remove(name)) {
+        write_registry(&mut guard, &registry)?;
+    }
+    // Even where nothing was registered: handles must look again.
+    guard.reload_registry()
+}
+
+/// Changes the registry under the commit lock and writes it, alone in its record, if it became another.
+fn change_registry(
+    instance: &Instance,
+    change: impl FnOnce(&Generation, &mut Registry) -> Result<()>,
+) -> Result<()> {
+    let mut guard = instance.lock()?;
+    guard.check_writable()?;
+    let mut registry = guard.generation.registry.clone();
+    change(&guard.generation, &mut registry)?;
+    if registry == guard.generation.registry {
+        return Ok(());
+    }
+    write_registry(&mut guard, &registry)?;
+    guard.reload_registry()
+}
+
+fn write_registry(guard: &mut CommitGuard<'_>, registry: &Registry) -> Result<()> {
+    let mut batch = BatchBuilder::new();
+    batch.put(PROPAGATE, REGISTRY_KEY, &encode_registry(registry));
+    guard.append(batch).map(drop)
+}
+
+fn registrable(name: &[u8]) -> Result<&str> {
+    check_name(name)?;
+    Ok(std::str::from_utf8(name).expect("check_name refuses other bytes"))
+}
+
+fn not_found(name: &[u8]) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("namespace {}: there is none of that name; create_namespace() makes one", shown(name)),
+    )
+}
+
+fn token_taken() -> Error {
+    Error::new(ErrorKind::AlreadyExists, "namespace token: another namespace has it; choose another token")
+}

@@ -1,0 +1,75 @@
+//! What an engine is opened with.
+
+use std::time::Duration;
+
+use super::error::{Error, ErrorKind, Result};
+use super::format::side::Role;
+use super::storage::options::Compression;
+
+/// How to open a directory. `Options::default()` suits most programs.
+///
+/// ```
+/// let options = pumice::Options { create: false, sync: true, ..Default::default() };
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The role to insist on. `None` takes what the directory records; a new or foreign one becomes a primary.
+    pub role: Option<Role>,
+    /// The key layout to insist on: `true` for the cluster layout, with a slot in every key. `None` takes what the
+    /// directory records or its keys show; a new one gets the standalone layout.
+    pub cluster: Option<bool>,
+    /// Whether to create the database where there is none.
+    pub create: bool,
+    /// Opens without changing a byte; writes answer ReadOnly.
+    pub read_only: bool,
+    /// Whether a write survives a power cut when it returns, unless the call says otherwise. Without it a write
+    /// survives a killed process. It costs one fsync, shared by concurrent writers.
+    pub sync: bool,
+    /// Bytes for the block cache, with write buffers counted in it. Shared by both generations of a swap.
+    pub memory_budget: usize,
+    /// How new data is compressed.
+    pub compression: Compression,
+    /// Bytes of replication log to keep for followers.
+    pub wal_keep_bytes: u64,
+    /// How long to keep the replication log for followers.
+    pub wal_keep: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            role: None,
+            cluster: None,
+            create: true,
+            read_only: false,
+            sync: false,
+            memory_budget: 256 << 20,
+            compression: Compression::None,
+            wal_keep_bytes: 1 << 30,
+            wal_keep: Duration::from_secs(3 * 60 * 60),
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn check(&self) -> Result<()> {
+        const LEAST: usize = 4 << 20;
+        if self.memory_budget < LEAST {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("memory budget: got {} bytes, expected at least {LEAST}", self.memory_budget),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How one write is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteOptions {
+    /// How long the key lives, in whole milliseconds; `None` for ever.
+    pub ttl: Option<Duration>,
+    /// Whether it survives a power cut when the call returns; `None` as the engine was opened.
+    pub sync: Option<bool>,
+}

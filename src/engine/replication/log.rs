@@ -1,0 +1,211 @@
+//! The replication log: entries out of a primary or replica, and into a replica.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::position::Position;
+use crate::engine::clock;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::batch::{Batch, PROPAGATE, Record};
+use crate::engine::format::entry::Entry;
+use crate::engine::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, check_replication_id, decode_registry};
+use crate::engine::format::side::Role;
+use crate::engine::generation::{Store, Tail};
+use crate::engine::instance::Instance;
+use crate::engine::storage::wal::{self, WalRead, WalTail};
+
+/// A reader of the log, from one position on. It goes on across a swap of generations when its position is in the
+/// new history, and says so when it is not.
+pub struct Log {
+    instance: Arc<Instance>,
+    position: Position,
+    open: Option<(Arc<Store>, WalTail)>,
+}
+
+impl Log {
+    /// A reader of what comes after a position, or of all that the log still has.
+    pub fn open(instance: &Arc<Instance>, after: Option<&Position>) -> Result<Log> {
+        let store = Arc::clone(&instance.generation()?.store);
+        let position = match after {
+            Some(position) => position.clone(),
+            None => {
+                let sequence = match wal::oldest_sequence(&store.db)? {
+                    Some(oldest) => oldest - 1,
+                    None => store.db.latest_sequence(),
+                };
+                Position { replication_id: store.history().id_at(sequence).to_owned(), sequence }
+            }
+        };
+        let mut log = Log { instance: Arc::clone(instance), position, open: None };
+        log.open = Some(log.attach(store)?);
+        Ok(log)
+    }
+
+    /// Where it is: behind the last entry that it gave.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// The next entry, waiting up to `wait` for it to be written. `None` is the end of the log for now. NotFound: the
+    /// log no longer reaches back to the position. Diverged: the position is not in this history. Both need a full
+    /// sync.
+    pub fn next_entry(&mut self, wait: Option<Duration>) -> Result<Option<Entry>> {
+        let deadline = wait.map(|wait| clock::instant() + wait);
+        loop {
+            let current = Arc::clone(&self.instance.generation()?.store);
+            let (store, tail) = match &mut self.open {
+                Some(open) if Arc::ptr_eq(&open.0, &current) => open,
+                _ => {
+                    self.open = None;
+                    let attached = self.attach(current)?;
+                    self.open.insert(attached)
+                }
+            };
+            let next = self.position.sequence + 1;
+            let bytes = match store.tail(next, deadline) {
+                Tail::Entry(last, bytes) => {
+                    tail.skip_to(last + 1);
+                    bytes
+                }
+                Tail::Ahead => return Ok(None),
+                Tail::Retired => continue,
+                Tail::Older => {
+                    tail.skip_to(next);
+                    match tail.read()? {
+                        WalRead::Entry(bytes) => bytes.into(),
+                        WalRead::CaughtUp => continue,
+                        WalRead::Gone { oldest } => return Err(gone(&self.position, oldest)),
+                    }
+                }
+            };
+            let history = store.history();
+            let entry = Entry::new(history.id_at(self.position.sequence), bytes)?;
+            if entry.first != next {
+                return Err(Error::new(
+                    ErrorKind::Corruption,
+                    format!("entry after {}: got first sequence {}, expected {next}", self.position, entry.first),
+                ));
+            }
+            self.position =
+                Position { replication_id: history.id_at(entry.last).to_owned(), sequence: entry.last };
+            return Ok(Some(entry));
+        }
+    }
+
+    /// Checks the position against a store's history.
+    fn attach(&self, store: Arc<Store>) -> Result<(Arc<Store>, WalTail)> {
+        let Position { replication_id, sequence } = &self.position;
+        let (history, latest) = (store.history(), store.db.latest_sequence());
+        // The empty history is a prefix of every other.
+        let nothing = replication_id.is_empty() && *sequence == 0;
+        if !(nothing || history.contains(replication_id, *sequence)) || *sequence > latest {
+            return Err(Error::new(
+                ErrorKind::Diverged,
+                format!(
+                    "position {}: it is not in this history, which is now at {}:{latest}; a full sync is needed",
+                    self.position, history.current
+                ),
+            ));
+        }
+        let tail = WalTail::new(&store.db, sequence + 1);
+        Ok((store, tail))
+    }
+}
+
+fn gone(position: &Position, oldest: Option<u64>) -> Error {
+    let oldest = oldest.map_or("no older entry is kept".to_owned(), |oldest| format!("the oldest kept is {oldest}"));
+    Error::new(
+        ErrorKind::NotFound,
+        format!("position {position}: the log no longer reaches back to it, {oldest}; a full sync is needed"),
+    )
+}
+
+/// Writes an entry of the primary into a replica, byte for byte. Everything is checked before RocksDB sees it: the
+/// history, the place, every record, and a registry that it carries.
+pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
+    // An entry can be made by hand: believe its bytes, not its fields.
+    let batch = Batch::parse(&entry.bytes)?;
+    let (first, last) = (batch.sequence(), batch.last_sequence());
+    if (entry.first, entry.last) != (first, last) || batch.count() == 0 {
+        return Err(Error::new(
+            ErrorKind::Corruption,
+            format!("entry: got sequences {} to {}, its batch has {first} to {last}", entry.first, entry.last),
+        ));
+    }
+    let effects = Effects::of(&batch)?;
+
+    let mut guard = instance.lock()?;
+    guard.check_changeable()?;
+    if guard.role() != Role::Replica {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("apply: this engine is a {}; only a replica takes entries of another", guard.role().name()),
+        ));
+    }
+    let store = Arc::clone(&guard.generation.store);
+    let (history, latest) = (store.history(), store.db.latest_sequence());
+    // Data of a Kvrocks without ids could be anybody's: only the empty history may be left without one.
+    if entry.replication_id != history.current || (entry.replication_id.is_empty() && latest > 0) {
+        return Err(Error::new(
+            ErrorKind::Diverged,
+            format!(
+                "apply: the entry follows history \"{}\", this replica is in \"{}\" at {latest}; a full sync is needed",
+                entry.replication_id, history.current
+            ),
+        ));
+    }
+    if first != latest + 1 {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("apply: got an entry that starts at {first}, expected {}; send the entries in order", latest + 1),
+        ));
+    }
+    guard.append_verbatim(first, last, &entry.bytes)?;
+    if let Some(id) = effects.replication_id {
+        let mut history = history;
+        history.change(&id, first - 1);
+        let kept = guard.directory().and_then(|directory| directory.write_history(store.number, &history));
+        store.set_history(history);
+        kept.inspect_err(|e| guard.poison(format!("the history could not be kept: {e}")))?;
+    }
+    if effects.registry {
+        guard.reload_registry()?;
+    }
+    Ok(())
+}
+
+/// What a batch changes beyond its records.
+struct Effects {
+    registry: bool,
+    replication_id: Option<String>,
+}
+
+impl Effects {
+    /// Looks at every record, and decodes what will have to be decoded after the write.
+    fn of(batch: &Batch<'_>) -> Result<Effects> {
+        let mut effects = Effects { registry: false, replication_id: None };
+        for record in batch.records() {
+            match record {
+                Record::Put { family: PROPAGATE, key, value } if key == REGISTRY_KEY => {
+                    decode_registry(value)?;
+                    effects.registry = true;
+                }
+                Record::Put { family: PROPAGATE, key, value } if key == REPLICATION_ID_KEY => {
+                    effects.replication_id = Some(check_replication_id(value)?.to_owned());
+                }
+                Record::Delete { family: PROPAGATE, key } if key == REGISTRY_KEY => effects.registry = true,
+                Record::Delete { family: PROPAGATE, key } if key == REPLICATION_ID_KEY => {
+                    effects.replication_id = Some(String::new());
+                }
+                Record::DeleteRange { family: PROPAGATE, begin, end } => {
+                    effects.registry |= begin <= REGISTRY_KEY && REGISTRY_KEY < end;
+                    if begin <= REPLICATION_ID_KEY && REPLICATION_ID_KEY < end {
+                        effects.replication_id = Some(String::new());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(effects)
+    }
+}

@@ -1,0 +1,140 @@
+//! A view of one moment.
+
+use std::sync::Arc;
+
+use super::error::{Error, ErrorKind, Result, shown};
+use super::format::key::{DEFAULT_NAMESPACE, namespace_prefix};
+use super::format::metadata::Kind;
+use super::generation::Generation;
+use super::instance::Instance;
+use super::namespace;
+use super::replication::position::Position;
+use super::storage::db;
+use super::types::string::{Items, Range, Reading, Ttl, Value};
+
+/// Data and namespaces as they were together when it was taken, whatever is written or swapped later. It keeps the
+/// dataset of that moment on disk: let it go when you are done. After close it answers Closed.
+#[derive(Clone)]
+pub struct Snapshot {
+    view: Arc<View>,
+}
+
+struct View {
+    instance: Arc<Instance>,
+    // Released before the generation that it is a view of.
+    rows: Arc<db::Snapshot>,
+    generation: Arc<Generation>,
+    position: Position,
+}
+
+/// One namespace as a snapshot sees it.
+#[derive(Clone)]
+pub struct SnapshotNamespace {
+    view: Arc<View>,
+    name: Vec<u8>,
+    prefix: Vec<u8>,
+}
+
+impl Snapshot {
+    pub(super) fn take(instance: &Arc<Instance>) -> Result<Snapshot> {
+        let guard = instance.lock()?;
+        let generation = Arc::clone(&guard.generation);
+        let rows = generation.store.db.snapshot();
+        let position =
+            Position { replication_id: generation.store.replication_id(), sequence: rows.sequence() };
+        drop(guard);
+        Ok(Snapshot {
+            view: Arc::new(View { instance: Arc::clone(instance), rows: Arc::new(rows), generation, position }),
+        })
+    }
+
+    /// The position that it shows.
+    pub fn position(&self) -> &Position {
+        &self.view.position
+    }
+
+    /// Names of the namespaces registered then, the default one first as `__namespace`.
+    pub fn namespaces(&self) -> Result<Vec<String>> {
+        self.view.instance.generation()?;
+        Ok(namespace::names(&self.view.generation))
+    }
+
+    /// A namespace that was registered or had data then; NotFound otherwise.
+    pub fn namespace(&self, name: impl AsRef<[u8]>) -> Result<SnapshotNamespace> {
+        self.view.instance.generation()?;
+        let name = name.as_ref();
+        let found = SnapshotNamespace { view: Arc::clone(&self.view), name: name.to_vec(), prefix: namespace_prefix(name) };
+        if name == DEFAULT_NAMESPACE || self.view.generation.is_registered(name) {
+            return Ok(found);
+        }
+        if name.is_empty() || name.len() > 255 || found.is_empty()? {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("namespace {}: the snapshot has none of that name", shown(name)),
+            ));
+        }
+        Ok(found)
+    }
+
+    /// The default namespace.
+    pub fn default_namespace(&self) -> SnapshotNamespace {
+        SnapshotNamespace {
+            view: Arc::clone(&self.view),
+            name: DEFAULT_NAMESPACE.to_vec(),
+            prefix: namespace_prefix(DEFAULT_NAMESPACE),
+        }
+    }
+}
+
+impl SnapshotNamespace {
+    fn read<R>(&self, read: impl FnOnce(Reading<'_>) -> Result<R>) -> Result<R> {
+        self.view.instance.generation()?;
+        let store = &self.view.generation.store;
+        read(Reading { store, snapshot: Some(&self.view.rows), prefix: &self.prefix })
+    }
+
+    /// Its name; `__namespace` for the default one.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// As [`crate::Namespace::get`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        self.read(|reading| reading.get(key))
+    }
+
+    /// As [`crate::Namespace::get_many`].
+    pub fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
+        self.read(|reading| reading.get_many(keys))
+    }
+
+    /// As [`crate::Namespace::kind`].
+    pub fn kind(&self, key: &[u8]) -> Result<Option<Kind>> {
+        Ok(self.read(|reading| reading.metadata(key))?.map(|metadata| metadata.kind))
+    }
+
+    /// As [`crate::Namespace::exists`].
+    pub fn exists(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.kind(key)?.is_some())
+    }
+
+    /// As [`crate::Namespace::ttl`]: the expiry as it was then, compared with the clock of now.
+    pub fn ttl(&self, key: &[u8]) -> Result<Ttl> {
+        self.read(|reading| reading.ttl(key))
+    }
+
+    /// As [`crate::Namespace::items`].
+    pub fn items(&self, range: &Range) -> Result<Items> {
+        self.read(|reading| Ok(reading.items(range)))
+    }
+
+    /// As [`crate::Namespace::count`].
+    pub fn count(&self) -> Result<u64> {
+        self.read(|reading| reading.count())
+    }
+
+    /// As [`crate::Namespace::is_empty`].
+    pub fn is_empty(&self) -> Result<bool> {
+        self.read(|reading| Ok(reading.items(&Range::default()).next_item()?.is_none()))
+    }
+}

@@ -1,0 +1,438 @@
+//! One opened RocksDB.
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::ffi::{CStr, c_char};
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use librocksdb_sys as ffi;
+use parking_lot::Mutex;
+use rocksdb::{AsColumnFamilyRef, AsRawPtr, DB, FlushOptions, Options};
+
+use super::fork::Process;
+use super::options::{DbOptions, FAMILY_NAMES};
+use crate::engine::error::{Error, ErrorKind, Result};
+
+/// The directories that this process has open, since RocksDB's own lock does not hold against it.
+static OPEN: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+
+/// Whether this process has that RocksDB directory open.
+pub fn is_open_here(path: &Path) -> bool {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    OPEN.lock().as_ref().is_some_and(|open| open.contains(&path))
+}
+
+/// An opened RocksDB with Kvrocks' seven column families. Closed when the last holder lets go; leaked
+/// in a forked child.
+pub struct Db {
+    inner: ManuallyDrop<DB>,
+    raw: *mut ffi::rocksdb_t,
+    families: [*mut ffi::rocksdb_column_family_handle_t; 7],
+    raw_reads: *mut ffi::rocksdb_readoptions_t,
+    raw_writes: *mut ffi::rocksdb_writeoptions_t,
+    path: PathBuf,
+    process: Process,
+    after_close: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    held: Option<Box<dyn Any + Send + Sync>>,
+}
+
+// SAFETY: RocksDB's handle, column family handles and default options may be used from any thread.
+unsafe impl Send for Db {}
+unsafe impl Sync for Db {}
+
+impl Db {
+    /// Opens the RocksDB in `path`: replays its WAL, and creates it or missing families when the options say so.
+    /// `held` is let go once it is closed.
+    pub fn open(path: &Path, options: &DbOptions, held: Option<Box<dyn Any + Send + Sync>>) -> Result<Arc<Db>> {
+        let exists = path.join("CURRENT").exists();
+        if !exists && !options.create {
+            return Err(Error::new(
+                ErrorKind::Corruption,
+                format!("{} is not a RocksDB directory: it has no CURRENT file", path.display()),
+            ));
+        }
+        let db_options = options.db();
+        if exists {
+            check_families(&db_options, path)?;
+        }
+        let inner = if options.read_only {
+            DB::open_cf_descriptors_read_only(&db_options, path, options.families(), false)
+        } else {
+            DB::open_cf_descriptors(&db_options, path, options.families())
+        }
+        .map_err(|e| storage_error(&format!("open RocksDB {}", path.display()), e.into_string()))?;
+
+        let mut families = [std::ptr::null_mut(); 7];
+        for (id, name) in FAMILY_NAMES.iter().enumerate() {
+            let handle = inner.cf_handle(name).map(|handle| handle.inner()).ok_or_else(|| {
+                Error::new(ErrorKind::Corruption, format!("column family {name} is missing in {}", path.display()))
+            })?;
+            // SAFETY: the handle was just given by the open database.
+            let found = unsafe { ffi::rocksdb_column_family_handle_get_id(handle) };
+            if found as usize != id {
+                return Err(Error::new(
+                    ErrorKind::Corruption,
+                    format!("column family {name} in {}: got id {found}, expected {id}", path.display()),
+                ));
+            }
+            families[id] = handle;
+        }
+        // SAFETY: the database outlives `raw`; the options are destroyed in `drop`.
+        let (raw, raw_reads, raw_writes) = unsafe {
+            (inner.as_raw_ptr(), ffi::rocksdb_readoptions_create(), ffi::rocksdb_writeoptions_create())
+        };
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        OPEN.lock().get_or_insert_with(HashSet::new).insert(path.clone());
+        Ok(Arc::new(Db {
+            inner: ManuallyDrop::new(inner),
+            raw,
+            families,
+            raw_reads,
+            raw_writes,
+            path,
+            process: Process::current(),
+            after_close: Mutex::new(None),
+            held,
+        }))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn rocks(&self) -> &DB {
+        &self.inner
+    }
+
+    pub(super) fn raw(&self) -> *mut ffi::rocksdb_t {
+        self.raw
+    }
+
+    pub(super) fn family(&self, family: u32) -> &impl AsColumnFamilyRef {
+        self.inner.cf_handle(FAMILY_NAMES[family as usize]).expect("all families were checked at open")
+    }
+
+    /// The last sequence number written.
+    pub fn latest_sequence(&self) -> u64 {
+        // SAFETY: the database is open while `self` lives.
+        unsafe { ffi::rocksdb_get_latest_sequence_number(self.raw) }
+    }
+
+    /// One record, pinned where RocksDB keeps it.
+    pub fn get(self: &Arc<Self>, family: u32, key: &[u8], snapshot: Option<&Snapshot>) -> Result<Option<Pinned>> {
+        let reads = snapshot.map_or(self.raw_reads, |snapshot| snapshot.raw_reads);
+        let mut error = std::ptr::null_mut();
+        // SAFETY: key and options outlive the call; the result is freed by `Pinned` before the database closes.
+        let slice = unsafe {
+            ffi::rocksdb_get_pinned_cf(
+                self.raw,
+                reads,
+                self.families[family as usize],
+                key.as_ptr().cast(),
+                key.len(),
+                &raw mut error,
+            )
+        };
+        taken("read", error)?;
+        if slice.is_null() {
+            return Ok(None);
+        }
+        let mut length = 0;
+        // SAFETY: the slice is valid until destroyed.
+        let data = unsafe { ffi::rocksdb_pinnableslice_value(slice, &raw mut length) };
+        Ok(Some(Pinned { slice, data: data.cast(), length, db: Arc::clone(self) }))
+    }
+
+    /// Many records of one family, in the order of the keys.
+    pub fn get_many(
+        self: &Arc<Self>,
+        family: u32,
+        keys: &[impl AsRef<[u8]>],
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Vec<Option<Pinned>>> {
+        let pointers: Vec<*const c_char> = keys.iter().map(|key| key.as_ref().as_ptr().cast()).collect();
+        let lengths: Vec<usize> = keys.iter().map(|key| key.as_ref().len()).collect();
+        let mut slices = vec![std::ptr::null_mut(); keys.len()];
+        let mut errors: Vec<*mut c_char> = vec![std::ptr::null_mut(); keys.len()];
+        let reads = snapshot.map_or(self.raw_reads, |snapshot| snapshot.raw_reads);
+        // SAFETY: all arrays have `keys.len()` places and outlive the call.
+        unsafe {
+            ffi::rocksdb_batched_multi_get_cf(
+                self.raw,
+                reads,
+                self.families[family as usize],
+                keys.len(),
+                pointers.as_ptr(),
+                lengths.as_ptr(),
+                slices.as_mut_ptr(),
+                errors.as_mut_ptr(),
+                false,
+            );
+        }
+        let values: Vec<Option<Pinned>> = slices
+            .into_iter()
+            .map(|slice| {
+                (!slice.is_null()).then(|| {
+                    let mut length = 0;
+                    // SAFETY: the slice is valid until destroyed.
+                    let data = unsafe { ffi::rocksdb_pinnableslice_value(slice, &raw mut length) };
+                    Pinned { slice, data: data.cast(), length, db: Arc::clone(self) }
+                })
+            })
+            .collect();
+        let mut result = Ok(values);
+        for error in errors {
+            if let Err(e) = taken("read", error) {
+                result = Err(e);
+            }
+        }
+        result
+    }
+
+    /// Writes one serialised batch as one WAL record. It survives a killed process when this returns, and a
+    /// power cut after [`Db::sync_wal`].
+    pub fn write(&self, batch: &[u8]) -> Result<()> {
+        let mut error = std::ptr::null_mut();
+        // SAFETY: the bytes are copied by `create_from`; the batch is destroyed after the write.
+        unsafe {
+            let raw = ffi::rocksdb_writebatch_create_from(batch.as_ptr().cast(), batch.len());
+            ffi::rocksdb_write(self.raw, self.raw_writes, raw, &raw mut error);
+            ffi::rocksdb_writebatch_destroy(raw);
+        }
+        taken("write", error)
+    }
+
+    /// Makes every record written so far survive a power cut. Blocks for one fsync.
+    pub fn sync_wal(&self) -> Result<()> {
+        self.inner.flush_wal(true).map_err(|e| storage_error("sync the WAL", e.into_string()))
+    }
+
+    /// Writes all memtables to SST files and waits for it.
+    pub fn flush_memtables(&self) -> Result<()> {
+        let families: Vec<_> = (0..FAMILY_NAMES.len() as u32).map(|id| self.family(id)).collect();
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        self.inner
+            .flush_cfs_opt(&families, &options)
+            .map_err(|e| storage_error("flush memtables", e.into_string()))
+    }
+
+    /// A view of this moment.
+    pub fn snapshot(self: &Arc<Self>) -> Snapshot {
+        // SAFETY: released in `Snapshot::drop`, which holds the database open.
+        unsafe {
+            let raw = ffi::rocksdb_create_snapshot(self.raw);
+            let raw_reads = ffi::rocksdb_readoptions_create();
+            ffi::rocksdb_readoptions_set_snapshot(raw_reads, raw);
+            Snapshot { raw, raw_reads, sequence: ffi::rocksdb_snapshot_get_sequence_number(raw), db: Arc::clone(self) }
+        }
+    }
+
+    /// Reads every block of every file and compares its checksum.
+    pub fn verify_checksums(&self) -> Result<()> {
+        let mut error = std::ptr::null_mut();
+        // SAFETY: the database is open while `self` lives.
+        unsafe { ffi::rocksdb_verify_checksum(self.raw, &raw mut error) };
+        taken("verify checksums", error)
+    }
+
+    /// Stops flushes and compactions for good. Reads go on.
+    pub fn stop_background_work(&self) {
+        self.inner.cancel_all_background_work(false);
+    }
+
+    /// What to do once the database is closed. It is then closed on a thread of its own, so that the last
+    /// reader does not pay for it.
+    pub fn after_close(&self, work: impl FnOnce() + Send + 'static) {
+        *self.after_close.lock() = Some(Box::new(work));
+    }
+
+    /// An integer property of RocksDB, summed over all families; 0 when it is unknown.
+    pub fn property(&self, name: &str) -> u64 {
+        (0..FAMILY_NAMES.len() as u32)
+            .map(|id| self.inner.property_int_value_cf(self.family(id), name).ok().flatten().unwrap_or(0))
+            .sum()
+    }
+
+    /// An integer property of the whole RocksDB; 0 when it is unknown.
+    pub fn shared_property(&self, name: &str) -> u64 {
+        self.inner.property_int_value(name).ok().flatten().unwrap_or(0)
+    }
+
+    /// Number and bytes of the live SST files.
+    pub fn table_files(&self) -> (u64, u64) {
+        let files = self.inner.live_files().unwrap_or_default();
+        (files.len() as u64, files.iter().map(|file| file.size as u64).sum())
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        if !self.process.is_current() {
+            return;
+        }
+        // SAFETY: dropped once, here; nothing else holds these pointers any more.
+        let inner = unsafe {
+            ffi::rocksdb_readoptions_destroy(self.raw_reads);
+            ffi::rocksdb_writeoptions_destroy(self.raw_writes);
+            ManuallyDrop::take(&mut self.inner)
+        };
+        let path = std::mem::take(&mut self.path);
+        let held = self.held.take();
+        let close = move || {
+            drop(inner);
+            if let Some(open) = OPEN.lock().as_mut() {
+                open.remove(&path);
+            }
+            drop(held);
+        };
+        match self.after_close.get_mut().take() {
+            None => close(),
+            Some(work) => {
+                std::thread::spawn(move || {
+                    close();
+                    work();
+                });
+            }
+        }
+    }
+}
+
+/// A value where RocksDB keeps it. Holds the database open; leaked in a forked child.
+pub struct Pinned {
+    slice: *mut ffi::rocksdb_pinnableslice_t,
+    data: *const u8,
+    length: usize,
+    db: Arc<Db>,
+}
+
+// SAFETY: a pinned slice is read-only memory with its own reference on the block.
+unsafe impl Send for Pinned {}
+unsafe impl Sync for Pinned {}
+
+impl Deref for Pinned {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        if self.length == 0 {
+            return &[];
+        }
+        // SAFETY: RocksDB keeps `length` bytes at `data` until the slice is destroyed.
+        unsafe { std::slice::from_raw_parts(self.data, self.length) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if self.db.process.is_current() {
+            // SAFETY: destroyed once, before the database that it holds open.
+            unsafe { ffi::rocksdb_pinnableslice_destroy(self.slice) };
+        }
+    }
+}
+
+/// A consistent view of one moment. Holds the database open; leaked in a forked child.
+pub struct Snapshot {
+    raw: *const ffi::rocksdb_snapshot_t,
+    raw_reads: *mut ffi::rocksdb_readoptions_t,
+    sequence: u64,
+    db: Arc<Db>,
+}
+
+// SAFETY: a snapshot and its read options are only read.
+unsafe impl Send for Snapshot {}
+unsafe impl Sync for Snapshot {}
+
+impl Snapshot {
+    /// The last sequence that it sees.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    pub(super) fn raw(&self) -> *const ffi::rocksdb_snapshot_t {
+        self.raw
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if self.db.process.is_current() {
+            // SAFETY: released once, before the database that it holds open.
+            unsafe {
+                ffi::rocksdb_readoptions_destroy(self.raw_reads);
+                ffi::rocksdb_release_snapshot(self.db.raw, self.raw);
+            }
+        }
+    }
+}
+
+/// Lets RocksDB take writes again by itself after a full disk was freed.
+pub(super) fn recover_from_full_disk(options: &mut Options) {
+    // SAFETY: the options hold their own reference to the file manager after the call.
+    unsafe {
+        let env = ffi::rocksdb_create_default_env();
+        let files = ffi::rocksdb_sst_file_manager_create(env);
+        ffi::rocksdb_options_set_sst_file_manager(options.as_raw_ptr(), files);
+        ffi::rocksdb_sst_file_manager_destroy(files);
+        ffi::rocksdb_env_destroy(env);
+    }
+}
+
+/// Refuses a database with a column family that this version does not know.
+fn check_families(options: &Options, path: &Path) -> Result<()> {
+    let found = DB::list_cf(options, path)
+        .map_err(|e| storage_error(&format!("list column families of {}", path.display()), e.into_string()))?;
+    for name in &found {
+        if !FAMILY_NAMES.contains(&name.as_str()) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "column family {} in {} is unknown: the directory is of a newer Kvrocks, or not of a Kvrocks; \
+                     expected only {}",
+                    crate::engine::error::shown(name.as_bytes()),
+                    path.display(),
+                    FAMILY_NAMES.join(", ")
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Turns RocksDB's error string into an error, and frees it.
+pub(super) fn taken(what: &str, error: *mut c_char) -> Result<()> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: RocksDB gives a C string that the caller frees.
+    let text = unsafe {
+        let text = CStr::from_ptr(error).to_string_lossy().into_owned();
+        ffi::rocksdb_free(error.cast());
+        text
+    };
+    Err(storage_error(what, text))
+}
+
+/// The kind that RocksDB's words stand for (rocksdb: util/status.cc).
+pub(super) fn storage_error(what: &str, text: String) -> Error {
+    let kind = if text.starts_with("Corruption") || text.starts_with("Not found") || text.contains("No such file") {
+        ErrorKind::Corruption
+    } else if text.starts_with("IO error") && text.contains("lock") && text.contains("LOCK") {
+        ErrorKind::Busy
+    } else if text.starts_with("IO error") {
+        ErrorKind::Io
+    } else if text.starts_with("Invalid argument") {
+        ErrorKind::InvalidArgument
+    } else if text.starts_with("Not implemented") {
+        ErrorKind::Unsupported
+    } else if text.starts_with("Resource busy") || text.starts_with("Operation aborted") {
+        ErrorKind::Busy
+    } else {
+        ErrorKind::Io
+    };
+    Error::new(kind, format!("{what}: RocksDB says {text}"))
+}

@@ -1,0 +1,124 @@
+//! Ordered reading of one column family.
+
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+use librocksdb_sys as ffi;
+
+use super::db::{Db, Snapshot, taken};
+use super::fork::Process;
+use crate::engine::error::Result;
+
+/// A cursor over the records of one family between two keys, seeing one moment. Holds the database open;
+/// leaked in a forked child.
+pub struct Cursor {
+    raw: *mut ffi::rocksdb_iterator_t,
+    reads: *mut ffi::rocksdb_readoptions_t,
+    // The bounds are read by RocksDB through a pointer, so they must not move or go before the iterator.
+    _bounds: ManuallyDrop<(Box<[u8]>, Option<Box<[u8]>>)>,
+    process: Process,
+    _snapshot: Option<Arc<Snapshot>>,
+    _db: Arc<Db>,
+}
+
+// SAFETY: an iterator may be moved between threads; `&mut self` keeps its use exclusive.
+unsafe impl Send for Cursor {}
+
+impl Cursor {
+    /// Opens a cursor on `[lower, upper)` of a family; it has no place until it is moved.
+    pub fn open(
+        db: &Arc<Db>,
+        family: u32,
+        lower: Vec<u8>,
+        upper: Option<Vec<u8>>,
+        snapshot: Option<&Arc<Snapshot>>,
+        fill_cache: bool,
+    ) -> Cursor {
+        let lower = lower.into_boxed_slice();
+        let upper = upper.map(Vec::into_boxed_slice);
+        // SAFETY: bounds, snapshot and database are owned by the cursor and outlive the iterator.
+        let (raw, reads) = unsafe {
+            let reads = ffi::rocksdb_readoptions_create();
+            ffi::rocksdb_readoptions_set_fill_cache(reads, fill_cache.into());
+            ffi::rocksdb_readoptions_set_iterate_lower_bound(reads, lower.as_ptr().cast(), lower.len());
+            if let Some(upper) = &upper {
+                ffi::rocksdb_readoptions_set_iterate_upper_bound(reads, upper.as_ptr().cast(), upper.len());
+            }
+            if let Some(snapshot) = snapshot {
+                ffi::rocksdb_readoptions_set_snapshot(reads, snapshot.raw());
+            }
+            let handle = rocksdb::AsColumnFamilyRef::inner(db.family(family));
+            (ffi::rocksdb_create_iterator_cf(db.raw(), reads, handle), reads)
+        };
+        Cursor {
+            raw,
+            reads,
+            _bounds: ManuallyDrop::new((lower, upper)),
+            process: Process::current(),
+            _snapshot: snapshot.cloned(),
+            _db: Arc::clone(db),
+        }
+    }
+
+    pub fn seek_to_first(&mut self) {
+        // SAFETY: the iterator lives as long as `self`.
+        unsafe { ffi::rocksdb_iter_seek_to_first(self.raw) }
+    }
+
+    pub fn seek_to_last(&mut self) {
+        // SAFETY: as above.
+        unsafe { ffi::rocksdb_iter_seek_to_last(self.raw) }
+    }
+
+    /// One place on; only when it has a place.
+    pub fn next(&mut self) {
+        // SAFETY: as above.
+        unsafe { ffi::rocksdb_iter_next(self.raw) }
+    }
+
+    /// One place back; only when it has a place.
+    pub fn prev(&mut self) {
+        // SAFETY: as above.
+        unsafe { ffi::rocksdb_iter_prev(self.raw) }
+    }
+
+    /// The record at its place. `None` is the end, never a failure.
+    pub fn record(&self) -> Result<Option<(&[u8], &[u8])>> {
+        // SAFETY: key and value are valid until the iterator moves, which needs `&mut self`.
+        unsafe {
+            if ffi::rocksdb_iter_valid(self.raw) == 0 {
+                let mut error = std::ptr::null_mut();
+                ffi::rocksdb_iter_get_error(self.raw, &raw mut error);
+                taken("iterate", error)?;
+                return Ok(None);
+            }
+            let (mut key_length, mut value_length) = (0, 0);
+            let key = ffi::rocksdb_iter_key(self.raw, &raw mut key_length);
+            let value = ffi::rocksdb_iter_value(self.raw, &raw mut value_length);
+            Ok(Some((slice(key.cast(), key_length), slice(value.cast(), value_length))))
+        }
+    }
+}
+
+/// # Safety
+/// `data` must be readable for `length` bytes for the lifetime that the caller gives it.
+unsafe fn slice<'a>(data: *const u8, length: usize) -> &'a [u8] {
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(data, length) }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        if self.process.is_current() {
+            // SAFETY: destroyed once, before the options, the bounds, the snapshot and the database.
+            unsafe {
+                ffi::rocksdb_iter_destroy(self.raw);
+                ffi::rocksdb_readoptions_destroy(self.reads);
+                ManuallyDrop::drop(&mut self._bounds);
+            }
+        }
+    }
+}

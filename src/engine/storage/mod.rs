@@ -1,0 +1,10 @@
+//! Floor 1: one RocksDB directory. The only place that knows RocksDB.
+
+pub mod checkpoint;
+pub mod db;
+pub mod dir_lock;
+pub mod files;
+pub mod fork;
+pub mod iterator;
+pub mod options;
+pub mod wal;

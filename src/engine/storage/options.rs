@@ -1,0 +1,145 @@
+//! RocksDB options, as Kvrocks sets them (kvrocks: storage.cc InitRocksDBOptions, Open).
+
+use std::time::Duration;
+
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DataBlockIndexType,
+    LogLevel, Options, WriteBufferManager,
+};
+
+use crate::engine::format::batch::METADATA;
+
+/// Names of the column families; the place in the list is the id on disk and on the wire.
+pub const FAMILY_NAMES: [&str; 7] = ["default", "metadata", "zset_score", "pubsub", "propagate", "stream", "search"];
+
+/// How blocks are compressed from level 2 on. All codecs can be read whatever is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Compression {
+    /// No compression, Kvrocks' default.
+    #[default]
+    None = 0,
+    /// Snappy.
+    Snappy = 1,
+    /// zlib.
+    Zlib = 2,
+    /// LZ4.
+    Lz4 = 3,
+    /// Zstandard.
+    Zstd = 4,
+}
+
+impl Compression {
+    fn codec(self) -> DBCompressionType {
+        match self {
+            Compression::None => DBCompressionType::None,
+            Compression::Snappy => DBCompressionType::Snappy,
+            Compression::Zlib => DBCompressionType::Zlib,
+            Compression::Lz4 => DBCompressionType::Lz4,
+            Compression::Zstd => DBCompressionType::Zstd,
+        }
+    }
+}
+
+/// One memory budget: block cache, with the write buffers counted in it. Both generations of a swap share it.
+#[derive(Clone)]
+pub struct Memory {
+    pub cache: Cache,
+    pub write_buffers: WriteBufferManager,
+    pub budget: usize,
+}
+
+impl Memory {
+    pub fn new(budget: usize) -> Memory {
+        let cache = Cache::new_lru_cache(budget);
+        let write_buffers = WriteBufferManager::new_write_buffer_manager_with_cache(budget / 4, false, cache.clone());
+        Memory { cache, write_buffers, budget }
+    }
+}
+
+/// What one RocksDB is opened with.
+#[derive(Clone)]
+pub struct DbOptions {
+    pub create: bool,
+    pub read_only: bool,
+    pub compression: Compression,
+    pub wal_keep_bytes: u64,
+    pub wal_keep: Duration,
+    pub memory: Memory,
+}
+
+const WRITE_BUFFER_BYTES: usize = 64 << 20;
+const MIB: u64 = 1 << 20;
+
+impl DbOptions {
+    pub(super) fn db(&self) -> Options {
+        let mut db = Options::default();
+        db.create_if_missing(self.create);
+        db.create_missing_column_families(!self.read_only);
+        db.set_max_total_wal_size(512 * MIB);
+        db.set_wal_ttl_seconds(self.wal_keep.as_secs().max(1));
+        db.set_wal_size_limit_mb(self.wal_keep_bytes.div_ceil(MIB).max(1));
+        // Recycled or manually flushed WALs cannot be read by sequence.
+        db.set_recycle_log_file_num(0);
+        db.set_manual_wal_flush(false);
+        db.set_unordered_write(false);
+        db.set_enable_pipelined_write(false);
+        db.set_max_manifest_file_size(64 << 20);
+        db.set_max_background_jobs(2);
+        db.set_keep_log_file_num(4);
+        db.set_max_log_file_size(4 << 20);
+        db.set_stats_dump_period_sec(0);
+        db.set_write_buffer_manager(&self.memory.write_buffers);
+        if self.read_only {
+            // A read-only open leaves no file behind, not even RocksDB's own text log.
+            db.set_info_logger(rocksdb::InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
+        } else {
+            db.set_log_level(LogLevel::Warn);
+        }
+        super::db::recover_from_full_disk(&mut db);
+        db
+    }
+
+    fn family(&self, id: usize) -> Options {
+        let mut table = BlockBasedOptions::default();
+        // Readable by every RocksDB since 6.6.
+        table.set_format_version(5);
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+        table.set_metadata_block_size(4096);
+        table.set_bloom_filter(10.0, false);
+        table.set_optimize_filters_for_memory(true);
+        table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+        table.set_data_block_hash_ratio(0.75);
+        table.set_block_size(16 * 1024);
+        table.set_block_cache(&self.memory.cache);
+        // Index and filters live in the cache, so that memory does not grow with the data.
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_cache_index_and_filter_blocks_with_high_priority(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        table.set_pin_top_level_index_and_filter(true);
+
+        let mut family = Options::default();
+        family.set_block_based_table_factory(&table);
+        family.set_num_levels(7);
+        family.set_level_compaction_dynamic_level_bytes(false);
+        family.set_write_buffer_size(WRITE_BUFFER_BYTES.min(self.memory.budget / 4).max(1 << 20));
+        let codec = self.compression.codec();
+        let none = DBCompressionType::None;
+        family.set_compression_type(codec);
+        family.set_compression_per_level(&[none, none, codec, codec, codec, codec, codec]);
+        if id == METADATA as usize {
+            family.set_memtable_whole_key_filtering(true);
+            family.set_memtable_prefix_bloom_ratio(0.1);
+        }
+        family
+    }
+
+    pub(super) fn families(&self) -> Vec<ColumnFamilyDescriptor> {
+        FAMILY_NAMES
+            .iter()
+            .enumerate()
+            .map(|(id, name)| ColumnFamilyDescriptor::new(*name, self.family(id)))
+            .collect()
+    }
+}

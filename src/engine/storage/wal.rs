@@ -1,0 +1,173 @@
+//! The write-ahead log read by sequence.
+//!
+//! RocksDB's iterator starts at the batch that *contains* the asked sequence, or silently later when
+//! that part of the log is gone; at the tail it is invalid without an error. Here each of these has a name.
+
+use std::sync::Arc;
+
+use librocksdb_sys as ffi;
+
+use super::db::{Db, taken};
+use super::fork::Process;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::batch::Batch;
+
+/// What stands at the next sequence of the log.
+#[derive(Debug)]
+pub enum WalRead {
+    /// The batch that starts there, with its first sequence in its header.
+    Entry(Vec<u8>),
+    /// Nothing was written after it yet.
+    CaughtUp,
+    /// The log no longer reaches back to it; the oldest sequence still there, where it is known.
+    Gone { oldest: Option<u64> },
+}
+
+/// A reader of the log from one sequence on.
+pub struct WalTail {
+    db: Arc<Db>,
+    next: u64,
+    iterator: Option<WalIterator>,
+}
+
+struct WalIterator {
+    raw: *mut ffi::rocksdb_wal_iterator_t,
+    process: Process,
+}
+
+// SAFETY: the iterator may be moved between threads; `&mut self` keeps its use exclusive.
+unsafe impl Send for WalIterator {}
+
+impl Drop for WalIterator {
+    fn drop(&mut self) {
+        if self.process.is_current() {
+            // SAFETY: destroyed once; the tail holds the database open until then.
+            unsafe { ffi::rocksdb_wal_iter_destroy(self.raw) };
+        }
+    }
+}
+
+impl WalIterator {
+    /// `None` when RocksDB has no log file for that sequence.
+    fn open(db: &Db, sequence: u64) -> Result<Option<WalIterator>> {
+        let mut error = std::ptr::null_mut();
+        // SAFETY: the database is open during the call.
+        let raw = unsafe { ffi::rocksdb_get_updates_since(db.raw(), sequence, std::ptr::null(), &raw mut error) };
+        match taken("read the WAL", error) {
+            Ok(()) => Ok(Some(WalIterator { raw, process: Process::current() })),
+            // Files may be archived or purged between listing and opening them.
+            Err(e) if e.kind() == ErrorKind::Corruption && e.message().contains("Not found") => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn valid(&self) -> bool {
+        // SAFETY: the iterator lives as long as `self`.
+        unsafe { ffi::rocksdb_wal_iter_valid(self.raw) != 0 }
+    }
+
+    fn advance(&mut self) {
+        // SAFETY: as above.
+        unsafe { ffi::rocksdb_wal_iter_next(self.raw) }
+    }
+
+    fn status(&self) -> Result<()> {
+        let mut error = std::ptr::null_mut();
+        // SAFETY: as above.
+        unsafe { ffi::rocksdb_wal_iter_status(self.raw, &raw mut error) };
+        taken("read the WAL", error)
+    }
+
+    fn batch(&self) -> (u64, Vec<u8>) {
+        let mut sequence = 0;
+        // SAFETY: the iterator is valid; the batch is ours to destroy, and its bytes are copied before that.
+        unsafe {
+            let batch = ffi::rocksdb_wal_iter_get_batch(self.raw, &raw mut sequence);
+            let mut length = 0;
+            let data = ffi::rocksdb_writebatch_data(batch, &raw mut length);
+            let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length).to_vec();
+            ffi::rocksdb_writebatch_destroy(batch);
+            (sequence, bytes)
+        }
+    }
+}
+
+impl WalTail {
+    /// A reader whose first entry is the one that starts at `next`. Touches nothing yet.
+    pub fn new(db: &Arc<Db>, next: u64) -> WalTail {
+        WalTail { db: Arc::clone(db), next, iterator: None }
+    }
+
+    /// Goes on behind an entry that was read elsewhere.
+    pub fn skip_to(&mut self, next: u64) {
+        if next != self.next {
+            self.next = next;
+            self.iterator = None;
+        }
+    }
+
+    /// The entry at the next sequence, and moves behind it. Fails with InvalidArgument when that sequence lies
+    /// inside an entry, with Corruption or Io when the log cannot be read.
+    pub fn read(&mut self) -> Result<WalRead> {
+        if self.next > self.db.latest_sequence() {
+            return Ok(WalRead::CaughtUp);
+        }
+        // An iterator that stood at the tail can go on; when it cannot, one made anew can.
+        for fresh in [false, true] {
+            if fresh || self.iterator.is_none() {
+                self.iterator = WalIterator::open(&self.db, self.next)?;
+            } else if let Some(iterator) = self.iterator.as_mut().filter(|iterator| !iterator.valid()) {
+                iterator.advance();
+            }
+            while let Some(iterator) = self.iterator.as_mut().filter(|iterator| iterator.valid()) {
+                let (first, bytes) = iterator.batch();
+                let count = u64::from(Batch::parse(&bytes)?.count());
+                if count == 0 || first + count <= self.next {
+                    iterator.advance();
+                    continue;
+                }
+                if first < self.next {
+                    return Err(Error::new(
+                        ErrorKind::InvalidArgument,
+                        format!(
+                            "sequence {} is inside an entry that spans {first} to {}; positions lie at its ends",
+                            self.next - 1,
+                            first + count - 1
+                        ),
+                    ));
+                }
+                if first > self.next {
+                    if !fresh {
+                        break;
+                    }
+                    return Ok(WalRead::Gone { oldest: Some(first) });
+                }
+                self.next = first + count;
+                iterator.advance();
+                return Ok(WalRead::Entry(bytes));
+            }
+        }
+        // Something was written at `next`, and no log file has it.
+        match self.iterator.take().map(|iterator| iterator.status()) {
+            Some(Err(e)) if !e.message().contains("TryAgain") && !e.message().contains("try again") => Err(e),
+            _ => Ok(WalRead::Gone { oldest: None }),
+        }
+    }
+}
+
+/// The first sequence that the log still has, `None` when it has none.
+pub fn oldest_sequence(db: &Arc<Db>) -> Result<Option<u64>> {
+    let latest = db.latest_sequence();
+    let mut iterator = match WalIterator::open(db, 1.min(latest))? {
+        Some(iterator) => iterator,
+        None => return Ok(None),
+    };
+    while iterator.valid() {
+        let (first, bytes) = iterator.batch();
+        if Batch::parse(&bytes)?.count() > 0 {
+            return Ok(Some(first));
+        }
+        iterator.advance();
+    }
+    Ok(None)
+}

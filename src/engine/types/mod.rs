@@ -1,0 +1,3 @@
+//! Floor 4: the data types, on a generation.
+
+pub mod string;

@@ -1,0 +1,57 @@
+//! Pumice is Kvrocks light enough to live inside your process: an embedded storage engine on RocksDB with
+//! namespaces, checkpoint-based full sync and a replication log. It keeps its data in Apache Kvrocks' on-disk format.
+//!
+//! ```
+//! use pumice::{Engine, Options, Role};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! // A primary with a namespace.
+//! let primary = Engine::open(dir.path().join("primary"), &Options::default())?;
+//! let users = primary.create_namespace("users", None)?;
+//! users.put(b"ada", b"countess")?;
+//!
+//! // Its whole dataset, namespaces included, brought into a replica in one step.
+//! let checkpoint = primary.create_checkpoint(dir.path().join("checkpoint"))?;
+//! let options = Options { role: Some(Role::Replica), ..Default::default() };
+//! let replica = Engine::open(dir.path().join("replica"), &options)?;
+//! replica.apply_checkpoint(&checkpoint.path)?;
+//! assert_eq!(replica.namespace("users")?.get(b"ada")?.unwrap(), b"countess");
+//!
+//! // And what is written after it, entry by entry.
+//! users.put(b"grace", b"admiral")?;
+//! let mut log = primary.log(Some(&replica.position()?))?;
+//! while let Some(entry) = log.next_entry(None)? {
+//!     replica.apply(&entry)?;
+//! }
+//! assert_eq!(replica.position()?, primary.position()?);
+//! # Ok::<(), pumice::Error>(())
+//! ```
+#![warn(missing_docs)]
+
+#[allow(missing_docs, reason = "what is public is re-exported below, and documented where it is")]
+mod engine;
+
+#[cfg(feature = "capi")]
+mod capi;
+#[cfg(feature = "python")]
+mod python;
+
+pub use engine::batch::Batch;
+pub use engine::engine::Engine;
+pub use engine::error::{Error, ErrorKind, Result};
+pub use engine::format::change::{Change, Operation};
+pub use engine::format::entry::Entry;
+pub use engine::format::metadata::Kind;
+pub use engine::format::side::Role;
+pub use engine::info::Info;
+pub use engine::namespace::Namespace;
+pub use engine::options::{Options, WriteOptions};
+pub use engine::release;
+pub use engine::replication::log::Log;
+pub use engine::replication::position::Position;
+pub use engine::replication::sync_in::{Progress, Stage};
+pub use engine::replication::sync_out::Checkpoint;
+pub use engine::snapshot::{Snapshot, SnapshotNamespace};
+pub use engine::storage::options::Compression;
+pub use engine::types::string::{Item, Items, Range, Ttl, Value};
+pub use engine::verify::{Depth, Finding};
