@@ -28,13 +28,7 @@ impl Batch {
     }
 
     /// [`Batch::put`] with a time to live, which counts from now.
-    pub fn put_with(
-        &mut self,
-        namespace: &Namespace,
-        key: &[u8],
-        value: &[u8],
-        options: &WriteOptions,
-    ) -> Result<()> {
+    pub fn put_with(&mut self, namespace: &Namespace, key: &[u8], value: &[u8], options: &WriteOptions) -> Result<()> {
         string::check_key(key)?;
         string::check_value(value)?;
         let expire_ms = string::expiry(options.ttl)?;

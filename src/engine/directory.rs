@@ -157,7 +157,8 @@ impl Directory {
         self.sync_generations()?;
         step!("create::ready");
         let waiting = self.path.join("db.creating");
-        fs::rename(&waiting, self.path.join("db")).map_err(|e| Error::io(format!("rename {}", waiting.display()), e))?;
+        fs::rename(&waiting, self.path.join("db"))
+            .map_err(|e| Error::io(format!("rename {}", waiting.display()), e))?;
         self.sync()
     }
 

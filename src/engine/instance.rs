@@ -527,8 +527,7 @@ pub fn random_text(alphabet: &[u8], length: usize) -> Result<String> {
     let mut text = String::with_capacity(length);
     let mut bytes = [0u8; 64];
     while text.len() < length {
-        getrandom::fill(&mut bytes)
-            .map_err(|e| Error::new(ErrorKind::Io, format!("read random bytes: {e}")))?;
+        getrandom::fill(&mut bytes).map_err(|e| Error::new(ErrorKind::Io, format!("read random bytes: {e}")))?;
         let drawn = bytes.iter().map(|&byte| usize::from(byte)).filter(|&byte| byte < limit);
         text.extend(drawn.map(|byte| char::from(alphabet[byte % alphabet.len()])).take(length - text.len()));
     }

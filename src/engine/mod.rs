@@ -1,8 +1,8 @@
 //! The engine. Imports go down: each floor uses only those above it in this list.
 
 // Floor 0: bytes in, bytes out.
-pub mod error;
 mod clock;
+pub mod error;
 mod failpoint;
 #[allow(dead_code, reason = "the layouts of all types are here, also of those that are still opaque")]
 pub mod format;
@@ -18,11 +18,11 @@ pub mod replication;
 pub mod types;
 // Floor 5: what users call.
 pub mod batch;
+#[allow(clippy::module_inception, reason = "the engine of the module engine")]
+pub mod engine;
 pub mod info;
 pub mod namespace;
 pub mod snapshot;
 pub mod verify;
-#[allow(clippy::module_inception, reason = "the engine of the module engine")]
-pub mod engine;
 
 pub use directory::release;

@@ -303,7 +303,10 @@ pub fn create(instance: &Instance, name: &[u8], token: Option<&str>) -> Result<(
         if generation.store.layout == Layout::Cluster {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("namespace {}: the cluster layout has no namespaces; use the default one", shown(name.as_bytes())),
+                format!(
+                    "namespace {}: the cluster layout has no namespaces; use the default one",
+                    shown(name.as_bytes())
+                ),
             ));
         }
         match registry.token_of(name) {
@@ -359,10 +362,7 @@ pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
 }
 
 /// Changes the registry under the commit lock and writes it, alone in its record, if it became another.
-fn change_registry(
-    instance: &Instance,
-    change: impl FnOnce(&Generation, &mut Registry) -> Result<()>,
-) -> Result<()> {
+fn change_registry(instance: &Instance, change: impl FnOnce(&Generation, &mut Registry) -> Result<()>) -> Result<()> {
     let mut guard = instance.lock()?;
     guard.check_writable()?;
     let mut registry = guard.generation.registry.clone();

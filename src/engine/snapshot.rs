@@ -40,8 +40,7 @@ impl Snapshot {
         let guard = instance.lock()?;
         let generation = Arc::clone(&guard.generation);
         let rows = generation.store.db.snapshot();
-        let position =
-            Position { replication_id: generation.store.replication_id(), sequence: rows.sequence() };
+        let position = Position { replication_id: generation.store.replication_id(), sequence: rows.sequence() };
         drop(guard);
         Ok(Snapshot {
             view: Arc::new(View { instance: Arc::clone(instance), rows: Arc::new(rows), generation, position }),
@@ -63,7 +62,8 @@ impl Snapshot {
     pub fn namespace(&self, name: impl AsRef<[u8]>) -> Result<SnapshotNamespace> {
         self.view.instance.generation()?;
         let name = name.as_ref();
-        let found = SnapshotNamespace { view: Arc::clone(&self.view), name: name.to_vec(), prefix: namespace_prefix(name) };
+        let found =
+            SnapshotNamespace { view: Arc::clone(&self.view), name: name.to_vec(), prefix: namespace_prefix(name) };
         if name == DEFAULT_NAMESPACE || self.view.generation.is_registered(name) {
             return Ok(found);
         }

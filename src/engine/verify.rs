@@ -109,7 +109,6 @@ pub fn verify(instance: &Instance, depth: Depth) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-
 fn records(store: &std::sync::Arc<Store>, family: u32, found: &mut impl FnMut(&'static str, String)) -> Result<()> {
     let mut cursor = Cursor::open(&store.db, family, Vec::new(), None, None, false);
     cursor.seek_to_first();

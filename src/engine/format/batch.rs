@@ -171,9 +171,9 @@ fn take_record<'a>(input: &mut &'a [u8]) -> Result<Record<'a>> {
             let begin = take_bytes(input, "begin of a DeleteRange")?;
             let end = take_bytes(input, "end of a DeleteRange")?;
             // RocksDB fails on it after it was logged.
-            if begin > end {
+            if begin >= end {
                 let (begin, end) = (shown(begin), shown(end));
-                return Err(bad(format!("write batch, DeleteRange: got begin {begin} after end {end}")));
+                return Err(bad(format!("write batch, DeleteRange: got begin {begin} not before end {end}")));
             }
             Ok(Record::DeleteRange { family, begin, end })
         }
@@ -496,7 +496,7 @@ mod tests {
         refused(&framed(1, 2, &put), "got 1 records, expected 2");
         refused(&framed(1, 0, &put), "got 1 records, expected 0");
         refused(&framed(1, 1, &hex("0507016b0176")), "got 7, expected less than 7");
-        refused(&framed(1, 1, &hex("0f01620161")), "begin \"b\" after end \"a\"");
+        refused(&framed(1, 1, &hex("0f01620161")), "begin \"b\" not before end \"a\"");
         refused(&framed(1, 1, &hex("01816b")), "got ");
         refused(&framed(1, 1, &hex("0181006b0176")), "overlong varint of 2 bytes");
         refused(&framed(1, 1, &hex("01ffffffff1f")), "expected at most 4294967295");

@@ -86,8 +86,7 @@ impl Log {
                     format!("entry after {}: got first sequence {}, expected {next}", self.position, entry.first),
                 ));
             }
-            self.position =
-                Position { replication_id: history.id_at(entry.last).to_owned(), sequence: entry.last };
+            self.position = Position { replication_id: history.id_at(entry.last).to_owned(), sequence: entry.last };
             return Ok(Some(entry));
         }
     }

@@ -140,10 +140,9 @@ pub fn apply(instance: &Instance, source: &Path, verify: bool, watch: &mut Watch
 /// Brings all files of the source into `generations/N`, durable and checked.
 fn receive(directory: &Directory, number: u64, source: &Path, watch: &mut Watch<'_>) -> Result<Option<SyncManifest>> {
     let found = fs::metadata(source).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::new(
-            ErrorKind::NotFound,
-            format!("checkpoint {}: there is no such folder", source.display()),
-        ),
+        std::io::ErrorKind::NotFound => {
+            Error::new(ErrorKind::NotFound, format!("checkpoint {}: there is no such folder", source.display()))
+        }
         _ => Error::io(format!("open checkpoint {}", source.display()), e),
     })?;
     if !found.is_dir() || !source.join("CURRENT").exists() {

@@ -81,9 +81,8 @@ impl Db {
             families[id] = handle;
         }
         // SAFETY: the database outlives `raw`; the options are destroyed in `drop`.
-        let (raw, raw_reads, raw_writes) = unsafe {
-            (inner.as_raw_ptr(), ffi::rocksdb_readoptions_create(), ffi::rocksdb_writeoptions_create())
-        };
+        let (raw, raw_reads, raw_writes) =
+            unsafe { (inner.as_raw_ptr(), ffi::rocksdb_readoptions_create(), ffi::rocksdb_writeoptions_create()) };
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         OPEN.lock().get_or_insert_with(HashSet::new).insert(path.clone());
         Ok(Arc::new(Db {
@@ -215,9 +214,7 @@ impl Db {
         let families: Vec<_> = (0..FAMILY_NAMES.len() as u32).map(|id| self.family(id)).collect();
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        self.inner
-            .flush_cfs_opt(&families, &options)
-            .map_err(|e| storage_error("flush memtables", e.into_string()))
+        self.inner.flush_cfs_opt(&families, &options).map_err(|e| storage_error("flush memtables", e.into_string()))
     }
 
     /// A view of this moment.

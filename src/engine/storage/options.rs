@@ -136,10 +136,6 @@ impl DbOptions {
     }
 
     pub(super) fn families(&self) -> Vec<ColumnFamilyDescriptor> {
-        FAMILY_NAMES
-            .iter()
-            .enumerate()
-            .map(|(id, name)| ColumnFamilyDescriptor::new(*name, self.family(id)))
-            .collect()
+        FAMILY_NAMES.iter().enumerate().map(|(id, name)| ColumnFamilyDescriptor::new(*name, self.family(id))).collect()
     }
 }

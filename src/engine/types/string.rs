@@ -110,7 +110,8 @@ impl Reading<'_> {
     }
 
     pub fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
-        let full: Vec<Vec<u8>> = keys.iter().map(|key| full_key(self.prefix, self.store.layout, key.as_ref())).collect();
+        let full: Vec<Vec<u8>> =
+            keys.iter().map(|key| full_key(self.prefix, self.store.layout, key.as_ref())).collect();
         let found = self.store.db.get_many(METADATA, &full, self.snapshot.map(|s| &**s))?;
         keys.iter()
             .zip(found)
@@ -318,10 +319,7 @@ fn check_length(what: &str, bytes: &[u8]) -> Result<()> {
 }
 
 fn wrong_type(key: &[u8], kind: Kind) -> Error {
-    Error::new(
-        ErrorKind::WrongType,
-        format!("key {}: got a {}, expected a string", shown(key), kind.name()),
-    )
+    Error::new(ErrorKind::WrongType, format!("key {}: got a {}, expected a string", shown(key), kind.name()))
 }
 
 fn full_key(prefix: &[u8], layout: Layout, key: &[u8]) -> Vec<u8> {
