@@ -170,6 +170,7 @@ fn live_replica(dir: &Path, checks: &mut Checks) -> Result<(), Failure> {
     // The swap, under two readers.
     let visible = OnceLock::new();
     let (swap, control) = with_readers(
+        "reader",
         2,
         |index| reader(&replica, index, &visible),
         |readers| {
@@ -199,6 +200,7 @@ fn live_replica(dir: &Path, checks: &mut Checks) -> Result<(), Failure> {
     let else_before = served.namespaces().unwrap_or(0);
     let else_visible = OnceLock::new();
     let (else_start, else_stretch) = with_readers(
+        "other",
         2,
         |index| other_reader(&served, index, &else_visible),
         |readers| {

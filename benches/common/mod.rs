@@ -136,6 +136,7 @@ pub struct Readers<'a> {
 
 /// Runs `main` while `count` threads call readers made by `reader`.
 pub fn with_readers<R, F: FnMut() -> Outcome>(
+    name: &str,
     count: usize,
     reader: impl Fn(usize) -> F + Sync,
     main: impl FnOnce(&Readers<'_>) -> R,
@@ -145,7 +146,8 @@ pub fn with_readers<R, F: FnMut() -> Outcome>(
     std::thread::scope(|scope| {
         for (index, tally) in tallies.iter().enumerate() {
             let (stop, reader) = (&stop, &reader);
-            scope.spawn(move || {
+            let named = std::thread::Builder::new().name(format!("{name}-{index}"));
+            let run = move || {
                 let mut read = reader(index);
                 let mut last = Instant::now();
                 while !stop.load(Ordering::Relaxed) {
@@ -164,7 +166,8 @@ pub fn with_readers<R, F: FnMut() -> Outcome>(
                         }
                     }
                 }
-            });
+            };
+            named.spawn_scoped(scope, run).expect("a thread starts");
         }
         // Also when `main` panics: the scope waits for its threads.
         let readers = Readers { tallies: &tallies, stop: &stop };
