@@ -17,7 +17,7 @@ use super::format::registry::REPLICATION_ID_KEY;
 use super::format::side::{History, Role, State};
 use super::generation::{Generation, Store};
 use super::options::Options;
-use super::storage::db::Db;
+use super::storage::db::{Closing, Db};
 use super::storage::fork::Process;
 use super::storage::options::{DbOptions, Memory};
 use super::storage::wal::oldest_sequence;
@@ -31,6 +31,7 @@ pub struct Instance {
     current: ArcSwapOption<Generation>,
     commit: Mutex<Commit>,
     durable: GroupSync,
+    closing: Arc<Closing>,
     /// Held by whoever builds the next generation.
     pub applying: Mutex<()>,
 }
@@ -78,6 +79,7 @@ impl Instance {
             current: ArcSwapOption::empty(),
             commit: Mutex::new(Commit { role, poisoned: None, read_only, directory: Some(Arc::clone(&directory)) }),
             durable: GroupSync::default(),
+            closing: Arc::default(),
             applying: Mutex::new(()),
         };
         let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New)?;
@@ -195,7 +197,8 @@ impl Instance {
         self.sync(&db, latest)
     }
 
-    fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
+    /// Returns when everything up to `sequence` survives a power cut.
+    pub fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
         self.durable.sync(db, sequence).inspect_err(|e| {
             self.commit.lock().poisoned.get_or_insert_with(|| format!("syncing the log failed: {e}"));
         })
@@ -246,7 +249,18 @@ impl Instance {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+        self.closing.wait();
         Ok(())
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Whoever lets go of an engine may end the process next, which RocksDB must not be closing in.
+        if self.process.is_current() {
+            self.current.store(None);
+            self.closing.wait();
+        }
     }
 }
 
@@ -371,7 +385,7 @@ impl CommitGuard<'_> {
         }
         old.store.db.stop_background_work();
         let (path, number) = (directory.path().to_owned(), old.store.number);
-        old.store.db.after_close(move || {
+        old.store.db.after_close(&self.instance.closing, move || {
             let _ = retired(&path, number);
             drop(directory);
         });
@@ -453,15 +467,15 @@ struct GroupSync {
 
 #[derive(Default)]
 struct SyncState {
-    /// The database that `synced` counts in, by address: a swap starts anew.
-    database: usize,
+    /// The database that `synced` counts in: a swap starts anew.
+    database: u64,
     synced: u64,
     leader: bool,
 }
 
 impl GroupSync {
     fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
-        let database = Arc::as_ptr(db) as usize;
+        let database = db.id();
         let mut state = self.state.lock();
         loop {
             if state.database == database && state.synced >= sequence {

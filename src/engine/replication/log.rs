@@ -52,7 +52,14 @@ impl Log {
     pub fn next_entry(&mut self, wait: Option<Duration>) -> Result<Option<Entry>> {
         let deadline = wait.map(|wait| clock::instant() + wait);
         loop {
-            let current = Arc::clone(&self.instance.generation()?.store);
+            let current = match self.instance.generation() {
+                Ok(generation) => Arc::clone(&generation.store),
+                Err(e) => {
+                    // A closed engine must not be kept from closing its files.
+                    self.open = None;
+                    return Err(e);
+                }
+            };
             let (store, tail) = match &mut self.open {
                 Some(open) if Arc::ptr_eq(&open.0, &current) => open,
                 _ => {
@@ -170,7 +177,8 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
     if effects.registry {
         guard.reload_registry()?;
     }
-    Ok(())
+    drop(guard);
+    if instance.options().sync { instance.sync(&store.db, last) } else { Ok(()) }
 }
 
 /// What a batch changes beyond its records.
