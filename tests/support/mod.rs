@@ -121,7 +121,7 @@ pub fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
 }
 
 /// This test binary again, in a process of its own: it runs the test named `child`, which does `job`.
-pub fn child(job: &str, arguments: &[&Path]) -> Command {
+pub fn process(job: &str, arguments: &[&Path]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "child", "--nocapture", "--test-threads=1"]).env("PUMICE_JOB", job);
     command.env("PUMICE_JOB_PATHS", std::env::join_paths(arguments).unwrap());
