@@ -430,15 +430,19 @@ fn write_bytes(commit: &mut Commit, store: &Store, first: u64, last: u64, bytes:
     step!("commit::write");
     let written = store.db.write(&bytes);
     let latest = store.db.latest_sequence();
-    // A write that failed before it counted is as if it had never been asked for.
-    if latest != last && !(written.is_err() && latest == first - 1) {
-        let why = format!("sequence after a write: got {latest}, expected {last}");
-        commit.poisoned.get_or_insert(why.clone());
-        return Err(written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why)));
+    match written {
+        Ok(()) if latest == last => {
+            store.append(first, last, bytes);
+            Ok(())
+        }
+        // A write that failed before it counted is as if it had never been asked for.
+        Err(e) if latest == first - 1 => Err(e),
+        written => {
+            let why = format!("sequence after a write: got {latest}, expected {last}");
+            commit.poisoned.get_or_insert(why.clone());
+            Err(written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why)))
+        }
     }
-    written?;
-    store.append(first, last, bytes);
-    Ok(())
 }
 
 /// Draws a fresh replication id and writes it as an entry of its own.

@@ -20,6 +20,28 @@ use super::types::string::{self, Items, Range, Reading, Ttl, Value};
 ///
 /// Keys are bytes of any kind, the empty key included, at most 512 MiB long, as values are. A write survives a killed
 /// process when it returns; see [`crate::Options::sync`] for power cuts. Every call answers Closed after close.
+///
+/// ```
+/// use std::time::Duration;
+/// use pumice::{Engine, Options, Range, Ttl, WriteOptions};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// let engine = Engine::open(dir.path(), &Options::default())?;
+/// let users = engine.create_namespace("users", Some("a secret token"))?;
+/// users.put(b"ada", b"countess")?;
+/// users.put_with(b"session", b"...", &WriteOptions { ttl: Some(Duration::from_secs(60)), sync: Some(true) })?;
+/// assert!(!users.put_if(b"ada", b"duchess", None)?, "it is there already");
+/// assert!(users.put_if(b"ada", b"duchess", Some(b"countess"))?);
+/// assert!(matches!(users.ttl(b"session")?, Ttl::Left(_)));
+///
+/// let mut items = users.items(&Range { prefix: b"a".to_vec(), ..Default::default() })?;
+/// while let Some(item) = items.next_item()? {
+///     assert_eq!((item.key, item.value), (&b"ada"[..], Some(&b"duchess"[..])));
+/// }
+/// assert_eq!(users.get_many(&["ada", "nobody"])?[1], None);
+/// assert_eq!(users.count()?, 2);
+/// # Ok::<(), pumice::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Namespace {
     inner: Arc<Inner>,

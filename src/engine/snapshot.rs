@@ -14,6 +14,19 @@ use super::types::string::{Items, Range, Reading, Ttl, Value};
 
 /// Data and namespaces as they were together when it was taken, whatever is written or swapped later. It keeps the
 /// dataset of that moment on disk: let it go when you are done. After close it answers Closed.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+/// let users = engine.create_namespace("users", None)?;
+/// users.put(b"ada", b"countess")?;
+/// let then = engine.snapshot()?;
+/// engine.drop_namespace("users")?;
+/// assert_eq!(then.namespaces()?, ["__namespace", "users"]);
+/// assert_eq!(then.namespace("users")?.get(b"ada")?.unwrap(), b"countess");
+/// assert_eq!(engine.namespaces()?, ["__namespace"]);
+/// # Ok::<(), pumice::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Snapshot {
     view: Arc<View>,

@@ -1,7 +1,7 @@
 //! One opened RocksDB.
 
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -18,15 +18,17 @@ use super::options::{DbOptions, FAMILY_NAMES};
 use crate::engine::error::{Error, ErrorKind, Result};
 
 /// The directories that this process has open, since RocksDB's own lock does not hold against it.
-static OPEN: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+static OPEN: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// Whether this process has that RocksDB directory open.
 pub fn is_open_here(path: &Path) -> bool {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    OPEN.lock().as_ref().is_some_and(|open| open.contains(&path))
+    OPEN.lock().contains_key(&path)
 }
+
+type AfterClose = (Arc<Closing>, Box<dyn FnOnce() + Send>);
 
 /// Databases that are being closed on threads of their own.
 #[derive(Default)]
@@ -56,7 +58,7 @@ pub struct Db {
     path: PathBuf,
     process: Process,
     id: u64,
-    after_close: Mutex<Option<(Arc<Closing>, Box<dyn FnOnce() + Send>)>>,
+    after_close: Mutex<Option<AfterClose>>,
     held: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -105,7 +107,7 @@ impl Db {
         let (raw, raw_reads, raw_writes) =
             unsafe { (inner.as_raw_ptr(), ffi::rocksdb_readoptions_create(), ffi::rocksdb_writeoptions_create()) };
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        OPEN.lock().get_or_insert_with(HashSet::new).insert(path.clone());
+        *OPEN.lock().entry(path.clone()).or_default() += 1;
         Ok(Arc::new(Db {
             inner: ManuallyDrop::new(inner),
             raw,
@@ -308,9 +310,12 @@ impl Drop for Db {
         let held = self.held.take();
         let close = move || {
             drop(inner);
-            if let Some(open) = OPEN.lock().as_mut() {
-                open.remove(&path);
+            let mut open = OPEN.lock();
+            match open.get_mut(&path) {
+                Some(times) if *times > 1 => *times -= 1,
+                _ => drop(open.remove(&path)),
             }
+            drop(open);
             drop(held);
         };
         match self.after_close.get_mut().take() {
