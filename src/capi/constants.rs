@@ -19,6 +19,7 @@ pub enum pumice_role {
 
 /// The type of a key. Other numbers up to 15 are types of a later Kvrocks: their keys are alive and opaque.
 #[repr(C)]
+#[allow(dead_code, reason = "C hands it in as a number, which may be any")]
 pub enum pumice_kind {
     PUMICE_KIND_NONE = 0,
     PUMICE_KIND_STRING = 1,
@@ -39,6 +40,7 @@ pub enum pumice_kind {
 
 /// How blocks are compressed from level 2 on. All codecs can be read whatever is chosen.
 #[repr(C)]
+#[allow(dead_code, reason = "C hands it in as a number, which may be any")]
 pub enum pumice_compression {
     /// Kvrocks' default.
     PUMICE_COMPRESSION_NONE = 0,
@@ -50,6 +52,7 @@ pub enum pumice_compression {
 
 /// How deep a verification looks.
 #[repr(C)]
+#[allow(dead_code, reason = "C hands it in as a number, which may be any")]
 pub enum pumice_depth {
     /// What is held twice: registry, link, history, log. Milliseconds.
     PUMICE_DEPTH_QUICK = 0,

@@ -92,8 +92,9 @@ pub extern "C" fn pumice_snapshot_free(snapshot: Option<Box<pumice_snapshot>>) {
     free(snapshot);
 }
 
-/// The value of a string as it was when the snapshot was taken, where the storage engine keeps it; `*value` is NULL when there is no such key or it
-/// expired. Blocks for the disk when the block is not in the cache. PUMICE_WRONG_TYPE when the key is of another type.
+/// The value of a string as it was then, where the storage engine keeps it; `*value` is NULL when there was no such key
+/// or it expired. Blocks for the disk when the block is not in the cache. PUMICE_WRONG_TYPE when the key is of another
+/// type.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_snapshot_namespace_get(
     ns: Option<&pumice_snapshot_namespace>,
