@@ -131,7 +131,7 @@ impl Instance {
     /// Refuses a call from a forked child before it touches anything.
     #[inline]
     pub fn check_process(&self) -> Result<()> {
-        if self.process.is_current() { Ok(()) } else { Err(forked()) }
+        self.process.check()
     }
 
     /// The current generation, for the length of one call.
@@ -553,10 +553,6 @@ pub fn random_text(alphabet: &[u8], length: usize) -> Result<String> {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the engine is closed; open it again")
-}
-
-fn forked() -> Error {
-    Error::new(ErrorKind::Closed, "the engine was opened before a fork; open it in the child")
 }
 
 fn poisoned(path: &Path, why: &str) -> Error {

@@ -195,6 +195,7 @@ impl Items {
 
     /// The next key; `None` at the end. Expired keys do not come.
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>> {
+        self.cursor.check_process()?;
         loop {
             match (self.started, self.range.reverse) {
                 (false, false) => self.cursor.seek_to_first(),
