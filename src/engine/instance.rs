@@ -17,7 +17,7 @@ use super::format::registry::REPLICATION_ID_KEY;
 use super::format::side::{History, Role, State};
 use super::generation::{Generation, Store};
 use super::options::Options;
-use super::storage::db::Db;
+use super::storage::db::{Closing, Db};
 use super::storage::fork::Process;
 use super::storage::options::{DbOptions, Memory};
 use super::storage::wal::oldest_sequence;
@@ -31,6 +31,7 @@ pub struct Instance {
     current: ArcSwapOption<Generation>,
     commit: Mutex<Commit>,
     durable: GroupSync,
+    closing: Arc<Closing>,
     /// Held by whoever builds the next generation.
     pub applying: Mutex<()>,
 }
@@ -78,6 +79,7 @@ impl Instance {
             current: ArcSwapOption::empty(),
             commit: Mutex::new(Commit { role, poisoned: None, read_only, directory: Some(Arc::clone(&directory)) }),
             durable: GroupSync::default(),
+            closing: Arc::default(),
             applying: Mutex::new(()),
         };
         let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New)?;
@@ -129,7 +131,7 @@ impl Instance {
     /// Refuses a call from a forked child before it touches anything.
     #[inline]
     pub fn check_process(&self) -> Result<()> {
-        if self.process.is_current() { Ok(()) } else { Err(forked()) }
+        self.process.check()
     }
 
     /// The current generation, for the length of one call.
@@ -195,10 +197,9 @@ impl Instance {
         self.sync(&db, latest)
     }
 
-    fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
-        self.durable.sync(db, sequence).inspect_err(|e| {
-            self.commit.lock().poisoned.get_or_insert_with(|| format!("syncing the log failed: {e}"));
-        })
+    /// Returns when everything up to `sequence` survives a power cut.
+    pub fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
+        self.durable.sync(db, sequence).map_err(|e| self.commit.lock().poison("syncing the log failed", e))
     }
 
     /// Makes this engine a primary: persisted first, then written into its log as a fresh replication id.
@@ -222,9 +223,7 @@ impl Instance {
             let directory = commit.directory()?;
             draw_replication_id(commit, &directory, &generation.store)
         });
-        promoted.inspect_err(|e| {
-            commit.poisoned.get_or_insert_with(|| format!("promotion failed half way: {e}"));
-        })
+        promoted.map_err(|e| commit.poison("promotion failed half way", e))
     }
 
     /// Refuses every later call and lets go of the directory once no value, iterator or snapshot holds it.
@@ -246,7 +245,18 @@ impl Instance {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+        self.closing.wait();
         Ok(())
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Whoever lets go of an engine may end the process next, which RocksDB must not be closing in.
+        if self.process.is_current() {
+            self.current.store(None);
+            self.closing.wait();
+        }
     }
 }
 
@@ -339,16 +349,15 @@ impl CommitGuard<'_> {
         store.db.sync_wal()
     }
 
-    /// Refuses all later writes.
-    pub fn poison(&mut self, why: String) {
-        self.commit.poisoned.get_or_insert(why);
+    /// Refuses all later writes, and says so in the error that was the reason.
+    pub fn poison(&mut self, what: &str, e: Error) -> Error {
+        self.commit.poison(what, e)
     }
 
     /// Reads the registry anew, after a record on its key was written.
     pub fn reload_registry(&mut self) -> Result<()> {
-        let reloaded = Generation::of(Arc::clone(&self.generation.store)).inspect_err(|e| {
-            self.commit.poisoned.get_or_insert_with(|| format!("the registry could not be read back: {e}"));
-        })?;
+        let reloaded = Generation::of(Arc::clone(&self.generation.store))
+            .map_err(|e| self.commit.poison("the registry could not be read back", e))?;
         self.generation = Arc::new(reloaded);
         self.instance.current.store(Some(Arc::clone(&self.generation)));
         Ok(())
@@ -366,12 +375,11 @@ impl CommitGuard<'_> {
         self.instance.current.store(Some(next));
         old.store.retire();
         if let Err(e) = synced {
-            self.poison(format!("publishing a generation failed half way: {e}"));
-            return Err(e);
+            return Err(self.poison("the new dataset is current, but might not survive a power cut", e));
         }
         old.store.db.stop_background_work();
         let (path, number) = (directory.path().to_owned(), old.store.number);
-        old.store.db.after_close(move || {
+        old.store.db.after_close(&self.instance.closing, move || {
             let _ = retired(&path, number);
             drop(directory);
         });
@@ -394,6 +402,11 @@ fn retired(path: &Path, number: u64) -> Result<()> {
 }
 
 impl Commit {
+    fn poison(&mut self, what: &str, e: Error) -> Error {
+        self.poisoned.get_or_insert_with(|| format!("{what}: {e}"));
+        e.context(format!("{what}; no write is taken until it is opened again"))
+    }
+
     fn directory(&self) -> Result<Arc<Directory>> {
         self.directory.clone().ok_or_else(closed)
     }
@@ -416,15 +429,19 @@ fn write_bytes(commit: &mut Commit, store: &Store, first: u64, last: u64, bytes:
     step!("commit::write");
     let written = store.db.write(&bytes);
     let latest = store.db.latest_sequence();
-    // A write that failed before it counted is as if it had never been asked for.
-    if latest != last && !(written.is_err() && latest == first - 1) {
-        let why = format!("sequence after a write: got {latest}, expected {last}");
-        commit.poisoned.get_or_insert(why.clone());
-        return Err(written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why)));
+    match written {
+        Ok(()) if latest == last => {
+            store.append(first, last, bytes);
+            Ok(())
+        }
+        // A write that failed before it counted is as if it had never been asked for.
+        Err(e) if latest == first - 1 => Err(e),
+        written => {
+            let why = format!("sequence after a write: got {latest}, expected {last}");
+            let e = written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why.clone()));
+            Err(commit.poison(&why, e))
+        }
     }
-    written?;
-    store.append(first, last, bytes);
-    Ok(())
 }
 
 /// Draws a fresh replication id and writes it as an entry of its own.
@@ -453,15 +470,15 @@ struct GroupSync {
 
 #[derive(Default)]
 struct SyncState {
-    /// The database that `synced` counts in, by address: a swap starts anew.
-    database: usize,
+    /// The database that `synced` counts in: a swap starts anew.
+    database: u64,
     synced: u64,
     leader: bool,
 }
 
 impl GroupSync {
     fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
-        let database = Arc::as_ptr(db) as usize;
+        let database = db.id();
         let mut state = self.state.lock();
         loop {
             if state.database == database && state.synced >= sequence {
@@ -536,10 +553,6 @@ pub fn random_text(alphabet: &[u8], length: usize) -> Result<String> {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the engine is closed; open it again")
-}
-
-fn forked() -> Error {
-    Error::new(ErrorKind::Closed, "the engine was opened before a fork; open it in the child")
 }
 
 fn poisoned(path: &Path, why: &str) -> Error {

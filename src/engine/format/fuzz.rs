@@ -363,7 +363,10 @@ fn step() -> impl Strategy<Value = Step> {
         (family.clone(), bytes(200), bytes(200)).prop_map(|(family, key, value)| Step::Put(family, key, value)),
         (family.clone(), bytes(200)).prop_map(|(family, key)| Step::Delete(family, key)),
         (family, bytes(20), bytes(20)).prop_map(|(family, a, b)| {
-            let (begin, end) = if a <= b { (a, b) } else { (b, a) };
+            let (begin, mut end) = if a <= b { (a, b) } else { (b, a) };
+            if begin == end {
+                end.push(0);
+            }
             Step::DeleteRange(family, begin, end)
         }),
         bytes(40).prop_map(Step::LogData),

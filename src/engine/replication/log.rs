@@ -16,6 +16,22 @@ use crate::engine::storage::wal::{self, WalRead, WalTail};
 
 /// A reader of the log, from one position on. It goes on across a swap of generations when its position is in the
 /// new history, and says so when it is not.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+/// let before = engine.position()?;
+/// engine.default_namespace().put(b"key", b"value")?;
+/// let mut log = engine.log(Some(&before))?;
+/// let entry = log.next_entry(None)?.expect("one entry");
+/// let change = &engine.changes(&entry)?[0];
+/// assert_eq!((change.operation.name(), &change.key[..]), ("put", &b"key"[..]));
+/// // Nothing more for now; with a duration it would wait for the next commit.
+/// assert!(log.next_entry(None)?.is_none());
+/// // An entry can be stored and sent.
+/// assert_eq!(pumice::Entry::decode(&entry.encode())?, entry);
+/// # Ok::<(), pumice::Error>(())
+/// ```
 pub struct Log {
     instance: Arc<Instance>,
     position: Position,
@@ -52,7 +68,14 @@ impl Log {
     pub fn next_entry(&mut self, wait: Option<Duration>) -> Result<Option<Entry>> {
         let deadline = wait.map(|wait| clock::instant() + wait);
         loop {
-            let current = Arc::clone(&self.instance.generation()?.store);
+            let current = match self.instance.generation() {
+                Ok(generation) => Arc::clone(&generation.store),
+                Err(e) => {
+                    // A closed engine must not be kept from closing its files.
+                    self.open = None;
+                    return Err(e);
+                }
+            };
             let (store, tail) = match &mut self.open {
                 Some(open) if Arc::ptr_eq(&open.0, &current) => open,
                 _ => {
@@ -165,12 +188,13 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
         history.change(&id, first - 1);
         let kept = guard.directory().and_then(|directory| directory.write_history(store.number, &history));
         store.set_history(history);
-        kept.inspect_err(|e| guard.poison(format!("the history could not be kept: {e}")))?;
+        kept.map_err(|e| guard.poison("the history could not be kept", e))?;
     }
     if effects.registry {
         guard.reload_registry()?;
     }
-    Ok(())
+    drop(guard);
+    if instance.options().sync { instance.sync(&store.db, last) } else { Ok(()) }
 }
 
 /// What a batch changes beyond its records.

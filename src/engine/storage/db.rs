@@ -1,15 +1,16 @@
 //! One opened RocksDB.
 
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use librocksdb_sys as ffi;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rocksdb::{AsColumnFamilyRef, AsRawPtr, DB, FlushOptions, Options};
 
 use super::fork::Process;
@@ -17,12 +18,33 @@ use super::options::{DbOptions, FAMILY_NAMES};
 use crate::engine::error::{Error, ErrorKind, Result};
 
 /// The directories that this process has open, since RocksDB's own lock does not hold against it.
-static OPEN: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+static OPEN: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
+
+static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// Whether this process has that RocksDB directory open.
 pub fn is_open_here(path: &Path) -> bool {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    OPEN.lock().as_ref().is_some_and(|open| open.contains(&path))
+    OPEN.lock().contains_key(&path)
+}
+
+type AfterClose = (Arc<Closing>, Box<dyn FnOnce() + Send>);
+
+/// Databases that are being closed on threads of their own.
+#[derive(Default)]
+pub struct Closing {
+    running: Mutex<usize>,
+    done: Condvar,
+}
+
+impl Closing {
+    /// Returns when none is being closed any more.
+    pub fn wait(&self) {
+        let mut running = self.running.lock();
+        while *running > 0 {
+            self.done.wait(&mut running);
+        }
+    }
 }
 
 /// An opened RocksDB with Kvrocks' seven column families. Closed when the last holder lets go; leaked
@@ -35,7 +57,8 @@ pub struct Db {
     raw_writes: *mut ffi::rocksdb_writeoptions_t,
     path: PathBuf,
     process: Process,
-    after_close: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    id: u64,
+    after_close: Mutex<Option<AfterClose>>,
     held: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -84,7 +107,7 @@ impl Db {
         let (raw, raw_reads, raw_writes) =
             unsafe { (inner.as_raw_ptr(), ffi::rocksdb_readoptions_create(), ffi::rocksdb_writeoptions_create()) };
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        OPEN.lock().get_or_insert_with(HashSet::new).insert(path.clone());
+        *OPEN.lock().entry(path.clone()).or_default() += 1;
         Ok(Arc::new(Db {
             inner: ManuallyDrop::new(inner),
             raw,
@@ -93,9 +116,15 @@ impl Db {
             raw_writes,
             path,
             process: Process::current(),
+            id: IDS.fetch_add(1, Ordering::Relaxed),
             after_close: Mutex::new(None),
             held,
         }))
+    }
+
+    /// Tells it from every other database that this process had open.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     pub fn path(&self) -> &Path {
@@ -242,9 +271,9 @@ impl Db {
     }
 
     /// What to do once the database is closed. It is then closed on a thread of its own, so that the last
-    /// reader does not pay for it.
-    pub fn after_close(&self, work: impl FnOnce() + Send + 'static) {
-        *self.after_close.lock() = Some(Box::new(work));
+    /// reader does not pay for it; `closing` tells when that is done.
+    pub fn after_close(&self, closing: &Arc<Closing>, work: impl FnOnce() + Send + 'static) {
+        *self.after_close.lock() = Some((Arc::clone(closing), Box::new(work)));
     }
 
     /// An integer property of RocksDB, summed over all families; 0 when it is unknown.
@@ -281,17 +310,23 @@ impl Drop for Db {
         let held = self.held.take();
         let close = move || {
             drop(inner);
-            if let Some(open) = OPEN.lock().as_mut() {
-                open.remove(&path);
+            let mut open = OPEN.lock();
+            match open.get_mut(&path) {
+                Some(times) if *times > 1 => *times -= 1,
+                _ => drop(open.remove(&path)),
             }
+            drop(open);
             drop(held);
         };
         match self.after_close.get_mut().take() {
             None => close(),
-            Some(work) => {
+            Some((closing, work)) => {
+                *closing.running.lock() += 1;
                 std::thread::spawn(move || {
                     close();
                     work();
+                    *closing.running.lock() -= 1;
+                    closing.done.notify_all();
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! Locks on folders: ours on a data directory, and RocksDB's own on a folder that we read or move.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -10,61 +10,79 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::db::is_open_here;
 use super::fork::Process;
-use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::error::{Error, ErrorKind, Result, shown};
 
-/// Our lock on a data directory: one writer, or any number of readers. Let go in the process that took it only.
+/// Our lock on a data directory: one writer, or any number of readers. It is on the folder itself, so that a reader
+/// leaves no trace, and on the file `LOCK` in it, where a writer says who it is. Let go in the process that took it only.
 #[derive(Debug)]
 pub struct DirLock {
-    file: File,
+    folder: File,
+    file: Option<File>,
+    writer: bool,
     process: Process,
 }
 
 impl DirLock {
-    /// Takes `<dir>/LOCK`; Busy names the writer that holds it.
+    /// Takes it; Busy names the writer that holds it.
     pub fn take(dir: &Path, shared: bool) -> Result<DirLock> {
         let path = dir.join("LOCK");
+        let folder = File::open(dir).map_err(|e| Error::io(format!("open {}", dir.display()), e))?;
+        lock(&folder, dir, shared)?;
         let failed = |e: std::io::Error| Error::io(format!("open {}", path.display()), e);
-        let open = |write: bool| OpenOptions::new().read(true).write(write).create(write).mode(0o644).open(&path);
-        // A reader on a read-only file system takes the lock file as it finds it.
-        let mut file = match open(true) {
-            Err(_) if shared => open(false).map_err(failed)?,
-            opened => opened.map_err(failed)?,
+        let file = if shared {
+            File::open(&path).ok()
+        } else {
+            let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path);
+            Some(opened.map_err(failed)?)
         };
-        let operation =
-            if shared { FlockOperation::NonBlockingLockShared } else { FlockOperation::NonBlockingLockExclusive };
-        if let Err(e) = flock(&file, operation) {
-            let mut holder = String::new();
-            let _ = (&mut file).take(64).read_to_string(&mut holder);
-            let holder = match holder.trim() {
-                "" => "a process that opened it read-only".to_owned(),
-                pid if pid == std::process::id().to_string() => "this process".to_owned(),
-                pid => format!("process {pid}"),
-            };
-            if e == rustix::io::Errno::WOULDBLOCK {
-                return Err(Error::new(
-                    ErrorKind::Busy,
-                    format!("{} is open in {holder}; close it there, or open another directory", dir.display()),
-                ));
-            }
-            return Err(Error::io(format!("lock {}", path.display()), e));
+        if let Some(file) = &file {
+            lock(file, dir, shared)?;
         }
-        if !shared {
+        let lock = DirLock { folder, file, writer: !shared, process: Process::current() };
+        if let (Some(mut file), false) = (lock.file.as_ref(), shared) {
             file.set_len(0)
                 .and_then(|()| file.rewind())
                 .and_then(|()| write!(file, "{}", std::process::id()))
                 .map_err(|e| Error::io(format!("write {}", path.display()), e))?;
         }
-        Ok(DirLock { file, process: Process::current() })
+        Ok(lock)
+    }
+}
+
+fn lock(file: &File, dir: &Path, shared: bool) -> Result<()> {
+    let operation =
+        if shared { FlockOperation::NonBlockingLockShared } else { FlockOperation::NonBlockingLockExclusive };
+    match flock(file, operation) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let holder = std::fs::read_to_string(dir.join("LOCK")).unwrap_or_default();
+            let holder = match holder.trim() {
+                "" => "a process that opened it read-only".to_owned(),
+                pid if pid == std::process::id().to_string() => "this process".to_owned(),
+                pid => format!("process {}", &shown(pid.as_bytes()).trim_matches('"')),
+            };
+            Err(Error::new(
+                ErrorKind::Busy,
+                format!("{} is open in {holder}; close it there, or open another directory", dir.display()),
+            ))
+        }
+        Err(e) => Err(Error::io(format!("lock {}", dir.display()), e)),
     }
 }
 
 impl Drop for DirLock {
     fn drop(&mut self) {
         // A forked child shares the lock: closing its copy is harmless, unlocking it would free the parent's.
-        if self.process.is_current() {
-            let _ = self.file.set_len(0);
-            let _ = flock(&self.file, FlockOperation::Unlock);
+        if !self.process.is_current() {
+            return;
         }
+        if let Some(file) = &self.file {
+            if self.writer {
+                let _ = file.set_len(0);
+            }
+            let _ = flock(file, FlockOperation::Unlock);
+        }
+        let _ = flock(&self.folder, FlockOperation::Unlock);
     }
 }
 
