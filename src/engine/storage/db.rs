@@ -17,12 +17,12 @@ use super::fork::Process;
 use super::options::{DbOptions, FAMILY_NAMES};
 use crate::engine::error::{Error, ErrorKind, Result};
 
-/// The directories that this process has open, since RocksDB's own lock does not hold against it.
+/// The directories that this process has open for writing, since RocksDB's own lock does not hold against it.
 static OPEN: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
-/// Whether this process has that RocksDB directory open.
+/// Whether this process has that RocksDB directory open for writing.
 pub fn is_open_here(path: &Path) -> bool {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     OPEN.lock().as_ref().is_some_and(|open| open.contains(&path))
@@ -54,6 +54,7 @@ pub struct Db {
     raw_reads: *mut ffi::rocksdb_readoptions_t,
     raw_writes: *mut ffi::rocksdb_writeoptions_t,
     path: PathBuf,
+    writer: bool,
     process: Process,
     id: u64,
     after_close: Mutex<Option<(Arc<Closing>, Box<dyn FnOnce() + Send>)>>,
@@ -105,7 +106,9 @@ impl Db {
         let (raw, raw_reads, raw_writes) =
             unsafe { (inner.as_raw_ptr(), ffi::rocksdb_readoptions_create(), ffi::rocksdb_writeoptions_create()) };
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        OPEN.lock().get_or_insert_with(HashSet::new).insert(path.clone());
+        if !options.read_only {
+            OPEN.lock().get_or_insert_with(HashSet::new).insert(path.clone());
+        }
         Ok(Arc::new(Db {
             inner: ManuallyDrop::new(inner),
             raw,
@@ -113,6 +116,7 @@ impl Db {
             raw_reads,
             raw_writes,
             path,
+            writer: !options.read_only,
             process: Process::current(),
             id: IDS.fetch_add(1, Ordering::Relaxed),
             after_close: Mutex::new(None),
@@ -305,10 +309,11 @@ impl Drop for Db {
             ManuallyDrop::take(&mut self.inner)
         };
         let path = std::mem::take(&mut self.path);
-        let held = self.held.take();
+        let (held, writer) = (self.held.take(), self.writer);
         let close = move || {
             drop(inner);
-            if let Some(open) = OPEN.lock().as_mut() {
+            // Readers were not counted: the directory may be open for writing only once.
+            if writer && let Some(open) = OPEN.lock().as_mut() {
                 open.remove(&path);
             }
             drop(held);
