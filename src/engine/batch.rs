@@ -11,6 +11,19 @@ use super::types::string;
 
 /// A batch of writes to any namespaces of one engine. Nothing happens until [`Batch::commit`]; dropped without it, it
 /// never was. It becomes one entry of the log.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+/// let (from, to) = (engine.create_namespace("from", None)?, engine.create_namespace("to", None)?);
+/// from.put(b"coin", b"1")?;
+/// let mut batch = engine.batch();
+/// batch.delete(&from, b"coin")?;
+/// batch.put(&to, b"coin", b"1")?;
+/// batch.commit(None)?;
+/// assert!(to.exists(b"coin")? && !from.exists(b"coin")?);
+/// # Ok::<(), pumice::Error>(())
+/// ```
 pub struct Batch {
     instance: Arc<Instance>,
     records: BatchBuilder,

@@ -39,6 +39,8 @@ pub struct Generation {
 struct Ring {
     entries: VecDeque<RingEntry>,
     bytes: usize,
+    /// The last sequence whose entry came by: what RocksDB has beyond it is about to come.
+    latest: u64,
     retired: bool,
 }
 
@@ -124,32 +126,26 @@ impl Store {
             Some(history) => Some(history.layout),
             None => sniff_layout(&db)?,
         };
-        if let (Some(known), Some(asked)) = (known, layout) {
-            if known != asked {
-                return Err(Error::new(
-                    ErrorKind::InvalidArgument,
-                    format!(
-                        "key layout of {}: got {}, asked for {}; leave the layout out, or convert the data",
-                        db.path().display(),
-                        known.name(),
-                        asked.name()
-                    ),
-                ));
-            }
+        if let (Some(known), Some(asked)) = (known, layout)
+            && known != asked
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!(
+                    "key layout of {}: got {}, asked for {}; leave the layout out, or convert the data",
+                    db.path().display(),
+                    known.name(),
+                    asked.name()
+                ),
+            ));
         }
         let layout = known.or(layout).unwrap_or(Layout::Standalone);
         let history = match recorded {
             Some(history) if history.current == id => history,
             _ => History { layout, current: id, past: Vec::new() },
         };
-        Ok(Store {
-            number,
-            db,
-            layout,
-            history: Mutex::new(history),
-            ring: Mutex::new(Ring::default()),
-            appended: Condvar::new(),
-        })
+        let ring = Ring { latest: db.latest_sequence(), ..Ring::default() };
+        Ok(Store { number, db, layout, history: Mutex::new(history), ring: Mutex::new(ring), appended: Condvar::new() })
     }
 
     /// The ids that this store's sequences were written under.
@@ -170,6 +166,7 @@ impl Store {
     /// Takes an entry that was just written and wakes who waits for it.
     pub fn append(&self, first: u64, last: u64, bytes: Vec<u8>) {
         let mut ring = self.ring.lock();
+        ring.latest = last;
         if bytes.len() > RING_BYTES {
             ring.entries.clear();
             ring.bytes = 0;
@@ -192,7 +189,7 @@ impl Store {
             if ring.retired {
                 return Tail::Retired;
             }
-            if next <= self.db.latest_sequence() {
+            if next <= ring.latest {
                 let place = ring.entries.partition_point(|entry| entry.first < next);
                 return match ring.entries.get(place) {
                     Some(entry) if entry.first == next => Tail::Entry(entry.last, Arc::clone(&entry.bytes)),

@@ -131,7 +131,7 @@ impl Instance {
     /// Refuses a call from a forked child before it touches anything.
     #[inline]
     pub fn check_process(&self) -> Result<()> {
-        if self.process.is_current() { Ok(()) } else { Err(forked()) }
+        self.process.check()
     }
 
     /// The current generation, for the length of one call.
@@ -429,15 +429,19 @@ fn write_bytes(commit: &mut Commit, store: &Store, first: u64, last: u64, bytes:
     step!("commit::write");
     let written = store.db.write(&bytes);
     let latest = store.db.latest_sequence();
-    // A write that failed before it counted is as if it had never been asked for.
-    if latest != last && !(written.is_err() && latest == first - 1) {
-        let why = format!("sequence after a write: got {latest}, expected {last}");
-        let e = written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why.clone()));
-        return Err(commit.poison(&why, e));
+    match written {
+        Ok(()) if latest == last => {
+            store.append(first, last, bytes);
+            Ok(())
+        }
+        // A write that failed before it counted is as if it had never been asked for.
+        Err(e) if latest == first - 1 => Err(e),
+        written => {
+            let why = format!("sequence after a write: got {latest}, expected {last}");
+            let e = written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why.clone()));
+            Err(commit.poison(&why, e))
+        }
     }
-    written?;
-    store.append(first, last, bytes);
-    Ok(())
 }
 
 /// Draws a fresh replication id and writes it as an entry of its own.
@@ -549,10 +553,6 @@ pub fn random_text(alphabet: &[u8], length: usize) -> Result<String> {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the engine is closed; open it again")
-}
-
-fn forked() -> Error {
-    Error::new(ErrorKind::Closed, "the engine was opened before a fork; open it in the child")
 }
 
 fn poisoned(path: &Path, why: &str) -> Error {

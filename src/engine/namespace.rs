@@ -1,5 +1,6 @@
 //! Namespaces: their registry, and the handle through which keys are read and written.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,6 +21,28 @@ use super::types::string::{self, Items, Range, Reading, Ttl, Value};
 ///
 /// Keys are bytes of any kind, the empty key included, at most 512 MiB long, as values are. A write survives a killed
 /// process when it returns; see [`crate::Options::sync`] for power cuts. Every call answers Closed after close.
+///
+/// ```
+/// use std::time::Duration;
+/// use pumice::{Engine, Options, Range, Ttl, WriteOptions};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// let engine = Engine::open(dir.path(), &Options::default())?;
+/// let users = engine.create_namespace("users", Some("a secret token"))?;
+/// users.put(b"ada", b"countess")?;
+/// users.put_with(b"session", b"...", &WriteOptions { ttl: Some(Duration::from_secs(60)), sync: Some(true) })?;
+/// assert!(!users.put_if(b"ada", b"duchess", None)?, "it is there already");
+/// assert!(users.put_if(b"ada", b"duchess", Some(b"countess"))?);
+/// assert!(matches!(users.ttl(b"session")?, Ttl::Left(_)));
+///
+/// let mut items = users.items(&Range { prefix: b"a".to_vec(), ..Default::default() })?;
+/// while let Some(item) = items.next_item()? {
+///     assert_eq!((item.key, item.value), (&b"ada"[..], Some(&b"duchess"[..])));
+/// }
+/// assert_eq!(users.get_many(&["ada", "nobody"])?[1], None);
+/// assert_eq!(users.count()?, 2);
+/// # Ok::<(), pumice::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Namespace {
     inner: Arc<Inner>,
@@ -182,7 +205,12 @@ impl Namespace {
 
     /// The exact number of keys. It reads them all: about two million a second.
     pub fn count(&self) -> Result<u64> {
-        self.read(|reading| reading.count())
+        self.count_watched(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// [`Namespace::count`] that tells every few thousand keys how many it has; `Break` cancels it with Busy.
+    pub fn count_watched(&self, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
+        self.read(|reading| reading.count(progress))
     }
 
     /// Whether it has no key. One seek, past keys that have expired.

@@ -1,5 +1,6 @@
 //! A view of one moment.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::error::{Error, ErrorKind, Result, shown};
@@ -14,6 +15,19 @@ use super::types::string::{Items, Range, Reading, Ttl, Value};
 
 /// Data and namespaces as they were together when it was taken, whatever is written or swapped later. It keeps the
 /// dataset of that moment on disk: let it go when you are done. After close it answers Closed.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+/// let users = engine.create_namespace("users", None)?;
+/// users.put(b"ada", b"countess")?;
+/// let then = engine.snapshot()?;
+/// engine.drop_namespace("users")?;
+/// assert_eq!(then.namespaces()?, ["__namespace", "users"]);
+/// assert_eq!(then.namespace("users")?.get(b"ada")?.unwrap(), b"countess");
+/// assert_eq!(engine.namespaces()?, ["__namespace"]);
+/// # Ok::<(), pumice::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Snapshot {
     view: Arc<View>,
@@ -130,7 +144,12 @@ impl SnapshotNamespace {
 
     /// As [`crate::Namespace::count`].
     pub fn count(&self) -> Result<u64> {
-        self.read(|reading| reading.count())
+        self.count_watched(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`crate::Namespace::count_watched`].
+    pub fn count_watched(&self, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
+        self.read(|reading| reading.count(progress))
     }
 
     /// As [`crate::Namespace::is_empty`].

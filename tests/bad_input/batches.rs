@@ -179,22 +179,32 @@ fn bad_registries() {
     let next = ground.next();
     let long = format!("{{\"token\":\"{}\"}}", "n".repeat(256));
     let bad: [&[u8]; 14] = [
-        b"", b"{", b"[]", b"null", b"1", b"{\"token\":1}", b"{\"token\":null}", b"{\"token\":[\"a\"]}", b"\xff\xfe",
-        b"{\"token\":\"\"}", b"{\"token\":\"__namespace\"}", b"{\"token\":\"a\"}x", b"{\"\xff\":\"a\"}",
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"1",
+        b"{\"token\":1}",
+        b"{\"token\":null}",
+        b"{\"token\":[\"a\"]}",
+        b"\xff\xfe",
+        b"{\"token\":\"\"}",
+        b"{\"token\":\"__namespace\"}",
+        b"{\"token\":\"a\"}x",
+        b"{\"\xff\":\"a\"}",
         long.as_bytes(),
     ];
     for json in bad {
         let bytes = [header(next, 1), put(4, b"__namespace_keys__", json)].concat();
         ground.refuse(bytes, ErrorKind::Corruption, &["namespace registry", "got", "expected"]);
         // Nor does a later good record make up for it.
-        let two = [
-            header(next, 2),
-            put(4, b"__namespace_keys__", json),
-            put(4, b"__namespace_keys__", b"{\"t\":\"n\"}"),
-        ];
+        let two =
+            [header(next, 2), put(4, b"__namespace_keys__", json), put(4, b"__namespace_keys__", b"{\"t\":\"n\"}")];
         ground.refuse(two.concat(), ErrorKind::Corruption, &["namespace registry"]);
     }
-    for id in [&b""[..], b"short", b"0123456789abcdef!", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+    for id in
+        [&b""[..], b"short", b"0123456789abcdef!", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"]
+    {
         let bytes = [header(next, 1), put(4, b"replication_id_", id)].concat();
         ground.refuse(bytes, ErrorKind::Corruption, &["replication id", "got"]);
     }

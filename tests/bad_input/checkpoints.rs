@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use pumice::{Engine, Error, ErrorKind, Stage};
 
-use crate::support::{Random, Shown, assert_error, assert_sound, copy_tree, fixture, names, open, open_replica, shown, wait_until};
+use crate::support::{
+    Random, Shown, assert_error, assert_sound, copy_tree, fixture, names, open, open_replica, shown, wait_until,
+};
 
 /// A replica with a dataset of its own, and a good checkpoint of another one.
 struct Ground {
@@ -86,8 +88,10 @@ fn flip(file: &Path, bit: usize) {
 /// The files that the sync manifest lists.
 fn listed(checkpoint: &Path) -> Vec<String> {
     let names: Vec<String> = names(checkpoint).into_iter().filter(|name| name != "PUMICE-MANIFEST").collect();
-    let kinds: Vec<&str> =
-        ["CURRENT", "MANIFEST", "OPTIONS", ".sst", ".log"].into_iter().filter(|kind| names.iter().any(|name| name.contains(kind))).collect();
+    let kinds: Vec<&str> = ["CURRENT", "MANIFEST", "OPTIONS", ".sst", ".log"]
+        .into_iter()
+        .filter(|kind| names.iter().any(|name| name.contains(kind)))
+        .collect();
     assert_eq!(kinds.len(), 5, "a kind of file is missing: {names:?}");
     names
 }
@@ -182,9 +186,8 @@ fn damage_without_a_manifest() {
     fs::remove_file(damaged.join("PUMICE-MANIFEST")).unwrap();
     let mut random = Random(5);
     let tables: Vec<String> = names(&damaged).into_iter().filter(|name| name.ends_with(".sst")).collect();
-    let verified = |ground: &Ground| {
-        ground.replica.apply_checkpoint_watched(&damaged, true, &mut |_| ControlFlow::Continue(()))
-    };
+    let verified =
+        |ground: &Ground| ground.replica.apply_checkpoint_watched(&damaged, true, &mut |_| ControlFlow::Continue(()));
     for name in &tables {
         let file = damaged.join(name);
         let bytes = fs::metadata(&file).unwrap().len() as usize;
@@ -275,8 +278,18 @@ fn hostile_manifests() {
     fs::write(&outside, b"secret").unwrap();
     let long = [&b"1".repeat(3996)[..], b".sst"].concat();
     let bad: [&[u8]; 12] = [
-        b"../outside", b"..", b".", b"/etc/passwd", b"", &long, b"000001.sst\0", b"\0", b"a/000001.sst",
-        b"000001.sst/../../outside", b"LOCK", b"\xff.sst",
+        b"../outside",
+        b"..",
+        b".",
+        b"/etc/passwd",
+        b"",
+        &long,
+        b"000001.sst\0",
+        b"\0",
+        b"a/000001.sst",
+        b"000001.sst/../../outside",
+        b"LOCK",
+        b"\xff.sst",
     ];
     for name in bad {
         fs::write(&manifest, manifest_of(&[(b"CURRENT", 16), (name, 6)], 2)).unwrap();
@@ -313,7 +326,9 @@ fn giant_claims_cost_nothing() {
     for claim in [1 << 20, 1 << 32, 1 << 40, 1 << 62, u64::MAX] {
         let name = [varint(1), varint(claim), b"CURRENT".to_vec()].concat();
         let payload = [varint(9), vec![1], varint(0), varint(0), name].concat();
-        for payload in [payload, [varint(9), vec![1], varint(claim)].concat(), [varint(9), vec![1, 0], varint(claim)].concat()] {
+        for payload in
+            [payload, [varint(9), vec![1], varint(claim)].concat(), [varint(9), vec![1, 0], varint(claim)].concat()]
+        {
             fs::write(damaged.join("PUMICE-MANIFEST"), framed(3, 1, &payload)).unwrap();
             ground.refuse(&damaged, ErrorKind::Corruption, &["sync manifest", "got"]);
         }

@@ -60,8 +60,18 @@ fn not_a_database() {
     for options in &both {
         refuse(&root.join("file"), options, ErrorKind::InvalidArgument, &["file", "is a file", "expected the folder"]);
         refuse(&root.join("db-file"), options, ErrorKind::InvalidArgument, &["db-file/db", "is a file", "expected"]);
-        refuse(&root.join("db-empty"), options, ErrorKind::InvalidArgument, &["db-empty/db", "not a RocksDB", "CURRENT"]);
-        refuse(&root.join("db-other"), options, ErrorKind::InvalidArgument, &["db-other/db", "not a RocksDB", "CURRENT"]);
+        refuse(
+            &root.join("db-empty"),
+            options,
+            ErrorKind::InvalidArgument,
+            &["db-empty/db", "not a RocksDB", "CURRENT"],
+        );
+        refuse(
+            &root.join("db-other"),
+            options,
+            ErrorKind::InvalidArgument,
+            &["db-other/db", "not a RocksDB", "CURRENT"],
+        );
         refuse(&root.join("rocksdb"), options, ErrorKind::InvalidArgument, &["is a RocksDB folder itself", "db"]);
         refuse(&root.join("elsewhere"), options, ErrorKind::Unsupported, &["db is a link to", "rocksdb", "expected"]);
     }
@@ -71,7 +81,12 @@ fn not_a_database() {
         assert!(!root.join("nowhere").exists());
     }
     let little = Options { memory_budget: 1 << 20, ..Default::default() };
-    refuse(&root.join("empty"), &little, ErrorKind::InvalidArgument, &["memory budget", "got 1048576", "expected at least"]);
+    refuse(
+        &root.join("empty"),
+        &little,
+        ErrorKind::InvalidArgument,
+        &["memory budget", "got 1048576", "expected at least"],
+    );
     drop(open(root.join("empty")));
 }
 

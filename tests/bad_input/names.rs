@@ -67,8 +67,19 @@ fn keys() {
         let engine = Engine::open(dir.path().join(cluster.to_string()), &options).unwrap();
         let namespace = engine.default_namespace();
         let mut keys = vec![
-            vec![], vec![0], vec![0, 0], vec![b'a'], b"a\0".to_vec(), b"a\xff".to_vec(), vec![0xFF], vec![0xFF, 0xFF],
-            vec![b'k'; 256], vec![b'k'; 255], vec![0xFF; 256], b"\r\n".to_vec(), b"{tag}".to_vec(),
+            vec![],
+            vec![0],
+            vec![0, 0],
+            vec![b'a'],
+            b"a\0".to_vec(),
+            b"a\xff".to_vec(),
+            vec![0xFF],
+            vec![0xFF, 0xFF],
+            vec![b'k'; 256],
+            vec![b'k'; 255],
+            vec![0xFF; 256],
+            b"\r\n".to_vec(),
+            b"{tag}".to_vec(),
         ];
         keys.sort();
         for (number, key) in keys.iter().enumerate() {
@@ -133,7 +144,11 @@ fn values() {
     let dir = tempfile::tempdir().unwrap();
     let path = disk.as_ref().map_or(dir.path(), |disk| &disk.path).join("data");
     let output = run(&mut process("huge value", &[&path]));
-    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("job done"), "{}", said(&output));
+    assert!(
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("job done"),
+        "{}",
+        said(&output)
+    );
 }
 
 /// In a process of its own, so that its memory can be measured.

@@ -16,6 +16,22 @@ use crate::engine::storage::wal::{self, WalRead, WalTail};
 
 /// A reader of the log, from one position on. It goes on across a swap of generations when its position is in the
 /// new history, and says so when it is not.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+/// let before = engine.position()?;
+/// engine.default_namespace().put(b"key", b"value")?;
+/// let mut log = engine.log(Some(&before))?;
+/// let entry = log.next_entry(None)?.expect("one entry");
+/// let change = &engine.changes(&entry)?[0];
+/// assert_eq!((change.operation.name(), &change.key[..]), ("put", &b"key"[..]));
+/// // Nothing more for now; with a duration it would wait for the next commit.
+/// assert!(log.next_entry(None)?.is_none());
+/// // An entry can be stored and sent.
+/// assert_eq!(pumice::Entry::decode(&entry.encode())?, entry);
+/// # Ok::<(), pumice::Error>(())
+/// ```
 pub struct Log {
     instance: Arc<Instance>,
     position: Position,

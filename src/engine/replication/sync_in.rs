@@ -182,7 +182,7 @@ fn receive(directory: &Directory, number: u64, source: &Path, watch: &mut Watch<
     Ok(manifest)
 }
 
-const MANIFEST_LIMIT: u64 = 512 << 20;
+const MANIFEST_LIMIT: u64 = 64 << 20;
 
 /// Names and sizes of what to bring, in the order of the manifest where there is one.
 fn list(source: &Path, manifest: Option<&SyncManifest>) -> Result<Vec<(String, u64)>> {

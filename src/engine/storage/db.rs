@@ -1,7 +1,7 @@
 //! One opened RocksDB.
 
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -18,15 +18,17 @@ use super::options::{DbOptions, FAMILY_NAMES};
 use crate::engine::error::{Error, ErrorKind, Result};
 
 /// The directories that this process has open for writing, since RocksDB's own lock does not hold against it.
-static OPEN: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+static OPEN: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// Whether this process has that RocksDB directory open for writing.
 pub fn is_open_here(path: &Path) -> bool {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    OPEN.lock().as_ref().is_some_and(|open| open.contains(&path))
+    OPEN.lock().contains_key(&path)
 }
+
+type AfterClose = (Arc<Closing>, Box<dyn FnOnce() + Send>);
 
 /// Databases that are being closed on threads of their own.
 #[derive(Default)]
@@ -53,11 +55,12 @@ pub struct Db {
     families: [*mut ffi::rocksdb_column_family_handle_t; 7],
     raw_reads: *mut ffi::rocksdb_readoptions_t,
     raw_writes: *mut ffi::rocksdb_writeoptions_t,
+    raw_patient_writes: *mut ffi::rocksdb_writeoptions_t,
     path: PathBuf,
     writer: bool,
     process: Process,
     id: u64,
-    after_close: Mutex<Option<(Arc<Closing>, Box<dyn FnOnce() + Send>)>>,
+    after_close: Mutex<Option<AfterClose>>,
     held: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -103,11 +106,15 @@ impl Db {
             families[id] = handle;
         }
         // SAFETY: the database outlives `raw`; the options are destroyed in `drop`.
-        let (raw, raw_reads, raw_writes) =
-            unsafe { (inner.as_raw_ptr(), ffi::rocksdb_readoptions_create(), ffi::rocksdb_writeoptions_create()) };
+        let (raw, raw_reads, raw_writes, raw_patient_writes) = unsafe {
+            let writes = ffi::rocksdb_writeoptions_create();
+            ffi::rocksdb_writeoptions_set_no_slowdown(writes, 1);
+            let reads = ffi::rocksdb_readoptions_create();
+            (inner.as_raw_ptr(), reads, writes, ffi::rocksdb_writeoptions_create())
+        };
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if !options.read_only {
-            OPEN.lock().get_or_insert_with(HashSet::new).insert(path.clone());
+            *OPEN.lock().entry(path.clone()).or_default() += 1;
         }
         Ok(Arc::new(Db {
             inner: ManuallyDrop::new(inner),
@@ -115,6 +122,7 @@ impl Db {
             families,
             raw_reads,
             raw_writes,
+            raw_patient_writes,
             path,
             writer: !options.read_only,
             process: Process::current(),
@@ -223,15 +231,55 @@ impl Db {
     }
 
     /// Writes one serialised batch as one WAL record. It survives a killed process when this returns, and a
-    /// power cut after [`Db::sync_wal`].
+    /// power cut after [`Db::sync_wal`]. Waits while memtables must be flushed first; fails when that cannot be done.
     pub fn write(&self, batch: &[u8]) -> Result<()> {
-        let mut error = std::ptr::null_mut();
-        // SAFETY: the bytes are copied by `create_from`; the batch is destroyed after the write.
-        unsafe {
-            let raw = ffi::rocksdb_writebatch_create_from(batch.as_ptr().cast(), batch.len());
-            ffi::rocksdb_write(self.raw, self.raw_writes, raw, &raw mut error);
-            ffi::rocksdb_writebatch_destroy(raw);
+        // SAFETY: the bytes are copied by `create_from`.
+        let raw = unsafe { ffi::rocksdb_writebatch_create_from(batch.as_ptr().cast(), batch.len()) };
+        let written = self.write_raw(raw);
+        // SAFETY: destroyed once, after the write.
+        unsafe { ffi::rocksdb_writebatch_destroy(raw) };
+        written
+    }
+
+    /// RocksDB itself would wait for room in its memtables inside the write, and not come back when the flush that
+    /// makes room fails on a full disk. So it is asked not to wait, and asked again.
+    fn write_raw(&self, batch: *mut ffi::rocksdb_writebatch_t) -> Result<()> {
+        const PATIENCE: u32 = 2_000;
+        let mut idle = 0;
+        loop {
+            let written = self.write_once(batch, self.raw_writes);
+            match &written {
+                Err(e) if e.message().contains("Write stall") => {}
+                _ => return written,
+            }
+            if self.shared_property("rocksdb.is-write-stopped") == 0 {
+                // It is slowed down, not stopped: there RocksDB knows best how long.
+                return self.write_once(batch, self.raw_patient_writes);
+            }
+            let running = self.shared_property("rocksdb.num-running-flushes")
+                + self.shared_property("rocksdb.num-running-compactions");
+            idle = if running == 0 { idle + 1 } else { 0 };
+            if idle == PATIENCE {
+                return Err(Error::new(
+                    ErrorKind::Io,
+                    format!(
+                        "write: {} takes none before it has flushed or compacted, and it does neither",
+                        self.path.display()
+                    ),
+                ));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
+    }
+
+    fn write_once(
+        &self,
+        batch: *mut ffi::rocksdb_writebatch_t,
+        options: *mut ffi::rocksdb_writeoptions_t,
+    ) -> Result<()> {
+        let mut error = std::ptr::null_mut();
+        // SAFETY: batch and options live during the call.
+        unsafe { ffi::rocksdb_write(self.raw, options, batch, &raw mut error) };
         taken("write", error)
     }
 
@@ -306,15 +354,19 @@ impl Drop for Db {
         let inner = unsafe {
             ffi::rocksdb_readoptions_destroy(self.raw_reads);
             ffi::rocksdb_writeoptions_destroy(self.raw_writes);
+            ffi::rocksdb_writeoptions_destroy(self.raw_patient_writes);
             ManuallyDrop::take(&mut self.inner)
         };
         let path = std::mem::take(&mut self.path);
         let (held, writer) = (self.held.take(), self.writer);
         let close = move || {
             drop(inner);
-            // Readers were not counted: the directory may be open for writing only once.
-            if writer && let Some(open) = OPEN.lock().as_mut() {
-                open.remove(&path);
+            if writer {
+                let mut open = OPEN.lock();
+                match open.get_mut(&path) {
+                    Some(times) if *times > 1 => *times -= 1,
+                    _ => drop(open.remove(&path)),
+                }
             }
             drop(held);
         };

@@ -9,13 +9,15 @@ use super::db::{Db, Snapshot, taken};
 use super::fork::Process;
 use crate::engine::error::Result;
 
+type Bounds = (Box<[u8]>, Option<Box<[u8]>>);
+
 /// A cursor over the records of one family between two keys, seeing one moment. Holds the database open;
 /// leaked in a forked child.
 pub struct Cursor {
     raw: *mut ffi::rocksdb_iterator_t,
     reads: *mut ffi::rocksdb_readoptions_t,
     // The bounds are read by RocksDB through a pointer, so they must not move or go before the iterator.
-    _bounds: ManuallyDrop<(Box<[u8]>, Option<Box<[u8]>>)>,
+    _bounds: ManuallyDrop<Bounds>,
     process: Process,
     _snapshot: Option<Arc<Snapshot>>,
     _db: Arc<Db>,
@@ -58,6 +60,12 @@ impl Cursor {
             _snapshot: snapshot.cloned(),
             _db: Arc::clone(db),
         }
+    }
+
+    /// Refuses to be moved in a forked child.
+    #[inline]
+    pub fn check_process(&self) -> Result<()> {
+        self.process.check()
     }
 
     pub fn seek_to_first(&mut self) {
