@@ -58,6 +58,11 @@ impl Engine {
         self.instance.close()
     }
 
+    /// Whether calls are answered: Closed after close, and in a forked child.
+    pub fn check_open(&self) -> Result<()> {
+        self.instance.generation().map(drop)
+    }
+
     /// The directory, without links in its path.
     pub fn path(&self) -> &Path {
         self.instance.path()

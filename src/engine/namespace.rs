@@ -1,5 +1,6 @@
 //! Namespaces: their registry, and the handle through which keys are read and written.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -204,7 +205,12 @@ impl Namespace {
 
     /// The exact number of keys. It reads them all: about two million a second.
     pub fn count(&self) -> Result<u64> {
-        self.read(|reading| reading.count())
+        self.count_watched(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// [`Namespace::count`] that tells every few thousand keys how many it has; `Break` cancels it with Busy.
+    pub fn count_watched(&self, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
+        self.read(|reading| reading.count(progress))
     }
 
     /// Whether it has no key. One seek, past keys that have expired.

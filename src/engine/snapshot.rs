@@ -1,5 +1,6 @@
 //! A view of one moment.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::error::{Error, ErrorKind, Result, shown};
@@ -143,7 +144,12 @@ impl SnapshotNamespace {
 
     /// As [`crate::Namespace::count`].
     pub fn count(&self) -> Result<u64> {
-        self.read(|reading| reading.count())
+        self.count_watched(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`crate::Namespace::count_watched`].
+    pub fn count_watched(&self, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
+        self.read(|reading| reading.count(progress))
     }
 
     /// As [`crate::Namespace::is_empty`].

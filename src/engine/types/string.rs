@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,11 +139,15 @@ impl Reading<'_> {
     }
 
     /// The number of keys that are alive. Reads every one of them, past the cache.
-    pub fn count(&self) -> Result<u64> {
+    pub fn count(&self, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
+        const STEP: u64 = 8192;
         let mut items = Items::open(self, &Range::default(), false);
         let mut count = 0;
         while items.next_item()?.is_some() {
             count += 1;
+            if count % STEP == 0 && progress(count).is_break() {
+                return Err(Error::new(ErrorKind::Busy, format!("count: cancelled by the caller after {count} keys")));
+            }
         }
         Ok(count)
     }
