@@ -131,7 +131,7 @@ impl Instance {
     /// Refuses a call from a forked child before it touches anything.
     #[inline]
     pub fn check_process(&self) -> Result<()> {
-        if self.process.is_current() { Ok(()) } else { Err(forked()) }
+        self.process.check()
     }
 
     /// The current generation, for the length of one call.
@@ -199,9 +199,7 @@ impl Instance {
 
     /// Returns when everything up to `sequence` survives a power cut.
     pub fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
-        self.durable.sync(db, sequence).inspect_err(|e| {
-            self.commit.lock().poisoned.get_or_insert_with(|| format!("syncing the log failed: {e}"));
-        })
+        self.durable.sync(db, sequence).map_err(|e| self.commit.lock().poison("syncing the log failed", e))
     }
 
     /// Makes this engine a primary: persisted first, then written into its log as a fresh replication id.
@@ -225,9 +223,7 @@ impl Instance {
             let directory = commit.directory()?;
             draw_replication_id(commit, &directory, &generation.store)
         });
-        promoted.inspect_err(|e| {
-            commit.poisoned.get_or_insert_with(|| format!("promotion failed half way: {e}"));
-        })
+        promoted.map_err(|e| commit.poison("promotion failed half way", e))
     }
 
     /// Refuses every later call and lets go of the directory once no value, iterator or snapshot holds it.
@@ -353,16 +349,15 @@ impl CommitGuard<'_> {
         store.db.sync_wal()
     }
 
-    /// Refuses all later writes.
-    pub fn poison(&mut self, why: String) {
-        self.commit.poisoned.get_or_insert(why);
+    /// Refuses all later writes, and says so in the error that was the reason.
+    pub fn poison(&mut self, what: &str, e: Error) -> Error {
+        self.commit.poison(what, e)
     }
 
     /// Reads the registry anew, after a record on its key was written.
     pub fn reload_registry(&mut self) -> Result<()> {
-        let reloaded = Generation::of(Arc::clone(&self.generation.store)).inspect_err(|e| {
-            self.commit.poisoned.get_or_insert_with(|| format!("the registry could not be read back: {e}"));
-        })?;
+        let reloaded = Generation::of(Arc::clone(&self.generation.store))
+            .map_err(|e| self.commit.poison("the registry could not be read back", e))?;
         self.generation = Arc::new(reloaded);
         self.instance.current.store(Some(Arc::clone(&self.generation)));
         Ok(())
@@ -380,8 +375,7 @@ impl CommitGuard<'_> {
         self.instance.current.store(Some(next));
         old.store.retire();
         if let Err(e) = synced {
-            self.poison(format!("publishing a generation failed half way: {e}"));
-            return Err(e);
+            return Err(self.poison("the new dataset is current, but might not survive a power cut", e));
         }
         old.store.db.stop_background_work();
         let (path, number) = (directory.path().to_owned(), old.store.number);
@@ -408,6 +402,11 @@ fn retired(path: &Path, number: u64) -> Result<()> {
 }
 
 impl Commit {
+    fn poison(&mut self, what: &str, e: Error) -> Error {
+        self.poisoned.get_or_insert_with(|| format!("{what}: {e}"));
+        e.context(format!("{what}; no write is taken until it is opened again"))
+    }
+
     fn directory(&self) -> Result<Arc<Directory>> {
         self.directory.clone().ok_or_else(closed)
     }
@@ -439,8 +438,8 @@ fn write_bytes(commit: &mut Commit, store: &Store, first: u64, last: u64, bytes:
         Err(e) if latest == first - 1 => Err(e),
         written => {
             let why = format!("sequence after a write: got {latest}, expected {last}");
-            commit.poisoned.get_or_insert(why.clone());
-            Err(written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why)))
+            let e = written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why.clone()));
+            Err(commit.poison(&why, e))
         }
     }
 }
@@ -554,10 +553,6 @@ pub fn random_text(alphabet: &[u8], length: usize) -> Result<String> {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the engine is closed; open it again")
-}
-
-fn forked() -> Error {
-    Error::new(ErrorKind::Closed, "the engine was opened before a fork; open it in the child")
 }
 
 fn poisoned(path: &Path, why: &str) -> Error {

@@ -188,7 +188,7 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
         history.change(&id, first - 1);
         let kept = guard.directory().and_then(|directory| directory.write_history(store.number, &history));
         store.set_history(history);
-        kept.inspect_err(|e| guard.poison(format!("the history could not be kept: {e}")))?;
+        kept.map_err(|e| guard.poison("the history could not be kept", e))?;
     }
     if effects.registry {
         guard.reload_registry()?;

@@ -6,6 +6,8 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::engine::error::{Error, ErrorKind, Result};
+
 static FORKS: AtomicU64 = AtomicU64::new(0);
 static REGISTERED: Once = Once::new();
 
@@ -32,4 +34,14 @@ impl Process {
     pub fn is_current(self) -> bool {
         self.0 == FORKS.load(Ordering::Relaxed)
     }
+    /// Refuses a call from a forked child.
+    #[inline]
+    pub fn check(self) -> Result<()> {
+        if self.is_current() { Ok(()) } else { Err(forked()) }
+    }
+}
+
+#[cold]
+fn forked() -> Error {
+    Error::new(ErrorKind::Closed, "the engine was opened before a fork; open it in the child")
 }

@@ -62,6 +62,12 @@ impl Cursor {
         }
     }
 
+    /// Refuses to be moved in a forked child.
+    #[inline]
+    pub fn check_process(&self) -> Result<()> {
+        self.process.check()
+    }
+
     pub fn seek_to_first(&mut self) {
         // SAFETY: the iterator lives as long as `self`.
         unsafe { ffi::rocksdb_iter_seek_to_first(self.raw) }

@@ -200,6 +200,7 @@ impl Items {
 
     /// The next key; `None` at the end. Expired keys do not come.
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>> {
+        self.cursor.check_process()?;
         // At the end it stays there: RocksDB must not be moved from a place it does not have.
         if self.ended {
             return Ok(None);

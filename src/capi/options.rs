@@ -1,0 +1,195 @@
+//! How an engine is opened, and how one write is done.
+
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use super::argument::{given, invalid};
+use super::constants;
+use super::error::{call, free, pumice_error, pumice_status};
+use crate::{Options, WriteOptions};
+
+/// How to open a directory.
+pub struct pumice_options(pub Options);
+
+/// How one write is done.
+pub struct pumice_write_options(pub WriteOptions);
+
+impl pumice_write_options {
+    /// NULL is as the engine was opened.
+    #[inline]
+    pub fn or_default(options: Option<&pumice_write_options>) -> WriteOptions {
+        options.map_or_else(WriteOptions::default, |options| options.0)
+    }
+}
+
+/// Options that suit most programs, to be changed and freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_new() -> Box<pumice_options> {
+    Box::new(pumice_options(Options::default()))
+}
+
+/// The pumice_role to insist on. Unset, what the directory records; a new or foreign one becomes a primary.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_set_role(
+    options: Option<&mut pumice_options>,
+    role: i32,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        let role = constants::role(role).ok_or_else(|| invalid(format!("role: got {role}, expected a pumice_role")))?;
+        given(options, "options")?.0.role = Some(role);
+        Ok(())
+    })
+}
+
+/// The key layout to insist on: true for the cluster layout, with a slot in every key. Unset, what the directory
+/// records or its keys show; a new one gets the standalone layout.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_set_cluster(
+    options: Option<&mut pumice_options>,
+    cluster: bool,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.cluster = Some(cluster);
+        Ok(())
+    })
+}
+
+/// Whether to create the database where there is none. Unset, true.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_set_create(
+    options: Option<&mut pumice_options>,
+    create: bool,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.create = create;
+        Ok(())
+    })
+}
+
+/// Opens without changing a byte; writes answer PUMICE_READ_ONLY. Unset, false.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_set_read_only(
+    options: Option<&mut pumice_options>,
+    read_only: bool,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.read_only = read_only;
+        Ok(())
+    })
+}
+
+/// Whether a write survives a power cut when it returns, unless the call says otherwise. Without it a write survives a
+/// killed process. It costs one fsync, shared by concurrent writers. Unset, false.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_set_sync(
+    options: Option<&mut pumice_options>,
+    sync: bool,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.sync = sync;
+        Ok(())
+    })
+}
+
+/// Bytes for the block cache, with write buffers counted in it. Unset, 256 MiB; at least 4 MiB.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_set_memory_budget(
+    options: Option<&mut pumice_options>,
+    bytes: usize,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.memory_budget = bytes;
+        Ok(())
+    })
+}
+
+/// How new data is compressed, a pumice_compression. Unset, not at all.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_set_compression(
+    options: Option<&mut pumice_options>,
+    compression: i32,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        let chosen = constants::compression(compression)
+            .ok_or_else(|| invalid(format!("compression: got {compression}, expected a pumice_compression")))?;
+        given(options, "options")?.0.compression = chosen;
+        Ok(())
+    })
+}
+
+/// Bytes of replication log to keep for followers. Unset, 1 GiB.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_set_wal_keep_bytes(
+    options: Option<&mut pumice_options>,
+    bytes: u64,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.wal_keep_bytes = bytes;
+        Ok(())
+    })
+}
+
+/// How long to keep the replication log for followers. Unset, three hours.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_set_wal_keep_ms(
+    options: Option<&mut pumice_options>,
+    keep_ms: u64,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.wal_keep = Duration::from_millis(keep_ms);
+        Ok(())
+    })
+}
+
+/// Frees options. Engines opened with them are not touched.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_options_free(options: Option<Box<pumice_options>>) {
+    free(options);
+}
+
+/// Options of a write, to be changed and freed. As they come: for ever, and durable as the engine was opened.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_write_options_new() -> Box<pumice_write_options> {
+    Box::new(pumice_write_options(WriteOptions::default()))
+}
+
+/// How long the key lives. A write with 0 ms is refused with PUMICE_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_write_options_set_ttl_ms(
+    options: Option<&mut pumice_write_options>,
+    ttl_ms: u64,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.ttl = Some(Duration::from_millis(ttl_ms));
+        Ok(())
+    })
+}
+
+/// Whether the write survives a power cut when the call returns, however the engine was opened.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_write_options_set_sync(
+    options: Option<&mut pumice_write_options>,
+    sync: bool,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.sync = Some(sync);
+        Ok(())
+    })
+}
+
+/// Frees options of a write.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_write_options_free(options: Option<Box<pumice_write_options>>) {
+    free(options);
+}

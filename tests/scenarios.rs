@@ -1,0 +1,383 @@
+//! The scenarios of `bindings-tests/scenarios/`, told through the Rust API.
+
+mod support;
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pumice::{
+    Batch, Depth, Engine, Error, Kind, Namespace, Operation, Options, Position, Range, Role, Snapshot,
+    SnapshotNamespace, Ttl, WriteOptions,
+};
+
+type Answer = Result<String, Error>;
+
+/// One story: the engines, open batches and snapshots that it has named.
+struct Story {
+    root: PathBuf,
+    engines: HashMap<String, Engine>,
+    batches: HashMap<String, Batch>,
+    snapshots: HashMap<String, Snapshot>,
+}
+
+/// The bytes of a word.
+fn decode(word: &str) -> Vec<u8> {
+    if word == "%" {
+        return Vec::new();
+    }
+    let mut bytes = Vec::new();
+    let mut rest = word.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte == b'%' {
+            let (digits, after) = rest.split_at(2);
+            bytes.push(u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap());
+            rest = after;
+        } else {
+            bytes.push(byte);
+        }
+    }
+    bytes
+}
+
+/// The word of some bytes.
+fn encode(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "%".to_owned();
+    }
+    let mut word = String::new();
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"_:./=-".contains(&byte) {
+            word.push(char::from(byte));
+        } else {
+            write!(word, "%{byte:02x}").unwrap();
+        }
+    }
+    word
+}
+
+/// A word that may be `-` for "not given".
+fn given(word: &str) -> Option<Vec<u8>> {
+    (word != "-").then(|| decode(word))
+}
+
+fn text(word: &str) -> String {
+    String::from_utf8(decode(word)).unwrap()
+}
+
+fn list(words: impl IntoIterator<Item = String>) -> String {
+    let words: Vec<String> = words.into_iter().collect();
+    if words.is_empty() { "empty".to_owned() } else { words.join(" ") }
+}
+
+fn value(found: Option<impl AsRef<[u8]>>) -> String {
+    found.map_or("none".to_owned(), |found| encode(found.as_ref()))
+}
+
+fn ok(_: ()) -> String {
+    "ok".to_owned()
+}
+
+fn milliseconds(word: Option<&&str>) -> Option<Duration> {
+    word.map(|word| Duration::from_millis(word.parse().unwrap()))
+}
+
+fn options(words: &[&str]) -> Options {
+    let mut options = Options::default();
+    for word in words {
+        let (name, value) = word.split_once('=').unwrap();
+        match name {
+            "role" if value == "primary" => options.role = Some(Role::Primary),
+            "role" if value == "replica" => options.role = Some(Role::Replica),
+            "cluster" => options.cluster = Some(value.parse().unwrap()),
+            "create" => options.create = value.parse().unwrap(),
+            "read_only" => options.read_only = value.parse().unwrap(),
+            "sync" => options.sync = value.parse().unwrap(),
+            _ => panic!("unknown option {word}"),
+        }
+    }
+    options
+}
+
+impl Story {
+    fn engine(&self, name: &str) -> &Engine {
+        self.engines.get(name).unwrap_or_else(|| panic!("no engine {name} was opened"))
+    }
+
+    fn namespace(&self, engine: &str, name: &str) -> Result<Namespace, Error> {
+        match given(name) {
+            Some(name) => self.engine(engine).namespace(name),
+            None => Ok(self.engine(engine).default_namespace()),
+        }
+    }
+
+    fn in_snapshot(&self, snapshot: &str, name: &str) -> Result<SnapshotNamespace, Error> {
+        match given(name) {
+            Some(name) => self.snapshots[snapshot].namespace(name),
+            None => Ok(self.snapshots[snapshot].default_namespace()),
+        }
+    }
+
+    /// Does one line and gives its result as the line would expect it.
+    fn tell(&mut self, words: &[&str]) -> String {
+        let told = match words {
+            ["open" | "close" | "role" | "promote" | "flush" | "verify" | "info" | "release" | "fixture" | "backup", ..]
+            | ["sleep", _] => self.whole(words),
+            ["create" | "drop" | "token" | "set_token" | "namespaces" | "unregistered", ..] => self.registry(words),
+            ["batch" | "batch_put" | "batch_delete" | "commit" | "discard", ..] => self.batch(words),
+            ["snapshot" | "snapshot_get" | "snapshot_namespaces" | "snapshot_count" | "free", ..] => {
+                self.snapshot(words)
+            }
+            ["checkpoint" | "apply_checkpoint" | "replicate" | "same_position" | "log" | "log_after_foreign", ..]
+            | ["changes", _] => self.replication(words),
+            _ => self.strings(words),
+        };
+        told.unwrap_or_else(|e| format!("error {}", e.kind().name()))
+    }
+
+    fn whole(&mut self, words: &[&str]) -> Answer {
+        match words {
+            ["open", name, given @ ..] => {
+                let engine = Engine::open(self.root.join(name), &options(given))?;
+                self.engines.insert((*name).to_owned(), engine);
+                Ok("ok".to_owned())
+            }
+            ["close", name] => self.engine(name).close().map(ok),
+            ["role", name] => Ok(self.engine(name).role()?.name().to_owned()),
+            ["promote", name] => self.engine(name).promote().map(ok),
+            ["flush", name] => self.engine(name).flush().map(ok),
+            ["verify", name] => Ok(self.engine(name).verify(Depth::Records)?.len().to_string()),
+            ["info", name, field] => {
+                let info = self.engine(name).info()?;
+                Ok(match *field {
+                    "role" => info.role.name().to_owned(),
+                    "layout" => info.layout.to_owned(),
+                    "namespaces" => info.namespaces.to_string(),
+                    "sequence" => info.position.sequence.to_string(),
+                    "generation" => info.generation.to_string(),
+                    "snapshots" => info.snapshots.to_string(),
+                    _ => panic!("unknown field {field}"),
+                })
+            }
+            ["release", name] => pumice::release(&self.root.join(name)).map(ok),
+            ["fixture", fixture, name] => {
+                support::copy_tree(&support::fixture(fixture).join("db"), &self.root.join(name).join("db"));
+                Ok("ok".to_owned())
+            }
+            ["backup", fixture, folder] => {
+                support::copy_tree(&support::fixture(fixture).join("backup"), &self.root.join(folder));
+                Ok("ok".to_owned())
+            }
+            ["sleep", milliseconds] => {
+                std::thread::sleep(Duration::from_millis(milliseconds.parse().unwrap()));
+                Ok("ok".to_owned())
+            }
+            _ => panic!("unknown operation"),
+        }
+    }
+
+    fn registry(&mut self, words: &[&str]) -> Answer {
+        match words {
+            ["create", name, namespace, token] => {
+                let token = given(token).map(|token| String::from_utf8(token).unwrap());
+                self.engine(name).create_namespace(decode(namespace), token.as_deref())?;
+                Ok("ok".to_owned())
+            }
+            ["drop", name, namespace] => self.engine(name).drop_namespace(decode(namespace)).map(ok),
+            ["token", name, namespace] => Ok(value(self.namespace(name, namespace)?.token()?)),
+            ["set_token", name, namespace, token] => self.namespace(name, namespace)?.set_token(&text(token)).map(ok),
+            ["namespaces", name] => {
+                Ok(list(self.engine(name).namespaces()?.iter().map(|name| encode(name.as_bytes()))))
+            }
+            ["unregistered", name] => {
+                Ok(list(self.engine(name).unregistered_namespaces()?.iter().map(|name| encode(name))))
+            }
+            _ => panic!("unknown operation"),
+        }
+    }
+
+    fn strings(&mut self, words: &[&str]) -> Answer {
+        let [operation, engine, namespace, rest @ ..] = words else { panic!("unknown operation") };
+        let namespace = self.namespace(engine, namespace)?;
+        Ok(match (*operation, rest) {
+            ("put", [key, value, ttl @ ..]) => {
+                let options = WriteOptions { ttl: milliseconds(ttl.first()), sync: None };
+                ok(namespace.put_with(&decode(key), &decode(value), &options)?)
+            }
+            ("put_if", [key, value, expected]) => {
+                namespace.put_if(&decode(key), &decode(value), given(expected).as_deref())?.to_string()
+            }
+            ("get", [key]) => value(namespace.get(&decode(key))?),
+            ("get_many", keys) => {
+                let keys: Vec<Vec<u8>> = keys.iter().map(|key| decode(key)).collect();
+                list(namespace.get_many(&keys)?.into_iter().map(value))
+            }
+            ("delete", [key]) => namespace.delete(&decode(key))?.to_string(),
+            ("exists", [key]) => namespace.exists(&decode(key))?.to_string(),
+            ("persist", [key]) => namespace.persist(&decode(key))?.to_string(),
+            ("expire", [key, ttl]) => {
+                namespace.expire(&decode(key), milliseconds(Some(ttl)).unwrap())?.to_string()
+            }
+            ("ttl", [key]) => match namespace.ttl(&decode(key))? {
+                Ttl::Missing => "missing".to_owned(),
+                Ttl::Forever => "forever".to_owned(),
+                Ttl::Left(_) => "left".to_owned(),
+            },
+            ("kind", [key]) => namespace.kind(&decode(key))?.map_or("none", Kind::name).to_owned(),
+            ("count", []) => namespace.count()?.to_string(),
+            ("is_empty", []) => namespace.is_empty()?.to_string(),
+            ("clear", []) => ok(namespace.clear()?),
+            ("items", [prefix, start, end, way]) => {
+                let range = Range {
+                    prefix: given(prefix).unwrap_or_default(),
+                    start: given(start),
+                    end: given(end),
+                    reverse: *way == "reverse",
+                };
+                let mut items = namespace.items(&range)?;
+                let mut words = Vec::new();
+                while let Some(item) = items.next_item()? {
+                    let value = item.value.map_or_else(|| format!("({})", item.kind.name()), encode);
+                    words.push(format!("{}={value}", encode(item.key)));
+                }
+                list(words)
+            }
+            _ => panic!("unknown operation"),
+        })
+    }
+
+    fn batch(&mut self, words: &[&str]) -> Answer {
+        match words {
+            ["batch", name] => {
+                let batch = self.engine(name).batch();
+                self.batches.insert((*name).to_owned(), batch);
+                Ok("ok".to_owned())
+            }
+            ["batch_put", name, namespace, key, value] => {
+                let namespace = self.namespace(name, namespace)?;
+                self.batches.get_mut(*name).unwrap().put(&namespace, &decode(key), &decode(value)).map(ok)
+            }
+            ["batch_delete", name, namespace, key] => {
+                let namespace = self.namespace(name, namespace)?;
+                self.batches.get_mut(*name).unwrap().delete(&namespace, &decode(key)).map(ok)
+            }
+            ["commit", name] => self.batches.remove(*name).unwrap().commit(None).map(ok),
+            ["discard", name] => {
+                self.batches.remove(*name).unwrap();
+                Ok("ok".to_owned())
+            }
+            _ => panic!("unknown operation"),
+        }
+    }
+
+    fn snapshot(&mut self, words: &[&str]) -> Answer {
+        match words {
+            ["snapshot", name, snapshot] => {
+                let taken = self.engine(name).snapshot()?;
+                self.snapshots.insert((*snapshot).to_owned(), taken);
+                Ok("ok".to_owned())
+            }
+            ["snapshot_get", snapshot, namespace, key] => {
+                Ok(value(self.in_snapshot(snapshot, namespace)?.get(&decode(key))?))
+            }
+            ["snapshot_count", snapshot, namespace] => {
+                Ok(self.in_snapshot(snapshot, namespace)?.count()?.to_string())
+            }
+            ["snapshot_namespaces", snapshot] => {
+                Ok(list(self.snapshots[*snapshot].namespaces()?.iter().map(|name| encode(name.as_bytes()))))
+            }
+            ["free", snapshot] => {
+                self.snapshots.remove(*snapshot).unwrap();
+                Ok("ok".to_owned())
+            }
+            _ => panic!("unknown operation"),
+        }
+    }
+
+    fn replication(&mut self, words: &[&str]) -> Answer {
+        match words {
+            ["checkpoint", name, folder] => {
+                let made = self.engine(name).create_checkpoint(self.root.join(folder))?;
+                assert_eq!(made.path, self.root.join(folder));
+                Ok("ok".to_owned())
+            }
+            ["apply_checkpoint", name, folder] => self.engine(name).apply_checkpoint(self.root.join(folder)).map(ok),
+            ["replicate", from, to] => {
+                let (from, to) = (self.engine(from), self.engine(to));
+                let mut log = from.log(Some(&to.position()?))?;
+                let mut entries = 0;
+                while let Some(entry) = log.next_entry(None)? {
+                    to.apply(&entry)?;
+                    entries += 1;
+                }
+                Ok(entries.to_string())
+            }
+            ["same_position", a, b] => Ok((self.engine(a).position()? == self.engine(b).position()?).to_string()),
+            ["log", name] => {
+                let mut log = self.engine(name).log(None)?;
+                let mut entries = 0;
+                while log.next_entry(None)?.is_some() {
+                    entries += 1;
+                }
+                Ok(entries.to_string())
+            }
+            ["log_after_foreign", name] => {
+                let foreign = Position { replication_id: "ZZZZZZZZZZZZZZZZ".to_owned(), sequence: 1 };
+                self.engine(name).log(Some(&foreign)).map(|_| "ok".to_owned())
+            }
+            ["changes", name] => {
+                let engine = self.engine(name);
+                let mut log = engine.log(None)?;
+                let mut last = None;
+                while let Some(entry) = log.next_entry(None)? {
+                    last = Some(entry);
+                }
+                let changes = engine.changes(&last.unwrap())?;
+                let word = |operation: Operation, namespace: &[u8], key: &[u8]| {
+                    format!("{}:{}:{}", operation.name(), encode(namespace), encode(key))
+                };
+                Ok(list(changes.iter().map(|change| word(change.operation, &change.namespace, &change.key))))
+            }
+            _ => panic!("unknown operation"),
+        }
+    }
+}
+
+fn run(file: &Path) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut story = Story {
+        root: dir.path().to_owned(),
+        engines: HashMap::new(),
+        batches: HashMap::new(),
+        snapshots: HashMap::new(),
+    };
+    let mut lines = 0;
+    for (index, line) in std::fs::read_to_string(file).unwrap().lines().enumerate() {
+        let place = format!("{}:{}", file.display(), index + 1);
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (words, expected) = line.split_once(" => ").unwrap_or_else(|| panic!("{place}: no ` => ` in {line:?}"));
+        let words: Vec<&str> = words.split(' ').collect();
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story.tell(&words)));
+        let got = told.unwrap_or_else(|_| panic!("{place}: {line:?} panicked"));
+        assert_eq!(got, expected, "{place}: {line}");
+        lines += 1;
+    }
+    assert!(lines > 0, "{}: no line was run", file.display());
+}
+
+/// Every scenario on disk holds, line by line, through the Rust API.
+#[test]
+fn every_scenario_holds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bindings-tests/scenarios");
+    let on_disk: Vec<String> = support::names(&folder).into_iter().filter(|name| name.ends_with(".txt")).collect();
+    let mut seen = 0;
+    for name in &on_disk {
+        run(&folder.join(name));
+        seen += 1;
+    }
+    assert!(seen > 0 && seen == on_disk.len(), "ran {seen} of {} scenarios", on_disk.len());
+}

@@ -1,0 +1,214 @@
+//! What the tests stand on: directories, processes of their own, random numbers from a seed.
+#![allow(dead_code, reason = "every test file uses another part of it")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use pumice::{Depth, Engine, Error, ErrorKind, Options, Range, Role};
+
+/// Opens for writing, with the role that the directory records.
+pub fn open(path: impl AsRef<Path>) -> Engine {
+    Engine::open(path, &Options::default()).unwrap()
+}
+
+/// Opens a directory as a replica.
+pub fn open_replica(path: impl AsRef<Path>) -> Engine {
+    Engine::open(path, &Options { role: Some(Role::Replica), ..Default::default() }).unwrap()
+}
+
+/// Everything that a dataset shows through the API: each namespace with its keys and values.
+pub type Shown = BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>;
+
+/// All namespaces and strings of an engine.
+pub fn shown(engine: &Engine) -> Shown {
+    let snapshot = engine.snapshot().unwrap();
+    let names = snapshot.namespaces().unwrap();
+    names
+        .into_iter()
+        .map(|name| {
+            let items = snapshot.namespace(&name).unwrap().items(&Range::default()).unwrap();
+            let items = items.map(|item| item.map(|(key, value)| (key, value.unwrap_or_default()))).map(Result::unwrap);
+            (name, items.collect())
+        })
+        .collect()
+}
+
+/// Fails when anything that must hold does not.
+#[track_caller]
+pub fn assert_sound(engine: &Engine) {
+    assert_eq!(engine.verify(Depth::Records).unwrap(), []);
+}
+
+/// Fails unless the error is of that kind and its message has all of these words.
+#[track_caller]
+pub fn assert_error<T>(result: Result<T, Error>, kind: ErrorKind, words: &[&str]) {
+    let Err(error) = result else { panic!("expected {kind:?} with {words:?}, got no error") };
+    assert_eq!(error.kind(), kind, "{error}");
+    for word in words {
+        assert!(error.message().contains(word), "no {word:?} in: {error}");
+    }
+}
+
+/// Copies a folder with all in it.
+pub fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy_tree(&from, &to);
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&from).unwrap(), &to).unwrap();
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
+/// A folder of the fixtures.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// Every name below a folder, with what it is, its bytes and when it was last changed.
+pub fn tree(root: &Path) -> BTreeMap<PathBuf, (String, Vec<u8>, i64, i64)> {
+    fn walk(root: &Path, at: &Path, found: &mut BTreeMap<PathBuf, (String, Vec<u8>, i64, i64)>) {
+        let status = fs::symlink_metadata(at).unwrap();
+        let bytes = if status.is_symlink() {
+            fs::read_link(at).unwrap().into_os_string().into_encoded_bytes()
+        } else if status.is_file() {
+            fs::read(at).unwrap()
+        } else {
+            Vec::new()
+        };
+        let kind = format!("{:?} {:o}", status.file_type(), status.mode());
+        found.insert(at.strip_prefix(root).unwrap().to_owned(), (kind, bytes, status.mtime(), status.mtime_nsec()));
+        if status.is_dir() {
+            for entry in fs::read_dir(at).unwrap() {
+                walk(root, &entry.unwrap().path(), found);
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(root, root, &mut found);
+    found
+}
+
+/// Names in a folder, in order.
+pub fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Looks again and again until it is so. It gives up after a minute, so that no test waits for ever.
+#[track_caller]
+pub fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
+    for _ in 0..6000 {
+        if look() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("gave up after a minute: {what}");
+}
+
+/// This test binary again, in a process of its own: it runs the test named `child`, which does `job`.
+pub fn process(job: &str, arguments: &[&Path]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child", "--nocapture", "--test-threads=1"]).env("PUMICE_JOB", job);
+    command.env("PUMICE_JOB_PATHS", std::env::join_paths(arguments).unwrap());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What the process was started for, when it is a child of a test.
+pub fn job() -> Option<(String, Vec<PathBuf>)> {
+    let job = std::env::var("PUMICE_JOB").ok()?;
+    let paths = std::env::var_os("PUMICE_JOB_PATHS").unwrap_or_default();
+    Some((job, std::env::split_paths(&paths).collect()))
+}
+
+/// Runs a child to its end.
+pub fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+/// What a process wrote, for a message.
+pub fn said(output: &Output) -> String {
+    format!(
+        "{}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Says aloud that a test cannot run here. It is written past the test harness, which hides what passing tests print.
+pub fn skipped(reason: &str) {
+    use std::io::Write;
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let line = format!("SKIPPED: {name}: {reason}\n");
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Random numbers from a seed (SplitMix64).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.next() as u8).collect()
+    }
+}
+
+/// A file system of its own in memory; unmounted when it goes. `None` where mounting is not permitted.
+pub struct Mount {
+    pub path: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Mount {
+    pub fn new(mebibytes: u64) -> Option<Mount> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        fs::create_dir(&path).unwrap();
+        let made = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"])
+            .arg(&path)
+            .stderr(Stdio::null())
+            .status();
+        made.is_ok_and(|status| status.success()).then_some(Mount { path, _dir: dir })
+    }
+
+    /// Forbids or allows writing to all of it.
+    pub fn set_read_only(&self, read_only: bool) {
+        let mode = if read_only { "remount,ro" } else { "remount,rw" };
+        assert!(Command::new("mount").args(["-o", mode]).arg(&self.path).status().unwrap().success(), "{mode}");
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
