@@ -17,12 +17,12 @@ use super::fork::Process;
 use super::options::{DbOptions, FAMILY_NAMES};
 use crate::engine::error::{Error, ErrorKind, Result};
 
-/// The directories that this process has open, since RocksDB's own lock does not hold against it.
+/// The directories that this process has open for writing, since RocksDB's own lock does not hold against it.
 static OPEN: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
-/// Whether this process has that RocksDB directory open.
+/// Whether this process has that RocksDB directory open for writing.
 pub fn is_open_here(path: &Path) -> bool {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     OPEN.lock().contains_key(&path)
@@ -55,7 +55,9 @@ pub struct Db {
     families: [*mut ffi::rocksdb_column_family_handle_t; 7],
     raw_reads: *mut ffi::rocksdb_readoptions_t,
     raw_writes: *mut ffi::rocksdb_writeoptions_t,
+    raw_patient_writes: *mut ffi::rocksdb_writeoptions_t,
     path: PathBuf,
+    writer: bool,
     process: Process,
     id: u64,
     after_close: Mutex<Option<AfterClose>>,
@@ -104,17 +106,25 @@ impl Db {
             families[id] = handle;
         }
         // SAFETY: the database outlives `raw`; the options are destroyed in `drop`.
-        let (raw, raw_reads, raw_writes) =
-            unsafe { (inner.as_raw_ptr(), ffi::rocksdb_readoptions_create(), ffi::rocksdb_writeoptions_create()) };
+        let (raw, raw_reads, raw_writes, raw_patient_writes) = unsafe {
+            let writes = ffi::rocksdb_writeoptions_create();
+            ffi::rocksdb_writeoptions_set_no_slowdown(writes, 1);
+            let reads = ffi::rocksdb_readoptions_create();
+            (inner.as_raw_ptr(), reads, writes, ffi::rocksdb_writeoptions_create())
+        };
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        *OPEN.lock().entry(path.clone()).or_default() += 1;
+        if !options.read_only {
+            *OPEN.lock().entry(path.clone()).or_default() += 1;
+        }
         Ok(Arc::new(Db {
             inner: ManuallyDrop::new(inner),
             raw,
             families,
             raw_reads,
             raw_writes,
+            raw_patient_writes,
             path,
+            writer: !options.read_only,
             process: Process::current(),
             id: IDS.fetch_add(1, Ordering::Relaxed),
             after_close: Mutex::new(None),
@@ -221,15 +231,55 @@ impl Db {
     }
 
     /// Writes one serialised batch as one WAL record. It survives a killed process when this returns, and a
-    /// power cut after [`Db::sync_wal`].
+    /// power cut after [`Db::sync_wal`]. Waits while memtables must be flushed first; fails when that cannot be done.
     pub fn write(&self, batch: &[u8]) -> Result<()> {
-        let mut error = std::ptr::null_mut();
-        // SAFETY: the bytes are copied by `create_from`; the batch is destroyed after the write.
-        unsafe {
-            let raw = ffi::rocksdb_writebatch_create_from(batch.as_ptr().cast(), batch.len());
-            ffi::rocksdb_write(self.raw, self.raw_writes, raw, &raw mut error);
-            ffi::rocksdb_writebatch_destroy(raw);
+        // SAFETY: the bytes are copied by `create_from`.
+        let raw = unsafe { ffi::rocksdb_writebatch_create_from(batch.as_ptr().cast(), batch.len()) };
+        let written = self.write_raw(raw);
+        // SAFETY: destroyed once, after the write.
+        unsafe { ffi::rocksdb_writebatch_destroy(raw) };
+        written
+    }
+
+    /// RocksDB itself would wait for room in its memtables inside the write, and not come back when the flush that
+    /// makes room fails on a full disk. So it is asked not to wait, and asked again.
+    fn write_raw(&self, batch: *mut ffi::rocksdb_writebatch_t) -> Result<()> {
+        const PATIENCE: u32 = 2_000;
+        let mut idle = 0;
+        loop {
+            let written = self.write_once(batch, self.raw_writes);
+            match &written {
+                Err(e) if e.message().contains("Write stall") => {}
+                _ => return written,
+            }
+            if self.shared_property("rocksdb.is-write-stopped") == 0 {
+                // It is slowed down, not stopped: there RocksDB knows best how long.
+                return self.write_once(batch, self.raw_patient_writes);
+            }
+            let running = self.shared_property("rocksdb.num-running-flushes")
+                + self.shared_property("rocksdb.num-running-compactions");
+            idle = if running == 0 { idle + 1 } else { 0 };
+            if idle == PATIENCE {
+                return Err(Error::new(
+                    ErrorKind::Io,
+                    format!(
+                        "write: {} takes none before it has flushed or compacted, and it does neither",
+                        self.path.display()
+                    ),
+                ));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
+    }
+
+    fn write_once(
+        &self,
+        batch: *mut ffi::rocksdb_writebatch_t,
+        options: *mut ffi::rocksdb_writeoptions_t,
+    ) -> Result<()> {
+        let mut error = std::ptr::null_mut();
+        // SAFETY: batch and options live during the call.
+        unsafe { ffi::rocksdb_write(self.raw, options, batch, &raw mut error) };
         taken("write", error)
     }
 
@@ -304,18 +354,20 @@ impl Drop for Db {
         let inner = unsafe {
             ffi::rocksdb_readoptions_destroy(self.raw_reads);
             ffi::rocksdb_writeoptions_destroy(self.raw_writes);
+            ffi::rocksdb_writeoptions_destroy(self.raw_patient_writes);
             ManuallyDrop::take(&mut self.inner)
         };
         let path = std::mem::take(&mut self.path);
-        let held = self.held.take();
+        let (held, writer) = (self.held.take(), self.writer);
         let close = move || {
             drop(inner);
-            let mut open = OPEN.lock();
-            match open.get_mut(&path) {
-                Some(times) if *times > 1 => *times -= 1,
-                _ => drop(open.remove(&path)),
+            if writer {
+                let mut open = OPEN.lock();
+                match open.get_mut(&path) {
+                    Some(times) if *times > 1 => *times -= 1,
+                    _ => drop(open.remove(&path)),
+                }
             }
-            drop(open);
             drop(held);
         };
         match self.after_close.get_mut().take() {
