@@ -82,7 +82,7 @@ impl Instance {
             closing: Arc::default(),
             applying: Mutex::new(()),
         };
-        let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New)?;
+        let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New, false)?;
         let store = Arc::new(Store::new(number, db, directory.history(number), layout)?);
         let generation = Arc::new(Generation::of(store)?);
         if !options.read_only {
@@ -103,11 +103,13 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Opens a RocksDB folder of this directory. The directory stays locked until it is closed.
-    pub fn open_db(&self, directory: &Arc<Directory>, folder: &Path, create: bool) -> Result<Arc<Db>> {
+    /// Opens a RocksDB folder of this directory, perhaps `beside` the current one. The directory stays locked until it is
+    /// closed.
+    pub fn open_db(&self, directory: &Arc<Directory>, folder: &Path, create: bool, beside: bool) -> Result<Arc<Db>> {
         let options = DbOptions {
             create,
             read_only: self.options.read_only,
+            beside,
             compression: self.options.compression,
             wal_keep_bytes: self.options.wal_keep_bytes,
             wal_keep: self.options.wal_keep,
