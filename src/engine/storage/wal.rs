@@ -25,10 +25,14 @@ pub enum WalRead {
 
 /// A reader of the log from one sequence on.
 pub struct WalTail {
-    db: Arc<Db>,
     next: u64,
+    // Before the database that it reads.
     iterator: Option<WalIterator>,
+    db: Arc<Db>,
 }
+
+/// What RocksDB says of a log file that it has just archived or purged, or of a hole between two of them.
+const GONE: [&str; 3] = ["Not found", "No such file", "Try again"];
 
 struct WalIterator {
     raw: *mut ffi::rocksdb_wal_iterator_t,
@@ -56,7 +60,7 @@ impl WalIterator {
         match taken("read the WAL", error) {
             Ok(()) => Ok(Some(WalIterator { raw, process: Process::current() })),
             // Files may be archived or purged between listing and opening them.
-            Err(e) if e.kind() == ErrorKind::Corruption && e.message().contains("Not found") => Ok(None),
+            Err(e) if GONE.iter().any(|words| e.message().contains(words)) => Ok(None),
             Err(e) => Err(e),
         }
     }
@@ -149,7 +153,7 @@ impl WalTail {
         }
         // Something was written at `next`, and no log file has it.
         match self.iterator.take().map(|iterator| iterator.status()) {
-            Some(Err(e)) if !e.message().contains("TryAgain") && !e.message().contains("try again") => Err(e),
+            Some(Err(e)) if !GONE.iter().any(|words| e.message().contains(words)) => Err(e),
             _ => Ok(WalRead::Gone { oldest: None }),
         }
     }
