@@ -229,10 +229,7 @@ fn what_lies_on_disk() {
     let registry = br#"{"token-0":"b","token-2":"a"}"#.to_vec();
     let id = position.replication_id.clone().into_bytes();
     assert_eq!(id.len(), 16);
-    assert_eq!(
-        raw(&db, "propagate"),
-        [(b"__namespace_keys__".to_vec(), registry), (b"replication_id_".to_vec(), id)]
-    );
+    assert_eq!(raw(&db, "propagate"), [(b"__namespace_keys__".to_vec(), registry), (b"replication_id_".to_vec(), id)]);
     let metadata = raw(&db, "metadata");
     let plain = |value: &[u8]| [&hex("81 0000000000000000")[..], value].concat();
     let expires = metadata.iter().find(|(key, _)| key == b"\x01aexpires").unwrap().1.clone();

@@ -162,7 +162,7 @@ fn a_gap_is_not_the_end() {
     }
     let mut log = engine.log(Some(&positions[4])).unwrap();
     assert_error(log.next_entry(None), ErrorKind::NotFound, &["no longer reaches back"]);
-    namespace.put(b"new", b"value").unwrap();
+    engine.default_namespace().put(b"new", b"value").unwrap();
     assert_error(log.next_entry(None), ErrorKind::NotFound, &["no longer reaches back"]);
     let all = entries(&engine, None);
     assert_eq!(all.last().unwrap().last, engine.position().unwrap().sequence);
