@@ -146,8 +146,7 @@ impl Instance {
     }
 
     pub fn role(&self) -> Result<Role> {
-        self.check_process()?;
-        Ok(self.commit.lock().role)
+        Ok(self.lock()?.role())
     }
 
     /// Why writes are refused, if they are: poisoned, or read-only whatever the role.

@@ -34,6 +34,7 @@ impl Process {
     pub fn is_current(self) -> bool {
         self.0 == FORKS.load(Ordering::Relaxed)
     }
+
     /// Refuses a call from a forked child.
     #[inline]
     pub fn check(self) -> Result<()> {

@@ -170,6 +170,7 @@ pub struct Items {
     range: Range,
     filter: bool,
     started: bool,
+    ended: bool,
 }
 
 impl Items {
@@ -194,12 +195,16 @@ impl Items {
         // RocksDB does not like an upper bound below the lower one.
         let upper = upper.map(|upper| upper.max(lower.clone()));
         let cursor = Cursor::open(&reading.store.db, METADATA, lower, upper, reading.snapshot, fill_cache);
-        Items { cursor, head, range: range.clone(), filter, started: false }
+        Items { cursor, head, range: range.clone(), filter, started: false, ended: false }
     }
 
     /// The next key; `None` at the end. Expired keys do not come.
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>> {
         self.cursor.check_process()?;
+        // At the end it stays there: RocksDB must not be moved from a place it does not have.
+        if self.ended {
+            return Ok(None);
+        }
         loop {
             match (self.started, self.range.reverse) {
                 (false, false) => self.cursor.seek_to_first(),
@@ -210,8 +215,7 @@ impl Items {
             self.started = true;
             match self.cursor.record()? {
                 None => {
-                    // At the end it stays there: RocksDB must not be moved from a place it does not have.
-                    self.started = false;
+                    self.ended = true;
                     return Ok(None);
                 }
                 Some((full, record)) => {

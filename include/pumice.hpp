@@ -1,0 +1,760 @@
+/*
+ * Pumice for C++17: the handles of pumice.h as move-only objects, its errors as exceptions. The rules of that header
+ * hold here too: what may be used from several threads, what is lent and for how long, forks, durability.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+
+#ifndef PUMICE_HPP
+#define PUMICE_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pumice.h"
+
+namespace pumice {
+
+using Status = pumice_status;
+using Role = pumice_role;
+using Progress = pumice_progress;
+using Milliseconds = std::chrono::milliseconds;
+
+/** Why a call failed; kind() says what the caller can do about it. */
+class Error : public std::runtime_error {
+public:
+    Error(Status kind, const std::string &message) : std::runtime_error(message), kind_(kind) {}
+
+    Status kind() const noexcept { return kind_; }
+    const char *name() const noexcept { return pumice_status_name(kind_); }
+
+private:
+    Status kind_;
+};
+
+/** A place in a history: the state after the entry that ends at `sequence`. */
+struct Position {
+    std::string replication_id;
+    std::uint64_t sequence = 0;
+
+    friend bool operator==(const Position &a, const Position &b) {
+        return a.sequence == b.sequence && a.replication_id == b.replication_id;
+    }
+    friend bool operator!=(const Position &a, const Position &b) { return !(a == b); }
+};
+
+namespace detail {
+
+template <class T, void (*Free)(T *)> struct Deleter {
+    void operator()(T *handle) const noexcept { Free(handle); }
+};
+template <class T, void (*Free)(T *)> using Handle = std::unique_ptr<T, Deleter<T, Free>>;
+
+inline void check(Status status, pumice_error *error) {
+    if (status == PUMICE_OK) {
+        return;
+    }
+    Handle<pumice_error, pumice_error_free> owned(error);
+    throw Error(status, pumice_error_message(error));
+}
+
+/** Makes a call that only succeeds or fails. */
+template <class Call, class... Arguments> void run(Call call, Arguments... arguments) {
+    pumice_error *error = nullptr;
+    const Status status = call(arguments..., &error);
+    check(status, error);
+}
+
+/** Makes a call that gives one result. */
+template <class Result, class Call, class... Arguments> Result made(Call call, Arguments... arguments) {
+    Result result{};
+    pumice_error *error = nullptr;
+    const Status status = call(arguments..., &result, &error);
+    check(status, error);
+    return result;
+}
+
+inline pumice_bytes bytes(std::string_view view) { return {view.data(), view.size()}; }
+
+inline std::string_view view(pumice_bytes bytes) { return {bytes.data, bytes.size}; }
+
+inline std::optional<std::string_view> optional_view(pumice_bytes bytes) {
+    return bytes.data == nullptr ? std::nullopt : std::optional<std::string_view>(view(bytes));
+}
+
+/** Bytes that may be left out, as C wants them. */
+class OptionalBytes {
+public:
+    explicit OptionalBytes(std::optional<std::string_view> view) : given_(view.has_value()) {
+        bytes_ = bytes(view.value_or(std::string_view()));
+    }
+
+    const pumice_bytes *get() const { return given_ ? &bytes_ : nullptr; }
+
+private:
+    bool given_;
+    pumice_bytes bytes_;
+};
+
+inline Position position(const pumice_position &position) { return {position.replication_id, position.sequence}; }
+
+inline pumice_position position(const Position &position) {
+    pumice_position out{};
+    if (position.replication_id.size() >= sizeof out.replication_id) {
+        throw Error(PUMICE_INVALID_ARGUMENT, "position: got a replication id of more than 16 characters");
+    }
+    position.replication_id.copy(out.replication_id, sizeof out.replication_id - 1);
+    out.sequence = position.sequence;
+    return out;
+}
+
+inline std::vector<std::string> names(pumice_names *names) {
+    Handle<pumice_names, pumice_names_free> owned(names);
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < pumice_names_count(names); i++) {
+        out.emplace_back(view(pumice_names_at(names, i)));
+    }
+    return out;
+}
+
+/** A callback that is told the progress; an exception in it cancels the call and comes out of it. */
+class Watcher {
+public:
+    explicit Watcher(std::function<bool(const Progress &)> tell) : tell_(std::move(tell)) {}
+
+    pumice_progress_callback callback() const { return tell_ ? &Watcher::call : nullptr; }
+    void rethrow() const {
+        if (thrown_) {
+            std::rethrow_exception(thrown_);
+        }
+    }
+
+private:
+    static int call(const Progress *progress, void *self) {
+        auto *watcher = static_cast<Watcher *>(self);
+        try {
+            return watcher->tell_(*progress) ? 0 : 1;
+        } catch (...) {
+            watcher->thrown_ = std::current_exception();
+            return 1;
+        }
+    }
+
+    std::function<bool(const Progress &)> tell_;
+    std::exception_ptr thrown_;
+};
+
+}  // namespace detail
+
+/** Bytes where the storage engine keeps them. */
+class Value {
+public:
+    explicit Value(pumice_value *value) : handle_(value) {}
+
+    std::string_view view() const { return {pumice_value_data(handle_.get()), pumice_value_size(handle_.get())}; }
+    operator std::string_view() const { return view(); }
+    std::string str() const { return std::string(view()); }
+    const char *data() const { return pumice_value_data(handle_.get()); }
+    std::size_t size() const { return pumice_value_size(handle_.get()); }
+
+    friend bool operator==(const Value &value, std::string_view other) { return value.view() == other; }
+    friend bool operator!=(const Value &value, std::string_view other) { return value.view() != other; }
+
+private:
+    detail::Handle<pumice_value, pumice_value_free> handle_;
+};
+
+/** How to open a directory; what is left out is as pumice_options_new has it. */
+struct Options {
+    std::optional<Role> role;
+    std::optional<bool> cluster;
+    std::optional<bool> create;
+    std::optional<bool> read_only;
+    std::optional<bool> sync;
+    std::optional<std::size_t> memory_budget;
+    std::optional<pumice_compression> compression;
+    std::optional<std::uint64_t> wal_keep_bytes;
+    std::optional<Milliseconds> wal_keep;
+};
+
+/** How one write is done. */
+struct WriteOptions {
+    std::optional<Milliseconds> ttl;
+    std::optional<bool> sync;
+};
+
+namespace detail {
+
+using OptionsHandle = Handle<pumice_options, pumice_options_free>;
+using WriteOptionsHandle = Handle<pumice_write_options, pumice_write_options_free>;
+
+/** A time of C++ as C wants it. What is less than nothing becomes 0, which C refuses where it must. */
+inline std::uint64_t milliseconds(Milliseconds time) {
+    return time.count() > 0 ? static_cast<std::uint64_t>(time.count()) : 0;
+}
+
+inline OptionsHandle options(const Options &options) {
+    OptionsHandle made(pumice_options_new());
+    const auto set = [&made](auto call, const auto &value) {
+        if (value) {
+            run(call, made.get(), *value);
+        }
+    };
+    std::optional<std::uint64_t> wal_keep_ms;
+    if (options.wal_keep) {
+        wal_keep_ms = milliseconds(*options.wal_keep);
+    }
+    set(pumice_options_set_role, options.role);
+    set(pumice_options_set_cluster, options.cluster);
+    set(pumice_options_set_create, options.create);
+    set(pumice_options_set_read_only, options.read_only);
+    set(pumice_options_set_sync, options.sync);
+    set(pumice_options_set_memory_budget, options.memory_budget);
+    set(pumice_options_set_compression, options.compression);
+    set(pumice_options_set_wal_keep_bytes, options.wal_keep_bytes);
+    set(pumice_options_set_wal_keep_ms, wal_keep_ms);
+    return made;
+}
+
+inline WriteOptionsHandle write_options(const WriteOptions &options) {
+    if (!options.ttl && !options.sync) {
+        return nullptr;
+    }
+    WriteOptionsHandle made(pumice_write_options_new());
+    if (options.ttl) {
+        const std::uint64_t ttl_ms = milliseconds(*options.ttl);
+        run(pumice_write_options_set_ttl_ms, made.get(), ttl_ms);
+    }
+    if (options.sync) {
+        run(pumice_write_options_set_sync, made.get(), *options.sync);
+    }
+    return made;
+}
+
+}  // namespace detail
+
+/** Which keys a walk goes through, and which way. */
+struct Range {
+    std::string_view prefix;
+    std::optional<std::string_view> start;
+    std::optional<std::string_view> end;
+    bool reverse = false;
+};
+
+/** One key of a walk, lent until the next step. */
+struct Item {
+    std::string_view key;
+    /** The value of a string; nothing for every other type. */
+    std::optional<std::string_view> value;
+    pumice_kind kind;
+};
+
+/** A walk through keys in order, for `for (const pumice::Item &item : ns.items())`. It can be walked once. */
+class Items {
+public:
+    explicit Items(pumice_items *items) : handle_(items) {}
+
+    std::optional<Item> next() {
+        const auto *item = detail::made<const pumice_item *>(pumice_items_next, handle_.get());
+        if (item == nullptr) {
+            return std::nullopt;
+        }
+        return Item{detail::view(item->key), detail::optional_view(item->value), static_cast<pumice_kind>(item->kind)};
+    }
+
+    class iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = Item;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const Item *;
+        using reference = const Item &;
+
+        iterator() = default;
+        explicit iterator(Items *items) : items_(items) { ++*this; }
+
+        reference operator*() const { return *item_; }
+        pointer operator->() const { return &*item_; }
+        iterator &operator++() {
+            item_ = items_->next();
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+
+        /** Only for comparing with end(). */
+        friend bool operator==(const iterator &a, const iterator &b) {
+            return a.item_.has_value() == b.item_.has_value();
+        }
+        friend bool operator!=(const iterator &a, const iterator &b) { return !(a == b); }
+
+    private:
+        Items *items_ = nullptr;
+        std::optional<Item> item_;
+    };
+
+    iterator begin() { return iterator(this); }
+    iterator end() { return iterator(); }
+
+private:
+    detail::Handle<pumice_items, pumice_items_free> handle_;
+};
+
+namespace detail {
+
+/** The functions that read in a namespace, now or as of a snapshot. */
+struct Now {
+    using Handle = detail::Handle<pumice_namespace, pumice_namespace_free>;
+    static constexpr auto name = pumice_namespace_name;
+    static constexpr auto get = pumice_namespace_get;
+    static constexpr auto get_many = pumice_namespace_get_many;
+    static constexpr auto kind = pumice_namespace_kind;
+    static constexpr auto exists = pumice_namespace_exists;
+    static constexpr auto ttl_ms = pumice_namespace_ttl_ms;
+    static constexpr auto items = pumice_namespace_items;
+    static constexpr auto count = pumice_namespace_count;
+    static constexpr auto is_empty = pumice_namespace_is_empty;
+};
+
+struct Then {
+    using Handle = detail::Handle<pumice_snapshot_namespace, pumice_snapshot_namespace_free>;
+    static constexpr auto name = pumice_snapshot_namespace_name;
+    static constexpr auto get = pumice_snapshot_namespace_get;
+    static constexpr auto get_many = pumice_snapshot_namespace_get_many;
+    static constexpr auto kind = pumice_snapshot_namespace_kind;
+    static constexpr auto exists = pumice_snapshot_namespace_exists;
+    static constexpr auto ttl_ms = pumice_snapshot_namespace_ttl_ms;
+    static constexpr auto items = pumice_snapshot_namespace_items;
+    static constexpr auto count = pumice_snapshot_namespace_count;
+    static constexpr auto is_empty = pumice_snapshot_namespace_is_empty;
+};
+
+}  // namespace detail
+
+/** What can be read in a namespace. */
+template <class C> class Readable {
+public:
+    std::string_view name() const { return detail::view(C::name(handle_.get())); }
+
+    /** The value of a string; nothing when there is no such key. */
+    std::optional<Value> get(std::string_view key) const {
+        auto *value = detail::made<pumice_value *>(C::get, handle_.get(), key.data(), key.size());
+        return value == nullptr ? std::nullopt : std::optional<Value>(Value(value));
+    }
+
+    /** The values of many strings, in the order of the keys, seen at one moment. */
+    std::vector<std::optional<Value>> get_many(const std::vector<std::string_view> &keys) const {
+        std::vector<pumice_bytes> asked;
+        asked.reserve(keys.size());
+        for (const auto key : keys) {
+            asked.push_back(detail::bytes(key));
+        }
+        std::vector<std::optional<Value>> values;
+        values.reserve(keys.size());
+        std::vector<pumice_value *> found(keys.size());
+        detail::run(C::get_many, handle_.get(), asked.data(), asked.size(), found.data());
+        for (auto *value : found) {
+            values.push_back(value == nullptr ? std::nullopt : std::optional<Value>(Value(value)));
+        }
+        return values;
+    }
+
+    /** The type of a key, PUMICE_KIND_NONE when there is no such key. */
+    pumice_kind kind(std::string_view key) const {
+        return static_cast<pumice_kind>(detail::made<std::uint8_t>(C::kind, handle_.get(), key.data(), key.size()));
+    }
+
+    bool exists(std::string_view key) const {
+        return detail::made<bool>(C::exists, handle_.get(), key.data(), key.size());
+    }
+
+    /** How long a key still lives in milliseconds, or PUMICE_TTL_FOREVER, or PUMICE_TTL_MISSING. */
+    std::int64_t ttl_ms(std::string_view key) const {
+        return detail::made<std::int64_t>(C::ttl_ms, handle_.get(), key.data(), key.size());
+    }
+
+    /** The keys of a range in order. */
+    Items items(const Range &range = {}) const {
+        const detail::OptionalBytes start(range.start);
+        const detail::OptionalBytes end(range.end);
+        const pumice_range asked{detail::bytes(range.prefix), start.get(), end.get(), range.reverse};
+        return Items(detail::made<pumice_items *>(C::items, handle_.get(), &asked));
+    }
+
+    /** The exact number of keys. It reads them all. */
+    std::uint64_t count() const { return detail::made<std::uint64_t>(C::count, handle_.get()); }
+
+    bool empty() const { return detail::made<bool>(C::is_empty, handle_.get()); }
+
+    /** The handle of pumice.h, lent. */
+    auto *handle() const noexcept { return handle_.get(); }
+
+protected:
+    explicit Readable(typename C::Handle handle) : handle_(std::move(handle)) {}
+
+    typename C::Handle handle_;
+};
+
+/** A namespace of an engine. It stays valid across apply_checkpoint. */
+class Namespace : public Readable<detail::Now> {
+public:
+    explicit Namespace(pumice_namespace *ns) : Readable(detail::Now::Handle(ns)) {}
+
+    /** Its token; nothing for the default namespace and for an unregistered one. */
+    std::optional<std::string> token() const {
+        auto *token = detail::made<pumice_value *>(pumice_namespace_token, handle());
+        return token == nullptr ? std::nullopt : std::optional<std::string>(Value(token).str());
+    }
+
+    void set_token(std::string_view token) const {
+        detail::run(pumice_namespace_set_token, handle(), token.data(), token.size());
+    }
+
+    void put(std::string_view key, std::string_view value, const WriteOptions &options = {}) const {
+        const auto how = detail::write_options(options);
+        detail::run(pumice_namespace_put, handle(), key.data(), key.size(), value.data(), value.size(), how.get());
+    }
+
+    /** Stores only if the key holds `expected` now, or with nothing only if there is no such key. Whether it did. */
+    bool put_if(std::string_view key, std::string_view value, std::optional<std::string_view> expected,
+                const WriteOptions &options = {}) const {
+        const detail::OptionalBytes held(expected);
+        const auto how = detail::write_options(options);
+        return detail::made<bool>(pumice_namespace_put_if, handle(), key.data(), key.size(), value.data(), value.size(),
+                                  held.get(), how.get());
+    }
+
+    /** Deletes a key of any type. Whether it was there. */
+    bool erase(std::string_view key, const WriteOptions &options = {}) const {
+        const auto how = detail::write_options(options);
+        return detail::made<bool>(pumice_namespace_delete, handle(), key.data(), key.size(), how.get());
+    }
+
+    /** Lets a key expire. `false` when there is no such key. */
+    bool expire(std::string_view key, Milliseconds ttl) const {
+        return detail::made<bool>(pumice_namespace_expire, handle(), key.data(), key.size(), detail::milliseconds(ttl));
+    }
+
+    /** Takes the expiry off a key. `false` when there is no such key, or it had none. */
+    bool persist(std::string_view key) const {
+        return detail::made<bool>(pumice_namespace_persist, handle(), key.data(), key.size());
+    }
+
+    /** Deletes all keys. */
+    void clear() const { detail::run(pumice_namespace_clear, handle()); }
+};
+
+/** One namespace as a snapshot sees it. */
+class SnapshotNamespace : public Readable<detail::Then> {
+public:
+    explicit SnapshotNamespace(pumice_snapshot_namespace *ns) : Readable(detail::Then::Handle(ns)) {}
+};
+
+/** A view of data and namespaces at one moment. */
+class Snapshot {
+public:
+    explicit Snapshot(pumice_snapshot *snapshot) : handle_(snapshot) {}
+
+    Position position() const { return detail::position(pumice_snapshot_position(handle_.get())); }
+
+    std::vector<std::string> namespaces() const {
+        return detail::names(detail::made<pumice_names *>(pumice_snapshot_namespaces, handle_.get()));
+    }
+
+    SnapshotNamespace open_namespace(std::string_view name) const {
+        return SnapshotNamespace(detail::made<pumice_snapshot_namespace *>(pumice_snapshot_open_namespace,
+                                                                           handle_.get(), name.data(), name.size()));
+    }
+
+    SnapshotNamespace default_namespace() const {
+        return SnapshotNamespace(
+            detail::made<pumice_snapshot_namespace *>(pumice_snapshot_default_namespace, handle_.get()));
+    }
+
+private:
+    detail::Handle<pumice_snapshot, pumice_snapshot_free> handle_;
+};
+
+/** Writes that happen together. Destroyed without commit, they never were. */
+class Batch {
+public:
+    explicit Batch(pumice_batch *batch) : handle_(batch) {}
+
+    void put(const Namespace &ns, std::string_view key, std::string_view value, const WriteOptions &options = {}) {
+        const auto how = detail::write_options(options);
+        detail::run(pumice_batch_put, handle_.get(), ns.handle(), key.data(), key.size(), value.data(), value.size(),
+                    how.get());
+    }
+
+    void erase(const Namespace &ns, std::string_view key) {
+        detail::run(pumice_batch_delete, handle_.get(), ns.handle(), key.data(), key.size());
+    }
+
+    std::size_t size() const { return pumice_batch_count(handle_.get()); }
+
+    /** Does all of it or nothing. The batch is spent then. */
+    void commit(std::optional<bool> sync = std::nullopt) {
+        const auto how = detail::write_options({std::nullopt, sync});
+        detail::run(pumice_batch_commit, handle_.get(), how.get());
+    }
+
+private:
+    detail::Handle<pumice_batch, pumice_batch_free> handle_;
+};
+
+/** One committed batch with its place in the history. */
+class Entry {
+public:
+    explicit Entry(pumice_entry *entry) : handle_(entry) {}
+
+    /** An entry of a batch that came from elsewhere, with the replication id before it. */
+    Entry(std::string_view replication_id, std::string_view batch)
+        : handle_(detail::made<pumice_entry *>(pumice_entry_new, replication_id.data(), replication_id.size(),
+                                               batch.data(), batch.size())) {}
+
+    static Entry decode(std::string_view data) {
+        return Entry(detail::made<pumice_entry *>(pumice_entry_decode, data.data(), data.size()));
+    }
+
+    Value encode() const { return Value(detail::made<pumice_value *>(pumice_entry_encode, handle_.get())); }
+
+    std::string_view replication_id() const { return pumice_entry_replication_id(handle_.get()); }
+    std::uint64_t first() const { return pumice_entry_first(handle_.get()); }
+    std::uint64_t last() const { return pumice_entry_last(handle_.get()); }
+    std::string_view batch() const { return detail::view(pumice_entry_batch(handle_.get())); }
+    const pumice_entry *handle() const noexcept { return handle_.get(); }
+
+private:
+    detail::Handle<pumice_entry, pumice_entry_free> handle_;
+};
+
+/** What an entry does, record by record. */
+class Changes {
+public:
+    explicit Changes(pumice_changes *changes) : handle_(changes) {}
+
+    std::size_t size() const { return pumice_changes_count(handle_.get()); }
+
+    /** A change, lent as long as this list. */
+    const pumice_change &at(std::size_t index) const {
+        const auto *change = pumice_changes_at(handle_.get(), index);
+        if (change == nullptr) {
+            throw std::out_of_range("pumice::Changes::at");
+        }
+        return *change;
+    }
+
+private:
+    detail::Handle<pumice_changes, pumice_changes_free> handle_;
+};
+
+/** A reader of the log. */
+class Log {
+public:
+    explicit Log(pumice_log *log) : handle_(log) {}
+
+    /** The next entry, waiting for it so long; nothing at the end of the log for now. */
+    std::optional<Entry> next(Milliseconds wait = Milliseconds::zero()) {
+        auto *entry = detail::made<pumice_entry *>(pumice_log_next, handle_.get(), detail::milliseconds(wait));
+        return entry == nullptr ? std::nullopt : std::optional<Entry>(Entry(entry));
+    }
+
+    Position position() const { return detail::position(pumice_log_position(handle_.get())); }
+
+private:
+    detail::Handle<pumice_log, pumice_log_free> handle_;
+};
+
+/** A checkpoint that was made. */
+struct Checkpoint {
+    std::string path;
+    Position position;
+    std::uint64_t files;
+    std::uint64_t bytes;
+};
+
+/** Something that is not as it must be. */
+struct Finding {
+    std::string what;
+    std::string detail;
+};
+
+/** Figures of one moment; see pumice_info. */
+struct Info {
+    std::string path;
+    Role role;
+    Position position;
+    std::string layout;
+    std::optional<std::string> refuses_writes;
+    std::uint64_t generation, namespaces, records_estimate, table_files, table_bytes, blob_bytes, oldest_sequence,
+        memory_budget, cache_bytes, write_buffer_bytes, table_reader_bytes, snapshots;
+};
+
+/** Told how far a long call is; `false` cancels it with PUMICE_BUSY. */
+using OnProgress = std::function<bool(const Progress &)>;
+
+/** One open data directory. */
+class Engine {
+public:
+    static Engine open(const std::string &path, const Options &options = {}) {
+        const auto how = detail::options(options);
+        return Engine(detail::made<pumice_engine *>(pumice_engine_open, path.c_str(), how.get()));
+    }
+
+    explicit Engine(pumice_engine *engine) : handle_(engine) {}
+
+    void close() const { detail::run(pumice_engine_close, handle()); }
+
+    std::string path() const { return pumice_engine_path(handle()); }
+
+    Role role() const {
+        // No role is 0, which a call that succeeds never leaves.
+        return detail::made<Role>(pumice_engine_role, handle());
+    }
+
+    Position position() const {
+        return detail::position(detail::made<pumice_position>(pumice_engine_position, handle()));
+    }
+
+    /** Makes a namespace; a token is drawn when none is given. */
+    Namespace create_namespace(std::string_view name, std::optional<std::string_view> token = std::nullopt) const {
+        const detail::OptionalBytes given(token);
+        return Namespace(detail::made<pumice_namespace *>(pumice_engine_create_namespace, handle(), name.data(),
+                                                          name.size(), given.get()));
+    }
+
+    Namespace open_namespace(std::string_view name) const {
+        return Namespace(
+            detail::made<pumice_namespace *>(pumice_engine_open_namespace, handle(), name.data(), name.size()));
+    }
+
+    Namespace default_namespace() const {
+        return Namespace(detail::made<pumice_namespace *>(pumice_engine_default_namespace, handle()));
+    }
+
+    std::vector<std::string> namespaces() const {
+        return detail::names(detail::made<pumice_names *>(pumice_engine_namespaces, handle()));
+    }
+
+    std::vector<std::string> unregistered_namespaces() const {
+        return detail::names(detail::made<pumice_names *>(pumice_engine_unregistered_namespaces, handle()));
+    }
+
+    void drop_namespace(std::string_view name) const {
+        detail::run(pumice_engine_drop_namespace, handle(), name.data(), name.size());
+    }
+
+    Batch batch() const { return Batch(detail::made<pumice_batch *>(pumice_engine_batch, handle())); }
+
+    Snapshot snapshot() const { return Snapshot(detail::made<pumice_snapshot *>(pumice_engine_snapshot, handle())); }
+
+    void flush() const { detail::run(pumice_engine_flush, handle()); }
+
+    Checkpoint create_checkpoint(const std::string &path, OnProgress progress = nullptr) const {
+        detail::Watcher watcher(std::move(progress));
+        pumice_checkpoint *made = nullptr;
+        pumice_error *error = nullptr;
+        const Status status =
+            pumice_engine_create_checkpoint(handle(), path.c_str(), watcher.callback(), &watcher, &made, &error);
+        const detail::Handle<pumice_checkpoint, pumice_checkpoint_free> owned(made);
+        finish(watcher, status, error);
+        return {pumice_checkpoint_path(made), detail::position(pumice_checkpoint_position(made)),
+                pumice_checkpoint_files(made), pumice_checkpoint_bytes(made)};
+    }
+
+    /** Replaces the whole dataset, data and namespaces as one. `verify` reads every block before. */
+    void apply_checkpoint(const std::string &path, OnProgress progress = nullptr, bool verify = false) const {
+        detail::Watcher watcher(std::move(progress));
+        pumice_error *error = nullptr;
+        const Status status =
+            pumice_engine_apply_checkpoint(handle(), path.c_str(), verify, watcher.callback(), &watcher, &error);
+        finish(watcher, status, error);
+    }
+
+    /** A reader of the entries after a position, or of all that are still kept. */
+    Log log(const std::optional<Position> &after = std::nullopt) const {
+        std::optional<pumice_position> from;
+        if (after) {
+            from = detail::position(*after);
+        }
+        return Log(detail::made<pumice_log *>(pumice_engine_log, handle(), from ? &*from : nullptr));
+    }
+
+    Changes changes(const Entry &entry) const {
+        return Changes(detail::made<pumice_changes *>(pumice_engine_changes, handle(), entry.handle()));
+    }
+
+    void apply(const Entry &entry) const { detail::run(pumice_engine_apply, handle(), entry.handle()); }
+
+    void promote() const { detail::run(pumice_engine_promote, handle()); }
+
+    std::vector<Finding> verify(pumice_depth depth = PUMICE_DEPTH_QUICK) const {
+        const detail::Handle<pumice_findings, pumice_findings_free> found(
+            detail::made<pumice_findings *>(pumice_engine_verify, handle(), depth));
+        std::vector<Finding> out;
+        for (std::size_t i = 0; i < pumice_findings_count(found.get()); i++) {
+            const auto finding = pumice_findings_at(found.get(), i);
+            out.push_back({std::string(detail::view(finding.what)), std::string(detail::view(finding.detail))});
+        }
+        return out;
+    }
+
+    Info info() const {
+        const detail::Handle<pumice_info, pumice_info_free> owned(
+            detail::made<pumice_info *>(pumice_engine_info, handle()));
+        const auto *info = owned.get();
+        const char *refuses = pumice_info_refuses_writes(info);
+        return {pumice_info_path(info),
+                pumice_info_role(info),
+                detail::position(pumice_info_position(info)),
+                pumice_info_layout(info),
+                refuses == nullptr ? std::nullopt : std::optional<std::string>(refuses),
+                pumice_info_generation(info),
+                pumice_info_namespaces(info),
+                pumice_info_records_estimate(info),
+                pumice_info_table_files(info),
+                pumice_info_table_bytes(info),
+                pumice_info_blob_bytes(info),
+                pumice_info_oldest_sequence(info),
+                pumice_info_memory_budget(info),
+                pumice_info_cache_bytes(info),
+                pumice_info_write_buffer_bytes(info),
+                pumice_info_table_reader_bytes(info),
+                pumice_info_snapshots(info)};
+    }
+
+    /** The handle of pumice.h, lent. */
+    pumice_engine *handle() const noexcept { return handle_.get(); }
+
+private:
+    static void finish(const detail::Watcher &watcher, Status status, pumice_error *error) {
+        try {
+            detail::check(status, error);
+        } catch (const Error &) {
+            watcher.rethrow();
+            throw;
+        }
+    }
+
+    detail::Handle<pumice_engine, pumice_engine_free> handle_;
+};
+
+/** Makes the `db` of a closed data directory a plain folder again, to be handed over for good. */
+inline void release(const std::string &path) { detail::run(pumice_release, path.c_str()); }
+
+/** The version of the library. */
+inline std::string version() { return pumice_version(); }
+
+}  // namespace pumice
+
+#endif  // PUMICE_HPP
