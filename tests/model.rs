@@ -9,7 +9,7 @@ use std::time::Duration;
 use pumice::{Engine, ErrorKind, Namespace, Options, Range, Role, Snapshot, Ttl, WriteOptions};
 use support::{Random, assert_sound, open, open_replica, quick_dir};
 
-const STEPS: usize = 3_000;
+const STEPS: usize = 1_500;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Value {
