@@ -36,6 +36,9 @@ const GONE: [&str; 3] = ["Not found", "No such file", "Try again"];
 
 struct WalIterator {
     raw: *mut ffi::rocksdb_wal_iterator_t,
+    /// Whether there is no batch to take at its place, though RocksDB may call it valid: the batch was moved out of
+    /// it, or it failed to go on. Taking one then would read through a null pointer.
+    spent: bool,
     process: Process,
 }
 
@@ -58,7 +61,7 @@ impl WalIterator {
         // SAFETY: the database is open during the call.
         let raw = unsafe { ffi::rocksdb_get_updates_since(db.raw(), sequence, std::ptr::null(), &raw mut error) };
         match taken("read the WAL", error) {
-            Ok(()) => Ok(Some(WalIterator { raw, process: Process::current() })),
+            Ok(()) => Ok(Some(WalIterator { raw, spent: false, process: Process::current() })),
             // Files may be archived or purged between listing and opening them.
             Err(e) if GONE.iter().any(|words| e.message().contains(words)) => Ok(None),
             Err(e) => Err(e),
@@ -67,12 +70,13 @@ impl WalIterator {
 
     fn valid(&self) -> bool {
         // SAFETY: the iterator lives as long as `self`.
-        unsafe { ffi::rocksdb_wal_iter_valid(self.raw) != 0 }
+        !self.spent && unsafe { ffi::rocksdb_wal_iter_valid(self.raw) != 0 }
     }
 
     fn advance(&mut self) {
         // SAFETY: as above.
         unsafe { ffi::rocksdb_wal_iter_next(self.raw) }
+        self.spent = self.status().is_err();
     }
 
     fn status(&self) -> Result<()> {
@@ -82,7 +86,9 @@ impl WalIterator {
         taken("read the WAL", error)
     }
 
-    fn batch(&self) -> (u64, Vec<u8>) {
+    /// The batch at its place, once.
+    fn batch(&mut self) -> (u64, Vec<u8>) {
+        self.spent = true;
         let mut sequence = 0;
         // SAFETY: the iterator is valid; the batch is ours to destroy, and its bytes are copied before that.
         unsafe {
