@@ -18,7 +18,7 @@ use super::format::side::{History, Role, State};
 use super::generation::{Generation, Store};
 use super::options::Options;
 use super::storage::db::{Closing, Db};
-use super::storage::fork::Process;
+use super::storage::fork::{self, Process};
 use super::storage::options::{DbOptions, Memory};
 use super::storage::wal::oldest_sequence;
 
@@ -51,6 +51,7 @@ impl Instance {
     pub fn open(path: &Path, options: &Options) -> Result<Instance> {
         failpoint::arm();
         options.check()?;
+        fork::check_startable()?;
         let (directory, current) = Directory::open(path, options.create, options.read_only)?;
         let directory = Arc::new(directory);
         let (state, mut read_only) = match directory.state() {
