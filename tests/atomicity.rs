@@ -84,9 +84,8 @@ fn no_look_sees_half_a_swap() {
         scope.spawn(|| {
             let _ended = Ended(&done);
             let default = engine.default_namespace();
-            let keys: Vec<[Vec<u8>; 3]> = (0..KEYS)
-                .map(|key| [0, 1, 2].map(|step| format!("a{}", (key + step) % KEYS).into_bytes()))
-                .collect();
+            let keys: Vec<[Vec<u8>; 3]> =
+                (0..KEYS).map(|key| [0, 1, 2].map(|step| format!("a{}", (key + step) % KEYS).into_bytes())).collect();
             let mut turn = 0;
             while !done.load(Ordering::Relaxed) {
                 for _ in 0..100 {

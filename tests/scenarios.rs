@@ -123,7 +123,10 @@ impl Story {
     /// Does one line and gives its result as the line would expect it.
     fn tell(&mut self, words: &[&str]) -> String {
         let told = match words {
-            ["open" | "close" | "role" | "promote" | "flush" | "verify" | "info" | "release" | "fixture" | "backup", ..]
+            [
+                "open" | "close" | "role" | "promote" | "flush" | "verify" | "info" | "release" | "fixture" | "backup",
+                ..,
+            ]
             | ["sleep", _] => self.whole(words),
             ["create" | "drop" | "token" | "set_token" | "namespaces" | "unregistered", ..] => self.registry(words),
             ["batch" | "batch_put" | "batch_delete" | "commit" | "discard", ..] => self.batch(words),
@@ -217,9 +220,7 @@ impl Story {
             ("delete", [key]) => namespace.delete(&decode(key))?.to_string(),
             ("exists", [key]) => namespace.exists(&decode(key))?.to_string(),
             ("persist", [key]) => namespace.persist(&decode(key))?.to_string(),
-            ("expire", [key, ttl]) => {
-                namespace.expire(&decode(key), milliseconds(Some(ttl)).unwrap())?.to_string()
-            }
+            ("expire", [key, ttl]) => namespace.expire(&decode(key), milliseconds(Some(ttl)).unwrap())?.to_string(),
             ("ttl", [key]) => match namespace.ttl(&decode(key))? {
                 Ttl::Missing => "missing".to_owned(),
                 Ttl::Forever => "forever".to_owned(),
@@ -282,9 +283,7 @@ impl Story {
             ["snapshot_get", snapshot, namespace, key] => {
                 Ok(value(self.in_snapshot(snapshot, namespace)?.get(&decode(key))?))
             }
-            ["snapshot_count", snapshot, namespace] => {
-                Ok(self.in_snapshot(snapshot, namespace)?.count()?.to_string())
-            }
+            ["snapshot_count", snapshot, namespace] => Ok(self.in_snapshot(snapshot, namespace)?.count()?.to_string()),
             ["snapshot_namespaces", snapshot] => {
                 Ok(list(self.snapshots[*snapshot].namespaces()?.iter().map(|name| encode(name.as_bytes()))))
             }
