@@ -30,7 +30,8 @@
  * being set from several threads at once. Free a handle when no thread uses it any more.
  *
  * Forks. In a forked child every call on a handle of the parent that would touch its data answers PUMICE_CLOSED, and
- * freeing such handles leaves the data alone. The child may open engines of its own on other directories.
+ * freeing such handles leaves the data alone. The child cannot open engines, which answers PUMICE_UNSUPPORTED, and should
+ * end with _exit or run another program: RocksDB waits at the exit of a process for threads that only the parent has.
  *
  * Durability. A write survives a killed process when the call returns. It survives a power cut when the engine was
  * opened with `sync`, or the write asked for it, or pumice_engine_flush returned since.

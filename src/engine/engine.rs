@@ -23,7 +23,8 @@ use super::verify::{self, Depth, Finding};
 
 /// One open data directory. A cheap handle: clones are the same engine, and all of them may be used from any thread.
 ///
-/// After a fork every call in the child answers Closed and nothing of the parent's is touched.
+/// After a fork every call in the child answers Closed and nothing of the parent's is touched. The child cannot open
+/// engines of its own, and should end with `_exit` or run another program: RocksDB's threads are the parent's.
 #[derive(Clone)]
 pub struct Engine {
     instance: Arc<Instance>,

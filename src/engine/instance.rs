@@ -19,7 +19,7 @@ use super::format::side::{Role, State};
 use super::generation::{Generation, Store, Written};
 use super::options::Options;
 use super::storage::db::{Closing, Db};
-use super::storage::fork::Process;
+use super::storage::fork::{self, Process};
 use super::storage::options::{DbOptions, Memory};
 use super::storage::wal::oldest_sequence;
 
@@ -53,6 +53,7 @@ impl Instance {
     pub fn open(path: &Path, options: &Options) -> Result<Instance> {
         failpoint::arm();
         options.check()?;
+        fork::check_startable()?;
         let memory = Memory::new(options.memory_budget);
         let layout = options.cluster.map(|cluster| if cluster { Layout::Cluster } else { Layout::Standalone });
         let check = |folder: &Path| check_foreign(folder, &db_options(options, &memory, false), layout);

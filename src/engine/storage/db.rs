@@ -13,7 +13,7 @@ use librocksdb_sys as ffi;
 use parking_lot::{Condvar, Mutex};
 use rocksdb::{AsColumnFamilyRef, AsRawPtr, DB, FlushOptions, Options};
 
-use super::fork::Process;
+use super::fork::{self, Process};
 use super::options::{DbOptions, FAMILY_NAMES};
 use crate::engine::error::{Error, ErrorKind, Result};
 
@@ -118,6 +118,7 @@ impl Db {
                 format!("{} is not a RocksDB directory: it has no CURRENT file", path.display()),
             ));
         }
+        fork::started();
         let db_options = options.db();
         if exists {
             check_families(&db_options, path, options.read_only)?;

@@ -1,19 +1,21 @@
 //! Which process this is, told apart without a system call.
 //!
 //! RocksDB must not be touched in a forked child: closing it there truncates the parent's WAL, and
-//! its locks may be held by threads that the child does not have.
+//! its locks may be held by threads that the child does not have. Nor can it be started anew there: it believes that
+//! its background threads still run, and waits for them for ever.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
-use std::sync::Once;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Once, OnceLock};
 
 use crate::engine::error::{Error, ErrorKind, Result};
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 static REGISTERED: Once = Once::new();
+static FIRST: OnceLock<Process> = OnceLock::new();
 
 /// Descriptors that a child must not keep: a lock on them would outlive the parent. More than these are kept.
 static PARENTS_OWN: [AtomicI32; 256] = [const { AtomicI32::new(-1) }; 256];
@@ -94,10 +96,24 @@ impl Process {
     }
 }
 
+/// Notes that RocksDB is started, in this process or in one that it was forked from.
+pub fn started() {
+    FIRST.get_or_init(Process::current);
+}
+
+/// Refuses to start RocksDB in a fork of a process that had started it.
+pub fn check_startable() -> Result<()> {
+    if FIRST.get().is_none_or(|first| first.is_current()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "open: this process is a fork of one that had an engine open, whose background threads it does not have; \
+         fork before the first open, or run another program (spawn, exec)",
+    ))
+}
+
 #[cold]
 fn forked() -> Error {
-    Error::new(
-        ErrorKind::Closed,
-        "this is a fork of the process that opened the engine; use it there, or close it there and open it here",
-    )
+    Error::new(ErrorKind::Closed, "the engine was opened by the process that this one was forked from; use it there")
 }
