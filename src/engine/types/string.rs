@@ -205,7 +205,7 @@ impl Items {
         if self.ended {
             return Ok(None);
         }
-        loop {
+        let (kind, start) = loop {
             match (self.started, self.range.reverse) {
                 (false, false) => self.cursor.seek_to_first(),
                 (false, true) => self.cursor.seek_to_last(),
@@ -213,27 +213,23 @@ impl Items {
                 (true, true) => self.cursor.prev(),
             }
             self.started = true;
-            match self.cursor.record()? {
-                None => {
-                    self.ended = true;
-                    return Ok(None);
-                }
-                Some((full, record)) => {
-                    let wanted = full.get(self.head..).is_some_and(|key| !self.filter || self.range.contains(key));
-                    if wanted && is_alive(full, record)? {
-                        break;
-                    }
-                }
+            let Some((full, record)) = self.cursor.record()? else {
+                self.ended = true;
+                return Ok(None);
+            };
+            if !full.get(self.head..).is_some_and(|key| !self.filter || self.range.contains(key)) {
+                continue;
             }
-        }
+            // Judged once: a key must not expire between this look and the one below.
+            match find_string(record, now_ms).map_err(|e| e.context(format!("record {}", shown(full))))? {
+                Found::Missing => {}
+                Found::Other(kind) => break (kind, None),
+                Found::String(value) => break (Kind::STRING, Some(record.len() - value.len())),
+            }
+        };
         let (full, record) = self.cursor.record()?.expect("it has a place");
-        let key = full.get(self.head..).unwrap_or_default();
-        Ok(Some(match find_string(record, now_ms)? {
-            Found::String(value) => Item { key, kind: Kind::STRING, value: Some(value) },
-            Found::Other(kind) => Item { key, kind, value: None },
-            // It expired between the two looks.
-            Found::Missing => Item { key, kind: Kind::STRING, value: Some(&[]) },
-        }))
+        let (key, value) = (full.get(self.head..).unwrap_or_default(), start.and_then(|start| record.get(start..)));
+        Ok(Some(Item { key, kind, value }))
     }
 }
 
@@ -253,11 +249,6 @@ impl Range {
             && self.start.as_deref().is_none_or(|start| key >= start)
             && self.end.as_deref().is_none_or(|end| key < end)
     }
-}
-
-fn is_alive(full: &[u8], record: &[u8]) -> Result<bool> {
-    let found = find_string(record, now_ms).map_err(|e| e.context(format!("record {}", shown(full))))?;
-    Ok(!matches!(found, Found::Missing))
 }
 
 /// Adds the records of a put.
