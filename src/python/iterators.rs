@@ -94,7 +94,6 @@ impl NamespaceIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.shared.engine.check_open()?;
         let mut lent = self.rows.lock(py);
         let rows = match &mut *lent {
             Some(Some(rows)) => rows,
@@ -103,6 +102,7 @@ impl NamespaceIterator {
         };
         if rows.next == rows.ends.len() {
             let what = self.what;
+            self.shared.engine.check_open()?;
             // The first rows are a point read; more of them may wait for the disk.
             if rows.wanted == FIRST { rows.fetch(what)? } else { py.detach(|| rows.fetch(what))? }
         }

@@ -1,6 +1,6 @@
 //! Strings, and what all keys have in common: existence, kind, expiry, order.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::{ControlFlow, Deref};
 use std::sync::Arc;
@@ -201,35 +201,30 @@ impl Items {
     /// its end; a record that cannot be decoded is stepped over by the next call.
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>> {
         self.cursor.check_process()?;
-        // One look at the clock for a step, so that what was found alive is not found expired.
-        let clock = OnceCell::new();
-        let now = || *clock.get_or_init(now_ms);
-        while self.place != Place::End {
+        let (kind, start) = loop {
             match (self.place, self.range.reverse) {
                 (Place::Before, false) => self.cursor.seek_to_first(),
                 (Place::Before, true) => self.cursor.seek_to_last(),
-                (_, false) => self.cursor.next(),
-                (_, true) => self.cursor.prev(),
+                (Place::At, false) => self.cursor.next(),
+                (Place::At, true) => self.cursor.prev(),
+                (Place::End, _) => return Ok(None),
             }
             self.place = Place::End;
-            let Some((full, record)) = self.cursor.record()? else { break };
+            let Some((full, record)) = self.cursor.record()? else { return Ok(None) };
             self.place = Place::At;
-            let wanted = full.get(self.head..).is_some_and(|key| !self.filter || self.range.contains(key));
-            let found = find_string(record, now).map_err(|e| e.context(format!("record {}", shown(full))));
-            if wanted && !matches!(found?, Found::Missing) {
-                break;
+            if !full.get(self.head..).is_some_and(|key| !self.filter || self.range.contains(key)) {
+                continue;
             }
-        }
-        if self.place == Place::End {
-            return Ok(None);
-        }
+            // Judged once: a key must not expire between this look and the one below.
+            match find_string(record, now_ms).map_err(|e| e.context(format!("record {}", shown(full))))? {
+                Found::Missing => {}
+                Found::Other(kind) => break (kind, None),
+                Found::String(value) => break (Kind::STRING, Some(record.len() - value.len())),
+            }
+        };
         let Some((full, record)) = self.cursor.record()? else { return Ok(None) };
-        let key = full.get(self.head..).unwrap_or_default();
-        Ok(Some(match find_string(record, now)? {
-            Found::String(value) => Item { key, kind: Kind::STRING, value: Some(value) },
-            Found::Other(kind) => Item { key, kind, value: None },
-            Found::Missing => return Ok(None),
-        }))
+        let (key, value) = (full.get(self.head..).unwrap_or_default(), start.and_then(|start| record.get(start..)));
+        Ok(Some(Item { key, kind, value }))
     }
 }
 
