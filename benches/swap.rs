@@ -44,25 +44,25 @@ fn main() -> Result<(), Failure> {
         let measured = Swaps::measure(&dir.path().join(format!("files-{files}")), files, rounds)?;
         failed += measured.failed;
         let what = format!("{} files", measured.files);
-        let (gap, control, other) = (measured.gap.median(), measured.control.median(), measured.other_gap.median());
+        let (ratio, shorter) = (measured.gap.over(&measured.control), measured.other_gap.over(&measured.gap));
         rows.push(vec![
             what.clone(),
-            spread(&measured.gap),
-            spread(&measured.control),
-            spread(&measured.other_gap),
-            format!("{:.2}", gap / control),
-            met(gap / control <= 2.0),
-            format!("1/{:.0}", other / gap),
-            if files == 400 { met(other / gap >= 10.0) } else { "-".into() },
+            measured.gap.spread(1),
+            measured.control.spread(1),
+            measured.other_gap.spread(1),
+            ratio.spread(2),
+            met(ratio.median() <= 2.0),
+            format!("1/{:.1}", shorter.median()),
+            if files == 400 { met(shorter.median() >= 10.0) } else { "-".into() },
         ]);
         times.push(vec![
             what,
-            spread(&measured.call),
+            measured.call.spread(1),
             format!("{:.0}", measured.stages[0].median()),
             format!("{:.0}", measured.stages[1].median()),
             format!("{:.0}", measured.stages[2].median()),
             format!("{:.0}", measured.cpu.median()),
-            spread(&measured.other_call),
+            measured.other_call.spread(1),
         ]);
         raw.push(measured.json());
     }
@@ -83,10 +83,6 @@ fn main() -> Result<(), Failure> {
 
 fn met(met: bool) -> String {
     if met { "met" } else { "missed" }.to_owned()
-}
-
-fn spread(figures: &Figures) -> String {
-    format!("{:.1} ({:.1} to {:.1})", figures.median(), figures.min(), figures.max())
 }
 
 /// What was measured with checkpoints of one number of files. Milliseconds.
@@ -114,7 +110,7 @@ impl Swaps {
         replica.apply_checkpoint(&checkpoints[0])?;
         let names = replica.namespaces()?;
         let handles: Vec<Namespace> = names.iter().map(|name| replica.namespace(name)).collect::<Result<_, _>>()?;
-        let cache = rocksdb::Cache::new_lru_cache(Options::default().memory_budget);
+        let cache = elsewhere::cache(Options::default().memory_budget);
         std::fs::create_dir_all(dir.join("served"))?;
         let served = Served::start(&dir.join("served"), &checkpoints[0], cache)?;
         for round in 0..rounds as usize {
@@ -269,7 +265,7 @@ fn dataset(dir: &Path, name: u8, keys: u32, files: Option<u64>) -> Result<PathBu
     if let Some(files) = files {
         // Rewritten with smaller files; on disk nothing tells it from data that grew over years.
         let folder = std::fs::canonicalize(home.join("db"))?;
-        let db = elsewhere::open(&folder, &rocksdb::Cache::new_lru_cache(64 << 20))?;
+        let db = elsewhere::open(&folder, &elsewhere::cache(64 << 20))?;
         let family = metadata(&db);
         db.flush_cf(family)?;
         let bytes = db.live_files()?.iter().map(|file| file.size as u64).sum::<u64>();

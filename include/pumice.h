@@ -1222,10 +1222,11 @@ void pumice_log_free(pumice_log *log);
 
 /**
  * An entry of a batch, which is checked and names the sequence numbers. `replication_id` is the one before it, empty for
- * none. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes are not a batch that a primary writes.
+ * none; `cluster` says whether its keys are in the cluster layout. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes are not a batch that a primary writes.
  */
 pumice_status pumice_entry_new(const char *replication_id,
                                size_t replication_id_size,
+                               bool cluster,
                                const char *batch,
                                size_t batch_size,
                                pumice_entry **entry,

@@ -30,6 +30,16 @@ impl Figures {
         self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
     }
 
+    /// The ratio of each round to the same round of another, which shared its noise.
+    pub fn over(&self, other: &Figures) -> Figures {
+        self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect()
+    }
+
+    /// The median with the extremes.
+    pub fn spread(&self, digits: usize) -> String {
+        format!("{:.digits$} ({:.digits$} to {:.digits$})", self.median(), self.min(), self.max())
+    }
+
     pub fn json(&self) -> serde_json::Value {
         let round = |figure: f64| (figure * 1000.0).round() / 1000.0;
         serde_json::json!({

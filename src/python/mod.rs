@@ -1,1 +1,19 @@
-//! Floor 7: the Python face.
+//! Floor 7: the Python face. It translates and decides nothing.
+//!
+//! Every object keeps its state behind a lock of its own, so that none of them needs the GIL to be safe.
+
+mod arguments;
+mod batch;
+mod buffer;
+mod calls;
+mod engine;
+mod errors;
+mod iterators;
+mod leases;
+mod log;
+mod module;
+mod namespace;
+mod progress;
+mod records;
+mod snapshot;
+mod views;

@@ -17,12 +17,12 @@ use super::fork::{self, Process};
 use super::options::{DbOptions, FAMILY_NAMES};
 use crate::engine::error::{Error, ErrorKind, Result};
 
-/// The directories that this process has open, since RocksDB's own lock does not hold against it.
+/// The directories that this process has open for writing, since RocksDB's own lock does not hold against it.
 static OPEN: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
-/// Whether this process has that RocksDB directory open.
+/// Whether this process has that RocksDB directory open for writing.
 pub fn is_open_here(path: &Path) -> bool {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     OPEN.lock().contains_key(&path)
@@ -33,16 +33,55 @@ type AfterClose = (Arc<Closing>, Box<dyn FnOnce() + Send>);
 /// Databases that are being closed on threads of their own.
 #[derive(Default)]
 pub struct Closing {
-    running: Mutex<usize>,
+    state: Mutex<ClosingState>,
     done: Condvar,
+}
+
+#[derive(Default)]
+struct ClosingState {
+    running: usize,
+    abandoned: bool,
 }
 
 impl Closing {
     /// Returns when none is being closed any more.
     pub fn wait(&self) {
-        let mut running = self.running.lock();
-        while *running > 0 {
-            self.done.wait(&mut running);
+        let mut state = self.state.lock();
+        while state.running > 0 {
+            self.done.wait(&mut state);
+        }
+    }
+
+    /// From now on databases are closed by whoever lets go of them: nobody is left to wait for a thread.
+    pub fn abandon(&self) {
+        self.state.lock().abandoned = true;
+    }
+
+    /// Runs on a thread of its own where somebody will wait for it, else here.
+    fn run(self: Arc<Self>, work: impl FnOnce() + Send + 'static) {
+        let mut state = self.state.lock();
+        if state.abandoned {
+            drop(state);
+            return work();
+        }
+        state.running += 1;
+        drop(state);
+        let closing = Arc::clone(&self);
+        let work = Arc::new(Mutex::new(Some(work)));
+        let for_thread = Arc::clone(&work);
+        let run = move || {
+            if let Some(work) = for_thread.lock().take() {
+                work();
+            }
+            closing.state.lock().running -= 1;
+            closing.done.notify_all();
+        };
+        if let Err(_no_thread) = std::thread::Builder::new().name("pumice-close".to_owned()).spawn(run) {
+            if let Some(work) = work.lock().take() {
+                work();
+            }
+            self.state.lock().running -= 1;
+            self.done.notify_all();
         }
     }
 }
@@ -55,7 +94,9 @@ pub struct Db {
     families: [*mut ffi::rocksdb_column_family_handle_t; 7],
     raw_reads: *mut ffi::rocksdb_readoptions_t,
     raw_writes: *mut ffi::rocksdb_writeoptions_t,
+    raw_patient_writes: *mut ffi::rocksdb_writeoptions_t,
     path: PathBuf,
+    writer: bool,
     process: Process,
     id: u64,
     after_close: Mutex<Option<AfterClose>>,
@@ -80,7 +121,7 @@ impl Db {
         fork::started();
         let db_options = options.db();
         if exists {
-            check_families(&db_options, path)?;
+            check_families(&db_options, path, options.read_only)?;
         }
         let inner = if options.read_only {
             DB::open_cf_descriptors_read_only(&db_options, path, options.families(), false)
@@ -105,22 +146,35 @@ impl Db {
             families[id] = handle;
         }
         // SAFETY: the database outlives `raw`; the options are destroyed in `drop`.
-        let (raw, raw_reads, raw_writes) =
-            unsafe { (inner.as_raw_ptr(), ffi::rocksdb_readoptions_create(), ffi::rocksdb_writeoptions_create()) };
+        let (raw, raw_reads, raw_writes, raw_patient_writes) = unsafe {
+            let writes = ffi::rocksdb_writeoptions_create();
+            ffi::rocksdb_writeoptions_set_no_slowdown(writes, 1);
+            let reads = ffi::rocksdb_readoptions_create();
+            (inner.as_raw_ptr(), reads, writes, ffi::rocksdb_writeoptions_create())
+        };
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        *OPEN.lock().entry(path.clone()).or_default() += 1;
+        if !options.read_only {
+            *OPEN.lock().entry(path.clone()).or_default() += 1;
+        }
         Ok(Arc::new(Db {
             inner: ManuallyDrop::new(inner),
             raw,
             families,
             raw_reads,
             raw_writes,
+            raw_patient_writes,
             path,
+            writer: !options.read_only,
             process: Process::current(),
             id: IDS.fetch_add(1, Ordering::Relaxed),
             after_close: Mutex::new(None),
             held,
         }))
+    }
+
+    /// Refuses a folder with column families that this version does not know, before anything in it is changed.
+    pub fn check_families(path: &Path, options: &DbOptions) -> Result<()> {
+        check_families(&options.db(), path, options.read_only)
     }
 
     /// Tells it from every other database that this process had open.
@@ -222,15 +276,55 @@ impl Db {
     }
 
     /// Writes one serialised batch as one WAL record. It survives a killed process when this returns, and a
-    /// power cut after [`Db::sync_wal`].
+    /// power cut after [`Db::sync_wal`]. Waits while memtables must be flushed first; fails when that cannot be done.
     pub fn write(&self, batch: &[u8]) -> Result<()> {
-        let mut error = std::ptr::null_mut();
-        // SAFETY: the bytes are copied by `create_from`; the batch is destroyed after the write.
-        unsafe {
-            let raw = ffi::rocksdb_writebatch_create_from(batch.as_ptr().cast(), batch.len());
-            ffi::rocksdb_write(self.raw, self.raw_writes, raw, &raw mut error);
-            ffi::rocksdb_writebatch_destroy(raw);
+        // SAFETY: the bytes are copied by `create_from`.
+        let raw = unsafe { ffi::rocksdb_writebatch_create_from(batch.as_ptr().cast(), batch.len()) };
+        let written = self.write_raw(raw);
+        // SAFETY: destroyed once, after the write.
+        unsafe { ffi::rocksdb_writebatch_destroy(raw) };
+        written
+    }
+
+    /// RocksDB itself would wait for room in its memtables inside the write, and not come back when the flush that
+    /// makes room fails on a full disk. So it is asked not to wait, and asked again.
+    fn write_raw(&self, batch: *mut ffi::rocksdb_writebatch_t) -> Result<()> {
+        const PATIENCE: u32 = 2_000;
+        let mut idle = 0;
+        loop {
+            let written = self.write_once(batch, self.raw_writes);
+            match &written {
+                Err(e) if e.message().contains("Write stall") => {}
+                _ => return written,
+            }
+            if self.shared_property("rocksdb.is-write-stopped") == 0 {
+                // It is slowed down, not stopped: there RocksDB knows best how long.
+                return self.write_once(batch, self.raw_patient_writes);
+            }
+            let running = self.shared_property("rocksdb.num-running-flushes")
+                + self.shared_property("rocksdb.num-running-compactions");
+            idle = if running == 0 { idle + 1 } else { 0 };
+            if idle == PATIENCE {
+                return Err(Error::new(
+                    ErrorKind::Io,
+                    format!(
+                        "write: {} takes none before it has flushed or compacted, and it does neither",
+                        self.path.display()
+                    ),
+                ));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
+    }
+
+    fn write_once(
+        &self,
+        batch: *mut ffi::rocksdb_writebatch_t,
+        options: *mut ffi::rocksdb_writeoptions_t,
+    ) -> Result<()> {
+        let mut error = std::ptr::null_mut();
+        // SAFETY: batch and options live during the call.
+        unsafe { ffi::rocksdb_write(self.raw, options, batch, &raw mut error) };
         taken("write", error)
     }
 
@@ -305,31 +399,28 @@ impl Drop for Db {
         let inner = unsafe {
             ffi::rocksdb_readoptions_destroy(self.raw_reads);
             ffi::rocksdb_writeoptions_destroy(self.raw_writes);
+            ffi::rocksdb_writeoptions_destroy(self.raw_patient_writes);
             ManuallyDrop::take(&mut self.inner)
         };
         let path = std::mem::take(&mut self.path);
-        let held = self.held.take();
+        let (held, writer) = (self.held.take(), self.writer);
         let close = move || {
             drop(inner);
-            let mut open = OPEN.lock();
-            match open.get_mut(&path) {
-                Some(times) if *times > 1 => *times -= 1,
-                _ => drop(open.remove(&path)),
+            if writer {
+                let mut open = OPEN.lock();
+                match open.get_mut(&path) {
+                    Some(times) if *times > 1 => *times -= 1,
+                    _ => drop(open.remove(&path)),
+                }
             }
-            drop(open);
             drop(held);
         };
         match self.after_close.get_mut().take() {
             None => close(),
-            Some((closing, work)) => {
-                *closing.running.lock() += 1;
-                std::thread::spawn(move || {
-                    close();
-                    work();
-                    *closing.running.lock() -= 1;
-                    closing.done.notify_all();
-                });
-            }
+            Some((closing, work)) => closing.run(move || {
+                close();
+                work();
+            }),
         }
     }
 }
@@ -415,8 +506,8 @@ pub(super) fn recover_from_full_disk(options: &mut Options) {
     }
 }
 
-/// Refuses a database with a column family that this version does not know.
-fn check_families(options: &Options, path: &Path) -> Result<()> {
+/// Refuses a database with a column family that this version does not know, or that it cannot add.
+fn check_families(options: &Options, path: &Path, read_only: bool) -> Result<()> {
     let found = DB::list_cf(options, path)
         .map_err(|e| storage_error(&format!("list column families of {}", path.display()), e.into_string()))?;
     for name in &found {
@@ -432,6 +523,15 @@ fn check_families(options: &Options, path: &Path) -> Result<()> {
                 ),
             ));
         }
+    }
+    if let Some(missing) = FAMILY_NAMES.iter().find(|name| read_only && !found.iter().any(|known| known == *name)) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "column family {missing} is missing in {}: an older Kvrocks wrote it; open it once for writing, which adds it",
+                path.display()
+            ),
+        ));
     }
     Ok(())
 }

@@ -78,16 +78,24 @@ impl Cursor {
         unsafe { ffi::rocksdb_iter_seek_to_last(self.raw) }
     }
 
-    /// One place on; only when it has a place.
+    /// One place on; without a place it stays without one.
     pub fn next(&mut self) {
-        // SAFETY: as above.
-        unsafe { ffi::rocksdb_iter_next(self.raw) }
+        // SAFETY: as above; RocksDB must not be moved from a place that it does not have.
+        unsafe {
+            if ffi::rocksdb_iter_valid(self.raw) != 0 {
+                ffi::rocksdb_iter_next(self.raw);
+            }
+        }
     }
 
-    /// One place back; only when it has a place.
+    /// One place back; without a place it stays without one.
     pub fn prev(&mut self) {
         // SAFETY: as above.
-        unsafe { ffi::rocksdb_iter_prev(self.raw) }
+        unsafe {
+            if ffi::rocksdb_iter_valid(self.raw) != 0 {
+                ffi::rocksdb_iter_prev(self.raw);
+            }
+        }
     }
 
     /// The record at its place. `None` is the end, never a failure.

@@ -1,0 +1,62 @@
+//! Buffers taken and lent: the one file of this face with `unsafe`.
+
+use std::ffi::c_int;
+use std::ptr;
+
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyMemoryView;
+
+use crate::Value;
+
+/// A copy of what an object with the buffer protocol shows. A copy, because its owner may change it meanwhile.
+pub fn copied(object: Borrowed<'_, '_, PyAny>) -> PyResult<Vec<u8>> {
+    let mut view = ffi::Py_buffer::new();
+    // SAFETY: the object is alive, and the view is released below, once, where it was filled.
+    if unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut view, ffi::PyBUF_SIMPLE) } != 0 {
+        return Err(PyErr::fetch(object.py()));
+    }
+    let mut bytes = Vec::with_capacity(view.len as usize);
+    // SAFETY: a simple buffer has `len` contiguous bytes at `buf`, of which at most the content changes while it is
+    // held; they are read through raw pointers into memory that was reserved for them.
+    unsafe {
+        ptr::copy_nonoverlapping(view.buf.cast::<u8>(), bytes.as_mut_ptr(), view.len as usize);
+        bytes.set_len(view.len as usize);
+        ffi::PyBuffer_Release(&raw mut view);
+    }
+    Ok(bytes)
+}
+
+/// Whether an object has the buffer protocol.
+pub fn is_buffer(object: Borrowed<'_, '_, PyAny>) -> bool {
+    // SAFETY: the object is alive.
+    unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) != 0 }
+}
+
+/// A value where the storage engine keeps it, lent as a buffer. Memoryviews of it keep it alive.
+#[pyclass(frozen, module = "pumice")]
+struct PinnedValue(Value);
+
+#[pymethods]
+impl PinnedValue {
+    /// # Safety
+    /// As the buffer protocol says: `view` is null or may be written.
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        if view.is_null() {
+            return Err(PyBufferError::new_err("expected a place for the buffer"));
+        }
+        let bytes: &[u8] = &slf.get().0;
+        // SAFETY: the value does not move or change while the object lives, which the view holds a reference to; the
+        // buffer is filled as read-only, and the call itself refuses a request to write.
+        let refused = unsafe {
+            ffi::PyBuffer_FillInfo(view, slf.as_ptr(), bytes.as_ptr().cast_mut().cast(), bytes.len() as isize, 1, flags)
+        };
+        if refused != 0 { Err(PyErr::fetch(slf.py())) } else { Ok(()) }
+    }
+}
+
+/// A read-only view of a value, without a copy.
+pub fn lend<'py>(py: Python<'py>, value: Value) -> PyResult<Bound<'py, PyMemoryView>> {
+    PyMemoryView::from(Bound::new(py, PinnedValue(value))?.as_any())
+}

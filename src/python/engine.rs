@@ -1,0 +1,287 @@
+//! The engine: one open data directory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString, PyTuple};
+
+use super::arguments::{self, Name, Seconds};
+use super::batch::Batch;
+use super::leases::Shared;
+use super::log::{Change, Entry, Log};
+use super::namespace::Namespace;
+use super::records::{Checkpoint, Finding, Info, Position};
+use super::snapshot::Snapshot;
+use super::{calls, errors};
+use crate::{Depth, ErrorKind, Options};
+
+/// Opens the data directory `path`, the folder that holds `db/`, as a Kvrocks' `dir` does.
+///
+/// What the directory records about role and key layout holds; `role` ("primary", "replica" or "detached") and
+/// `cluster` insist on one, and a new directory takes primary and the standalone layout without them. `create` is
+/// whether to make a database where there is none, `read_only` opens without changing a byte, `sync` is whether
+/// writes survive a power cut when they return. `memory_budget` is bytes for block cache and write buffers (256 MiB),
+/// `compression` one of "none", "snappy", "zlib", "lz4" and "zstd"; `wal_keep_bytes` (1 GiB) and `wal_keep_seconds`
+/// (3 hours) say how much replication log is kept for followers.
+#[pyfunction]
+#[pyo3(signature = (
+    path, *, role=None, create=true, read_only=false, cluster=None, sync=false, memory_budget=None, compression=None,
+    wal_keep_bytes=None, wal_keep_seconds=None
+))]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments")]
+pub fn open(
+    py: Python<'_>,
+    path: PathBuf,
+    role: Option<&str>,
+    create: bool,
+    read_only: bool,
+    cluster: Option<bool>,
+    sync: bool,
+    memory_budget: Option<usize>,
+    compression: Option<&str>,
+    wal_keep_bytes: Option<u64>,
+    wal_keep_seconds: Option<Seconds>,
+) -> PyResult<Engine> {
+    let default = Options::default();
+    let options = Options {
+        role: role.map(|role| arguments::role(py, role)).transpose()?,
+        cluster,
+        create,
+        read_only,
+        sync,
+        memory_budget: memory_budget.unwrap_or(default.memory_budget),
+        compression: compression.map_or(Ok(default.compression), |name| arguments::compression(py, name))?,
+        wal_keep_bytes: wal_keep_bytes.unwrap_or(default.wal_keep_bytes),
+        wal_keep: wal_keep_seconds.map_or(default.wal_keep, |seconds| seconds.0),
+    };
+    let engine = calls::run(py, None, move |_| crate::Engine::open(path, &options))?;
+    Ok(Engine { shared: Shared::new(engine) })
+}
+
+/// Makes the closed directory `path` a plain Kvrocks directory again, for handing it over for good: `db` becomes a
+/// folder, and Pumice's own files go.
+#[pyfunction]
+pub fn release(py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    calls::run(py, None, move |_| crate::release(&path))
+}
+
+/// One open data directory. All its methods may be used from any thread. After a fork every call in the child raises
+/// ClosedError, and nothing of the parent's is touched.
+#[pyclass(frozen, module = "pumice")]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    fn engine(&self) -> &crate::Engine {
+        &self.shared.engine
+    }
+}
+
+#[pymethods]
+impl Engine {
+    /// The directory, without links in its path.
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.engine().path().to_owned()
+    }
+
+    /// What this engine is now: "primary", "replica" or "detached".
+    #[getter]
+    fn role(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.engine().check_open()?;
+        Ok(py.detach(|| self.engine().role())?.name())
+    }
+
+    /// Where the data is now: the replication id and the last sequence written.
+    #[getter]
+    fn position(&self, py: Python<'_>) -> PyResult<Position> {
+        Ok((&py.detach(|| self.engine().position())?).into())
+    }
+
+    /// Makes a namespace; a token of 40 characters is drawn when none is given. The same name with the same token is
+    /// no error and no write.
+    #[pyo3(signature = (name, token=None))]
+    fn create_namespace<'py>(
+        &self,
+        py: Python<'py>,
+        name: Name,
+        token: Option<&str>,
+    ) -> PyResult<Bound<'py, Namespace>> {
+        let made = py.detach(|| self.engine().create_namespace(&name.0, token))?;
+        Namespace::create(py, &self.shared, made)
+    }
+
+    /// A namespace that is registered, or that has data. NotFoundError otherwise.
+    fn namespace<'py>(&self, py: Python<'py>, name: Name) -> PyResult<Bound<'py, Namespace>> {
+        Namespace::create(py, &self.shared, self.engine().namespace(&name.0)?)
+    }
+
+    /// The default namespace, which is always there.
+    #[getter]
+    fn default<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Namespace>> {
+        self.engine().check_open()?;
+        Namespace::create(py, &self.shared, self.engine().default_namespace())
+    }
+
+    /// Names of the registered namespaces, the default one first as "__namespace"; with `unregistered` also of those
+    /// that have data and no registration. Bytes that are not UTF-8 are surrogate escapes.
+    #[pyo3(signature = (unregistered=false))]
+    fn namespaces<'py>(&self, py: Python<'py>, unregistered: bool) -> PyResult<Bound<'py, PyList>> {
+        let names = PyList::new(py, self.engine().namespaces()?)?;
+        if unregistered {
+            for name in py.detach(|| self.engine().unregistered_namespaces())? {
+                let name: Bound<'_, PyString> = arguments::name(py, &name)?;
+                names.append(name)?;
+            }
+        }
+        Ok(names)
+    }
+
+    /// Deletes a namespace with its data.
+    fn drop_namespace(&self, py: Python<'_>, name: Name) -> PyResult<()> {
+        Ok(py.detach(|| self.engine().drop_namespace(&name.0))?)
+    }
+
+    /// A batch of writes that happen together or not at all, when its `with` block ends. `sync` is whether it
+    /// survives a power cut then, None as the engine was opened.
+    #[pyo3(signature = (sync=None))]
+    fn batch(&self, sync: Option<bool>) -> PyResult<Batch> {
+        Batch::new(&self.shared, sync)
+    }
+
+    /// A view of data and namespaces as they are at this moment.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        Snapshot::take(py, &self.shared)
+    }
+
+    /// Makes a checkpoint of the whole dataset in a folder that does not exist yet. `progress` is called with a
+    /// Progress now and then; an exception from it cancels and propagates, and leaves nothing.
+    #[pyo3(signature = (path, *, progress=None))]
+    fn create_checkpoint(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Checkpoint> {
+        self.engine().check_open()?;
+        let engine = self.engine().clone();
+        let made = calls::run(py, progress, move |watch| {
+            engine.create_checkpoint_watched(path, &mut |progress| watch.tell(progress))
+        })?;
+        Ok(made.into())
+    }
+
+    /// Replaces the whole dataset, data and namespaces as one, with that of a checkpoint, or of the `backup` or `db`
+    /// folder of a Kvrocks, while readers go on. `verify` reads every block first, for folders without a sync
+    /// manifest. `progress` is called with a Progress now and then; an exception from it cancels and propagates, and
+    /// leaves the old dataset.
+    #[pyo3(signature = (path, *, progress=None, verify=false))]
+    fn apply_checkpoint(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        progress: Option<&Bound<'_, PyAny>>,
+        verify: bool,
+    ) -> PyResult<()> {
+        self.engine().check_open()?;
+        let engine = self.engine().clone();
+        calls::run(py, progress, move |watch| {
+            engine.apply_checkpoint_watched(path, verify, &mut |progress| watch.tell(progress))
+        })
+    }
+
+    /// The entries of the log after a position, or all that are still kept. It stops at the end of the log; with
+    /// `wait`, only when nothing came for that many seconds.
+    #[pyo3(signature = (after=None, wait=None))]
+    fn log(&self, py: Python<'_>, after: Option<&Position>, wait: Option<Seconds>) -> PyResult<Log> {
+        Log::open(py, &self.shared, after.map(Position::to_engine), wait.map(|wait| wait.0))
+    }
+
+    /// What an entry does, record by record.
+    fn changes(&self, entry: &Entry) -> PyResult<Vec<Change>> {
+        Ok(self.engine().changes(&entry.inner)?.into_iter().map(Change::new).collect())
+    }
+
+    /// Writes an entry of the primary into this replica, byte for byte, at its place.
+    fn apply(&self, py: Python<'_>, entry: &Entry) -> PyResult<()> {
+        Ok(py.detach(|| self.engine().apply(&entry.inner))?)
+    }
+
+    /// Makes this engine a primary, durably. On a primary it does nothing.
+    fn promote(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.engine().promote())?)
+    }
+
+    /// Compares what must be equal, and lists what is not. `depth` is "quick", "checksums" (and the checksum of every
+    /// block) or "records" (and every record decodes).
+    #[pyo3(signature = (depth="quick"))]
+    fn verify(&self, py: Python<'_>, depth: &str) -> PyResult<Vec<Finding>> {
+        self.engine().check_open()?;
+        let depth = match depth {
+            "quick" => Depth::Quick,
+            "checksums" => Depth::Checksums,
+            "records" => Depth::Records,
+            _ => {
+                let message = format!("depth: got {depth:?}, expected \"quick\", \"checksums\" or \"records\"");
+                return Err(errors::raise(py, ErrorKind::InvalidArgument, message));
+            }
+        };
+        let engine = self.engine().clone();
+        let findings = calls::run(py, None, move |_| engine.verify(depth))?;
+        Ok(findings.into_iter().map(Into::into).collect())
+    }
+
+    /// Figures of this moment.
+    fn info(&self, py: Python<'_>) -> PyResult<Info> {
+        Ok(py.detach(|| self.engine().info())?.into())
+    }
+
+    /// Returns when every write acknowledged before the call survives a power cut.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        self.engine().check_open()?;
+        let engine = self.engine().clone();
+        calls::run(py, None, move |_| engine.flush())
+    }
+
+    /// Refuses all later calls with ClosedError, those on its namespaces, iterators, snapshots and logs too, and frees
+    /// the directory once no view of a value is held any more. A second close does nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        calls::check_not_in_callback(py, "close")?;
+        if self.engine().check_open().is_err() {
+            // Closed already, or a forked child, which the engine tells apart.
+            return Ok(self.engine().close()?);
+        }
+        let shared = Arc::clone(&self.shared);
+        calls::run(py, None, move |_| {
+            shared.leases.take_back();
+            let closed = shared.engine.close();
+            // What was lent between the two.
+            shared.leases.take_back();
+            closed
+        })
+    }
+
+    /// Whether it was closed, or this process is a fork of the one that opened it.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.engine().check_open().is_err()
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().engine().check_open()?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        // A forked child that leaves the block has nothing of its own to close.
+        if self.closed() { Ok(()) } else { self.close(py) }
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.closed() { ", closed" } else { "" };
+        format!("<pumice.Engine '{}'{state}>", self.engine().path().display())
+    }
+}

@@ -1,0 +1,83 @@
+//! The module `pumice._native`: its names, and what its mappings borrow from `collections.abc`.
+
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::batch::Batch;
+use super::engine::{self, Engine};
+use super::iterators::NamespaceIterator;
+use super::log::{Change, Entry, Log};
+use super::namespace::{Namespace, ReadOnlyNamespace};
+use super::progress::Progress;
+use super::records::{Checkpoint, Finding, Info, Position};
+use super::snapshot::Snapshot;
+use super::views::{ItemsView, KeysView, ValuesView};
+use super::{calls, errors};
+
+#[pymodule(gil_used = false)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(engine::open, module)?)?;
+    module.add_function(wrap_pyfunction!(engine::release, module)?)?;
+    module.add_class::<Engine>()?;
+    module.add_class::<ReadOnlyNamespace>()?;
+    module.add_class::<Namespace>()?;
+    module.add_class::<KeysView>()?;
+    module.add_class::<ValuesView>()?;
+    module.add_class::<ItemsView>()?;
+    module.add_class::<NamespaceIterator>()?;
+    module.add_class::<Batch>()?;
+    module.add_class::<Snapshot>()?;
+    module.add_class::<Log>()?;
+    module.add_class::<Entry>()?;
+    module.add_class::<Change>()?;
+    module.add_class::<Position>()?;
+    module.add_class::<Checkpoint>()?;
+    module.add_class::<Progress>()?;
+    module.add_class::<Finding>()?;
+    module.add_class::<Info>()?;
+    errors::add(module)?;
+    be_mappings(py)?;
+    let settle = wrap_pyfunction!(calls::settle, module)?;
+    py.import("atexit")?.call_method1("register", (settle,))?;
+    Ok(())
+}
+
+/// Registers namespaces and views with the abstract classes that they fulfil, and takes from these the methods that
+/// follow from the others.
+fn be_mappings(py: Python<'_>) -> PyResult<()> {
+    const COMPARED: &[&str] = &["__eq__", "__hash__"];
+    const CHANGED: &[&str] = &["popitem", "setdefault", "update"];
+    const SET: &[&str] = &[
+        "__eq__",
+        "__le__",
+        "__lt__",
+        "__ge__",
+        "__gt__",
+        "__and__",
+        "__rand__",
+        "__or__",
+        "__ror__",
+        "__sub__",
+        "__rsub__",
+        "__xor__",
+        "__rxor__",
+        "__hash__",
+        "isdisjoint",
+        "_from_iterable",
+    ];
+    let abc = py.import("collections.abc")?;
+    let borrow = |class: Bound<'_, PyType>, base: &str, names: &[&str]| -> PyResult<()> {
+        let base = abc.getattr(base)?;
+        for name in names {
+            class.setattr(*name, base.getattr(*name)?)?;
+        }
+        base.call_method1("register", (class,)).map(drop)
+    };
+    borrow(py.get_type::<ReadOnlyNamespace>(), "Mapping", COMPARED)?;
+    borrow(py.get_type::<Namespace>(), "MutableMapping", CHANGED)?;
+    borrow(py.get_type::<KeysView>(), "KeysView", SET)?;
+    borrow(py.get_type::<ItemsView>(), "ItemsView", SET)?;
+    borrow(py.get_type::<ValuesView>(), "ValuesView", &[])
+}
