@@ -110,7 +110,7 @@ impl Swaps {
         replica.apply_checkpoint(&checkpoints[0])?;
         let names = replica.namespaces()?;
         let handles: Vec<Namespace> = names.iter().map(|name| replica.namespace(name)).collect::<Result<_, _>>()?;
-        let cache = rocksdb::Cache::new_lru_cache(Options::default().memory_budget);
+        let cache = elsewhere::cache(Options::default().memory_budget);
         std::fs::create_dir_all(dir.join("served"))?;
         let served = Served::start(&dir.join("served"), &checkpoints[0], cache)?;
         for round in 0..rounds as usize {
@@ -265,7 +265,7 @@ fn dataset(dir: &Path, name: u8, keys: u32, files: Option<u64>) -> Result<PathBu
     if let Some(files) = files {
         // Rewritten with smaller files; on disk nothing tells it from data that grew over years.
         let folder = std::fs::canonicalize(home.join("db"))?;
-        let db = elsewhere::open(&folder, &rocksdb::Cache::new_lru_cache(64 << 20))?;
+        let db = elsewhere::open(&folder, &elsewhere::cache(64 << 20))?;
         let family = metadata(&db);
         db.flush_cf(family)?;
         let bytes = db.live_files()?.iter().map(|file| file.size as u64).sum::<u64>();

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use common::elsewhere::{Served, stored_key, string};
+use common::elsewhere::{self, Served, stored_key, string};
 use common::report::{Line, count, table, time};
 use common::{Failure, Outcome, Random, Stretch, burn, fill, key, value, with_readers};
 use pumice::{Depth, Engine, ErrorKind, Namespace, Options, Range, Role};
@@ -195,7 +195,7 @@ fn live_replica(dir: &Path, checks: &mut Checks) -> Result<(), Failure> {
 
     // The same with close, rename, open.
     std::fs::create_dir_all(dir.join("elsewhere"))?;
-    let cache = rocksdb::Cache::new_lru_cache(Options::default().memory_budget);
+    let cache = elsewhere::cache(Options::default().memory_budget);
     let served = Served::start(&dir.join("elsewhere"), &older, cache)?;
     let else_before = served.namespaces().unwrap_or(0);
     let else_visible = OnceLock::new();

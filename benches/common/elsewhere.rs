@@ -1,21 +1,67 @@
-//! The same RocksDB without Pumice: opened with the options that Pumice wrote beside the data, and brought to another
+//! The same RocksDB without Pumice: opened with the same options, and brought to another
 //! dataset as a Kvrocks does it (storage.cc RestoreFromCheckpoint): answer LOADING, close, rename, open.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
-use rocksdb::{Cache, ColumnFamily, DB, DBPinnableSlice, Env, Options};
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice,
+    DataBlockIndexType, Options,
+};
 
 use super::Failure;
 
 /// The family that holds a record for every key.
 pub const METADATA: &str = "metadata";
 
-/// Opens a RocksDB folder with the options that its OPTIONS file names. `cache` is the block cache.
+/// Opens a RocksDB folder with the options that Pumice has. They are repeated here, since Pumice shows them to nobody
+/// and the OPTIONS file forgets the filter.
 pub fn open(path: &Path, cache: &Cache) -> Result<DB, Failure> {
-    let (options, families) = Options::load_latest(path, Env::new()?, true, cache.clone())?;
+    let mut options = Options::default();
+    options.set_max_total_wal_size(512 << 20);
+    options.set_wal_ttl_seconds(3 * 60 * 60);
+    options.set_wal_size_limit_mb(1024);
+    options.set_max_background_jobs(2);
+    options.set_stats_dump_period_sec(0);
+    let families = ["default", METADATA, "zset_score", "pubsub", "propagate", "stream", "search"];
+    let families = families.map(|name| ColumnFamilyDescriptor::new(name, family(name, cache)));
     Ok(DB::open_cf_descriptors(&options, path, families)?)
+}
+
+fn family(name: &str, cache: &Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_format_version(5);
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_metadata_block_size(4096);
+    table.set_bloom_filter(10.0, false);
+    table.set_optimize_filters_for_memory(true);
+    table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+    table.set_data_block_hash_ratio(0.75);
+    table.set_block_size(16 * 1024);
+    table.set_block_cache(cache);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_cache_index_and_filter_blocks_with_high_priority(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_pin_top_level_index_and_filter(true);
+
+    let mut family = Options::default();
+    family.set_block_based_table_factory(&table);
+    family.set_num_levels(7);
+    family.set_level_compaction_dynamic_level_bytes(false);
+    family.set_write_buffer_size(64 << 20);
+    family.set_compression_type(rocksdb::DBCompressionType::None);
+    if name == METADATA {
+        family.set_memtable_whole_key_filtering(true);
+        family.set_memtable_prefix_bloom_ratio(0.1);
+    }
+    family
+}
+
+/// A block cache as Pumice has it.
+pub fn cache(bytes: usize) -> Cache {
+    Cache::new_lru_cache(bytes)
 }
 
 /// The family of all keys.

@@ -78,11 +78,12 @@ pub extern "C" fn pumice_log_free(log: Option<Box<pumice_log>>) {
 }
 
 /// An entry of a batch, which is checked and names the sequence numbers. `replication_id` is the one before it, empty for
-/// none. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes are not a batch that a primary writes.
+/// none; `cluster` says whether its keys are in the cluster layout. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes are not a batch that a primary writes.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_entry_new(
     replication_id: *const c_char,
     replication_id_size: usize,
+    cluster: bool,
     batch: *const c_char,
     batch_size: usize,
     entry: Option<&mut MaybeUninit<*mut pumice_entry>>,
@@ -95,7 +96,7 @@ pub extern "C" fn pumice_entry_new(
             let id = text(replication_id, replication_id_size, "replication id")?;
             (id, bytes(batch, batch_size, "batch")?)
         };
-        hand_out(place, pumice_entry::from(Entry::new(id, batch.into())?));
+        hand_out(place, pumice_entry::from(Entry::new(id, cluster, batch.into())?));
         Ok(())
     })
 }

@@ -83,18 +83,22 @@ impl Cursor {
         self.look();
     }
 
-    /// One place on; only when it has a place.
+    /// One place on; without a place it stays without one.
     pub fn next(&mut self) {
-        // SAFETY: as above.
-        unsafe { ffi::rocksdb_iter_next(self.raw) }
-        self.look();
+        if self.place.is_some() {
+            // SAFETY: as above; RocksDB must not be moved from a place that it does not have.
+            unsafe { ffi::rocksdb_iter_next(self.raw) }
+            self.look();
+        }
     }
 
-    /// One place back; only when it has a place.
+    /// One place back; without a place it stays without one.
     pub fn prev(&mut self) {
-        // SAFETY: as above.
-        unsafe { ffi::rocksdb_iter_prev(self.raw) }
-        self.look();
+        if self.place.is_some() {
+            // SAFETY: as above.
+            unsafe { ffi::rocksdb_iter_prev(self.raw) }
+            self.look();
+        }
     }
 
     fn look(&mut self) {
