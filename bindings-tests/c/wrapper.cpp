@@ -128,7 +128,7 @@ static void run(const std::string &folder) {
     while (const auto entry = log.next(Milliseconds(10))) {
         const auto copy = pumice::Entry::decode(entry->encode());
         CHECK(copy.first() == entry->first() && copy.last() == entry->last() && copy.batch() == entry->batch());
-        const pumice::Entry same(entry->replication_id(), entry->batch());
+        const pumice::Entry same(entry->replication_id(), entry->cluster(), entry->batch());
         const auto changes = primary.changes(same);
         CHECK(changes.size() == 1 && changes.at(0).operation == PUMICE_OPERATION_PUT);
         replica.apply(copy);
