@@ -2,14 +2,20 @@
 //!
 //! RocksDB must not be touched in a forked child: closing it there truncates the parent's WAL, and
 //! its locks may be held by threads that the child does not have. Nor can it be started anew there: it believes that
-//! its background threads still run, and waits for them for ever.
+//! its background threads still run, and waits for them for ever; at exit it even joins them, and crashes where another
+//! thread of the child has got the memory of one.
 
+#[cfg(target_env = "gnu")]
+use std::ffi::{c_int, c_void};
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Once, OnceLock};
+
+#[cfg(target_env = "gnu")]
+use librocksdb_sys as ffi;
 
 use crate::engine::error::{Error, ErrorKind, Result};
 
@@ -98,7 +104,33 @@ impl Process {
 
 /// Notes that RocksDB is started, in this process or in one that it was forked from.
 pub fn started() {
-    FIRST.get_or_init(Process::current);
+    FIRST.get_or_init(|| {
+        // Handlers run in reverse: RocksDB's own is there once its environment is made, and ours comes before it.
+        // SAFETY: the environment is a singleton that this only names; the handler is as long as the program.
+        #[cfg(target_env = "gnu")]
+        unsafe {
+            ffi::rocksdb_env_destroy(ffi::rocksdb_create_default_env());
+            on_exit(at_exit, std::ptr::null_mut());
+        }
+        Process::current()
+    });
+}
+
+#[cfg(target_env = "gnu")]
+unsafe extern "C" {
+    fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+}
+
+/// Ends a forked child before RocksDB waits for threads that only its parent has. What was printed is not lost.
+#[cfg(target_env = "gnu")]
+extern "C" fn at_exit(status: c_int, _argument: *mut c_void) {
+    if FIRST.get().is_some_and(|first| !first.is_current()) {
+        // SAFETY: both may be called while the process exits.
+        unsafe {
+            libc::fflush(std::ptr::null_mut());
+            libc::_exit(status);
+        }
+    }
 }
 
 /// Refuses to start RocksDB in a fork of a process that had started it.
