@@ -1222,7 +1222,8 @@ void pumice_log_free(pumice_log *log);
 
 /**
  * An entry of a batch, which is checked and names the sequence numbers. `replication_id` is the one before it, empty for
- * none; `cluster` says whether its keys are in the cluster layout. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes are not a batch that a primary writes.
+ * none; `cluster` says whether its keys are in the cluster layout. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes
+ * are not a batch that a primary writes.
  */
 pumice_status pumice_entry_new(const char *replication_id,
                                size_t replication_id_size,
@@ -1260,6 +1261,11 @@ uint64_t pumice_entry_first(const pumice_entry *entry);
  * The sequence number of its last record; 0 of NULL.
  */
 uint64_t pumice_entry_last(const pumice_entry *entry);
+
+/**
+ * Whether its keys are in the cluster layout; false of NULL.
+ */
+bool pumice_entry_cluster(const pumice_entry *entry);
 
 /**
  * The batch, as RocksDB and Kvrocks know it, lent until the entry is freed; without `data` of NULL.

@@ -307,7 +307,7 @@ fn forked() {
         } else if let Some(status) = line.strip_prefix("child ") {
             children.push(status.parse::<i32>().unwrap() >> 8);
         } else if line == "forked" {
-            after = acked;
+            after = Some(acked.unwrap_or(0));
         }
         if after.is_some_and(|after| acked > Some(after + 20)) {
             child.kill().unwrap();

@@ -1,6 +1,7 @@
 /* What goes wrong, and must do so well: NULL and empty arguments, closed engines, handles freed in any order, cancelled
  * calls, large values, threads, forks.
- * faults FIXTURES [TEST]: runs all tests, or one. PUMICE_SLOW_TOOL makes it do less of what only repeats. */
+ * faults FIXTURES [TEST...]: runs all tests, or some; faults --list names them. PUMICE_SLOW_TOOL makes it do less of
+ * what only repeats. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <pumice.h>
@@ -449,9 +450,9 @@ static void test_nulls(void) {
     REFUSED(pumice_log_next(NULL, 0, &entry, &error));
     CHECK(entry == NULL);
     REFUSED(pumice_log_next(h.log, 0, NULL, &error));
-    REFUSED(pumice_entry_new(NULL, 1, "b", 1, &entry, &error));
-    REFUSED(pumice_entry_new(NULL, 0, NULL, 1, &entry, &error));
-    REFUSED(pumice_entry_new(NULL, 0, "b", 1, NULL, &error));
+    REFUSED(pumice_entry_new(NULL, 1, false, "b", 1, &entry, &error));
+    REFUSED(pumice_entry_new(NULL, 0, false, NULL, 1, &entry, &error));
+    REFUSED(pumice_entry_new(NULL, 0, false, "b", 1, NULL, &error));
     REFUSED(pumice_entry_decode(NULL, 1, &entry, &error));
     REFUSED(pumice_entry_decode("b", 1, NULL, &error));
     REFUSED(pumice_entry_encode(NULL, &value, &error));
@@ -489,7 +490,7 @@ static void test_nothing_of_nothing(void) {
     CHECK(pumice_checkpoint_path(NULL) == NULL && pumice_checkpoint_position(NULL).sequence == 0);
     CHECK(pumice_checkpoint_files(NULL) == 0 && pumice_checkpoint_bytes(NULL) == 0);
     CHECK(pumice_entry_replication_id(NULL) == NULL && pumice_entry_batch(NULL).data == NULL);
-    CHECK(pumice_entry_first(NULL) == 0 && pumice_entry_last(NULL) == 0);
+    CHECK(pumice_entry_first(NULL) == 0 && pumice_entry_last(NULL) == 0 && !pumice_entry_cluster(NULL));
     CHECK(pumice_changes_count(NULL) == 0 && pumice_changes_at(NULL, 0) == NULL);
     CHECK(pumice_findings_count(NULL) == 0 && pumice_findings_at(NULL, 0).what.data == NULL);
     CHECK(pumice_info_path(NULL) == NULL && pumice_info_layout(NULL) == NULL);
@@ -585,11 +586,13 @@ static void test_empty_bytes(void) {
     CHECK(holds(ns, "", NULL) && holds(ns, "p", ""));
 
     REFUSED(pumice_namespace_set_token(ns, NULL, 0, &error));
-    REFUSED(pumice_engine_create_namespace(engine, "x", 1, &empty, &ns, &error));
-    REFUSED(pumice_engine_create_namespace(engine, NULL, 0, NULL, &ns, &error));
+    pumice_namespace *none;
+    REFUSED(pumice_engine_create_namespace(engine, "x", 1, &empty, &none, &error));
+    REFUSED(pumice_engine_create_namespace(engine, NULL, 0, NULL, &none, &error));
+    pumice_namespace_free(ns);
     pumice_entry *entry;
     IS(PUMICE_CORRUPTION, pumice_entry_decode(NULL, 0, &entry, &error));
-    IS(PUMICE_CORRUPTION, pumice_entry_new(NULL, 0, NULL, 0, &entry, &error));
+    IS(PUMICE_CORRUPTION, pumice_entry_new(NULL, 0, false, NULL, 0, &entry, &error));
     pumice_engine_free(engine);
 }
 
@@ -623,6 +626,13 @@ static void test_options(void) {
     CHECK(pumice_info_role(info) == PUMICE_ROLE_PRIMARY && pumice_info_refuses_writes(info) == NULL);
     CHECK(strlen(pumice_info_position(info).replication_id) == 16 && pumice_info_generation(info) == 1);
     pumice_info_free(info);
+    pumice_log *log;
+    pumice_entry *entry;
+    OK(pumice_engine_log(engine, NULL, &log, &error));
+    OK(pumice_log_next(log, 0, &entry, &error));
+    CHECK(pumice_entry_cluster(entry));
+    pumice_entry_free(entry);
+    pumice_log_free(log);
     REFUSED(pumice_engine_verify(engine, 3, &findings, &error));
     REFUSED(pumice_engine_verify(engine, -1, &findings, &error));
 
@@ -871,7 +881,8 @@ static void test_log(void) {
     CHECK(pumice_entry_first(entry) <= pumice_entry_last(entry));
     CHECK(strcmp(pumice_entry_replication_id(entry), position.replication_id) == 0);
     const pumice_bytes batch = pumice_entry_batch(entry);
-    OK(pumice_entry_new(position.replication_id, 16, batch.data, batch.size, &copy, &error));
+    OK(pumice_entry_new(position.replication_id, 16, false, batch.data, batch.size, &copy, &error));
+    CHECK(!pumice_entry_cluster(copy));
     OK(pumice_entry_encode(copy, &encoded, &error));
     OK(pumice_entry_decode(pumice_value_data(encoded), pumice_value_size(encoded), &again, &error));
     CHECK(pumice_entry_batch(again).size == batch.size &&
@@ -1174,8 +1185,12 @@ static const struct {
 
 int main(int argc, char **argv) {
     if (argc < 2) {
-        fprintf(stderr, "usage: %s FIXTURES [TEST...]\n", argv[0]);
+        fprintf(stderr, "usage: %s FIXTURES [TEST...], or --list\n", argv[0]);
         return 2;
+    }
+    if (strcmp(argv[1], "--list") == 0) {
+        for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) puts(tests[i].name);
+        return 0;
     }
     fixtures = argv[1];
     slow = getenv("PUMICE_SLOW_TOOL") != NULL;

@@ -370,6 +370,10 @@ class Entry:
         """The replication id before the batch; empty when the directory had none."""
 
     @property
+    def cluster(self) -> bool:
+        """Whether its keys are in the cluster layout."""
+
+    @property
     def first(self) -> int:
         """The sequence number of its first record."""
 

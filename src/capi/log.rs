@@ -78,7 +78,8 @@ pub extern "C" fn pumice_log_free(log: Option<Box<pumice_log>>) {
 }
 
 /// An entry of a batch, which is checked and names the sequence numbers. `replication_id` is the one before it, empty for
-/// none; `cluster` says whether its keys are in the cluster layout. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes are not a batch that a primary writes.
+/// none; `cluster` says whether its keys are in the cluster layout. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes
+/// are not a batch that a primary writes.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_entry_new(
     replication_id: *const c_char,
@@ -149,6 +150,12 @@ pub extern "C" fn pumice_entry_first(entry: Option<&pumice_entry>) -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_entry_last(entry: Option<&pumice_entry>) -> u64 {
     entry.map_or(0, |entry| entry.entry.last)
+}
+
+/// Whether its keys are in the cluster layout; false of NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_entry_cluster(entry: Option<&pumice_entry>) -> bool {
+    entry.is_some_and(|entry| entry.entry.cluster)
 }
 
 /// The batch, as RocksDB and Kvrocks know it, lent until the entry is freed; without `data` of NULL.

@@ -172,7 +172,8 @@ impl Engine {
     }
 
     /// [`Engine::apply_checkpoint`] that tells its progress; `Break` cancels it with Busy and leaves the old dataset.
-    /// `verify` reads every block by RocksDB's own checksums before the swap, for checkpoints without a manifest.
+    /// `verify` compares all data with RocksDB's own checksums before the swap, for checkpoints without a manifest: it
+    /// finds less than the manifest does, which covers every byte.
     pub fn apply_checkpoint_watched(
         &self,
         path: impl AsRef<Path>,

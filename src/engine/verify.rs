@@ -19,7 +19,7 @@ pub enum Depth {
     /// What is held twice: registry, link, history, log. Milliseconds.
     #[default]
     Quick = 0,
-    /// And the checksum of every block. One read of all data.
+    /// And the checksum of every data block. One read of all data.
     Checksums = 1,
     /// And every record decodes. Two reads of all data.
     Records = 2,
