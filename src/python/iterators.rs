@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyNone};
 
+use super::buffer::Pairs;
 use super::leases::{Lease, Shared};
 use crate::Items;
 
@@ -15,6 +16,12 @@ pub enum What {
     Keys,
     Values,
     Items,
+}
+
+/// A walk that is not at its end.
+struct Walk {
+    items: Items,
+    pairs: Pairs,
 }
 
 /// After how many rows signals are looked at and other threads are let in, since a loop like that of `list` does
@@ -27,14 +34,15 @@ const STEP: usize = 4096;
 pub struct NamespaceIterator {
     shared: Arc<Shared>,
     /// Nothing in it once it is at its end.
-    walk: Lease<Option<Items>>,
+    walk: Lease<Option<Walk>>,
     what: What,
+    /// Counted loosely, which is all that it is for.
     given: AtomicUsize,
 }
 
 impl NamespaceIterator {
     pub fn new(shared: &Arc<Shared>, items: Items, what: What) -> NamespaceIterator {
-        let walk = shared.leases.lend(Some(items));
+        let walk = shared.leases.lend(Some(Walk { items, pairs: Pairs::default() }));
         NamespaceIterator { shared: Arc::clone(shared), walk, what, given: AtomicUsize::new(1) }
     }
 }
@@ -46,14 +54,16 @@ impl NamespaceIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.given.fetch_add(1, Ordering::Relaxed).is_multiple_of(STEP) {
+        let given = self.given.load(Ordering::Relaxed);
+        self.given.store(given + 1, Ordering::Relaxed);
+        if given.is_multiple_of(STEP) {
             // Not under the lock, which a fork on another thread would leave locked in the child.
             py.detach(std::thread::yield_now);
             py.check_signals()?;
         }
         let mut lent = self.walk.lock(py);
-        let items = match &mut *lent {
-            Some(Some(items)) => items,
+        let Walk { items, pairs } = match &mut *lent {
+            Some(Some(walk)) => walk,
             Some(None) => return Ok(None),
             None => return Err(self.shared.closed(py, "the snapshot of this iterator")),
         };
@@ -66,8 +76,8 @@ impl NamespaceIterator {
             (What::Keys, _) => made(item.key),
             (What::Values, Some(value)) => made(value),
             (What::Values, None) => PyNone::get(py).to_owned().into_any(),
-            (What::Items, Some(value)) => (made(item.key), made(value)).into_pyobject(py)?.into_any(),
-            (What::Items, None) => (made(item.key), PyNone::get(py)).into_pyobject(py)?.into_any(),
+            (What::Items, Some(value)) => pairs.pair(py, made(item.key), made(value))?.into_any(),
+            (What::Items, None) => pairs.pair(py, made(item.key), PyNone::get(py).to_owned().into_any())?.into_any(),
         }))
     }
 

@@ -101,6 +101,7 @@ impl Cursor {
         }
     }
 
+    #[inline]
     fn look(&mut self) {
         // SAFETY: key and value are valid until the iterator moves, which replaces them.
         self.place = unsafe {
@@ -114,6 +115,7 @@ impl Cursor {
     }
 
     /// The record at its place. `None` is the end, never a failure.
+    #[inline]
     pub fn record(&self) -> Result<Option<(&[u8], &[u8])>> {
         let Some((key, value)) = self.place else {
             let mut error = std::ptr::null_mut();
