@@ -30,7 +30,8 @@
  * being set from several threads at once. Free a handle when no thread uses it any more.
  *
  * Forks. In a forked child every call on a handle of the parent that would touch its data answers PUMICE_CLOSED, and
- * freeing such handles leaves the data alone. The child may open engines of its own on other directories.
+ * freeing such handles leaves the data alone. The child cannot open engines, which answers PUMICE_UNSUPPORTED, and should
+ * end with _exit or run another program: RocksDB waits at the exit of a process for threads that only the parent has.
  *
  * Durability. A write survives a killed process when the call returns. It survives a power cut when the engine was
  * opened with `sync`, or the write asked for it, or pumice_engine_flush returned since.
@@ -1221,10 +1222,12 @@ void pumice_log_free(pumice_log *log);
 
 /**
  * An entry of a batch, which is checked and names the sequence numbers. `replication_id` is the one before it, empty for
- * none. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes are not a batch that a primary writes.
+ * none; `cluster` says whether its keys are in the cluster layout. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes
+ * are not a batch that a primary writes.
  */
 pumice_status pumice_entry_new(const char *replication_id,
                                size_t replication_id_size,
+                               bool cluster,
                                const char *batch,
                                size_t batch_size,
                                pumice_entry **entry,
@@ -1258,6 +1261,11 @@ uint64_t pumice_entry_first(const pumice_entry *entry);
  * The sequence number of its last record; 0 of NULL.
  */
 uint64_t pumice_entry_last(const pumice_entry *entry);
+
+/**
+ * Whether its keys are in the cluster layout; false of NULL.
+ */
+bool pumice_entry_cluster(const pumice_entry *entry);
 
 /**
  * The batch, as RocksDB and Kvrocks know it, lent until the entry is freed; without `data` of NULL.

@@ -518,8 +518,8 @@ public:
     explicit Entry(pumice_entry *entry) : handle_(entry) {}
 
     /** An entry of a batch that came from elsewhere, with the replication id before it. */
-    Entry(std::string_view replication_id, std::string_view batch)
-        : handle_(detail::made<pumice_entry *>(pumice_entry_new, replication_id.data(), replication_id.size(),
+    Entry(std::string_view replication_id, bool cluster, std::string_view batch)
+        : handle_(detail::made<pumice_entry *>(pumice_entry_new, replication_id.data(), replication_id.size(), cluster,
                                                batch.data(), batch.size())) {}
 
     static Entry decode(std::string_view data) {
@@ -529,6 +529,7 @@ public:
     Value encode() const { return Value(detail::made<pumice_value *>(pumice_entry_encode, handle_.get())); }
 
     std::string_view replication_id() const { return pumice_entry_replication_id(handle_.get()); }
+    bool cluster() const { return pumice_entry_cluster(handle_.get()); }
     std::uint64_t first() const { return pumice_entry_first(handle_.get()); }
     std::uint64_t last() const { return pumice_entry_last(handle_.get()); }
     std::string_view batch() const { return detail::view(pumice_entry_batch(handle_.get())); }

@@ -78,11 +78,13 @@ pub extern "C" fn pumice_log_free(log: Option<Box<pumice_log>>) {
 }
 
 /// An entry of a batch, which is checked and names the sequence numbers. `replication_id` is the one before it, empty for
-/// none. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes are not a batch that a primary writes.
+/// none; `cluster` says whether its keys are in the cluster layout. PUMICE_CORRUPTION or PUMICE_UNSUPPORTED when the bytes
+/// are not a batch that a primary writes.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_entry_new(
     replication_id: *const c_char,
     replication_id_size: usize,
+    cluster: bool,
     batch: *const c_char,
     batch_size: usize,
     entry: Option<&mut MaybeUninit<*mut pumice_entry>>,
@@ -95,7 +97,7 @@ pub extern "C" fn pumice_entry_new(
             let id = text(replication_id, replication_id_size, "replication id")?;
             (id, bytes(batch, batch_size, "batch")?)
         };
-        hand_out(place, pumice_entry::from(Entry::new(id, batch.into())?));
+        hand_out(place, pumice_entry::from(Entry::new(id, cluster, batch.into())?));
         Ok(())
     })
 }
@@ -148,6 +150,12 @@ pub extern "C" fn pumice_entry_first(entry: Option<&pumice_entry>) -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_entry_last(entry: Option<&pumice_entry>) -> u64 {
     entry.map_or(0, |entry| entry.entry.last)
+}
+
+/// Whether its keys are in the cluster layout; false of NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_entry_cluster(entry: Option<&pumice_entry>) -> bool {
+    entry.is_some_and(|entry| entry.entry.cluster)
 }
 
 /// The batch, as RocksDB and Kvrocks know it, lent until the entry is freed; without `data` of NULL.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::error::Result;
+use super::error::{Error, ErrorKind, Result};
 use super::format::batch::BatchBuilder;
+use super::format::key::Layout;
+use super::generation::Generation;
 use super::instance::Instance;
 use super::namespace::Namespace;
 use super::options::WriteOptions;
@@ -28,11 +30,13 @@ pub struct Batch {
     instance: Arc<Instance>,
     records: BatchBuilder,
     namespaces: Vec<Namespace>,
+    /// The key layout that its records are in.
+    layout: Option<Layout>,
 }
 
 impl Batch {
     pub(super) fn new(instance: &Arc<Instance>) -> Batch {
-        Batch { instance: Arc::clone(instance), records: BatchBuilder::new(), namespaces: Vec::new() }
+        Batch { instance: Arc::clone(instance), records: BatchBuilder::new(), namespaces: Vec::new(), layout: None }
     }
 
     /// Adds a string to be stored, over whatever the key was.
@@ -45,8 +49,7 @@ impl Batch {
         string::check_key(key)?;
         string::check_value(value)?;
         let expire_ms = string::expiry(options.ttl)?;
-        self.enlist(namespace)?;
-        let generation = self.instance.generation()?;
+        let generation = self.enlist(namespace)?;
         string::put(&generation.store, &mut self.records, namespace.prefix(), key, value, expire_ms);
         Ok(())
     }
@@ -54,18 +57,20 @@ impl Batch {
     /// Adds a deletion of a key of any type; of one that is not there it is nothing.
     pub fn delete(&mut self, namespace: &Namespace, key: &[u8]) -> Result<()> {
         string::check_key(key)?;
-        self.enlist(namespace)?;
-        let generation = self.instance.generation()?;
+        let generation = self.enlist(namespace)?;
         string::delete(&generation.store, &mut self.records, namespace.prefix(), key);
         Ok(())
     }
 
-    fn enlist(&mut self, namespace: &Namespace) -> Result<()> {
+    fn enlist(&mut self, namespace: &Namespace) -> Result<Arc<Generation>> {
         namespace.check_engine(&self.instance)?;
         if !self.namespaces.iter().any(|known| known.prefix() == namespace.prefix()) {
             self.namespaces.push(namespace.clone());
         }
-        Ok(())
+        let generation = Arc::clone(&*self.instance.generation()?);
+        let layout = *self.layout.get_or_insert(generation.store.layout);
+        check_layout(layout, &generation)?;
+        Ok(generation)
     }
 
     /// How many writes it holds.
@@ -80,12 +85,31 @@ impl Batch {
 
     /// Does all of it, or, with NotFound when one of its namespaces is gone, nothing. `sync` as in [`WriteOptions`].
     pub fn commit(self, sync: Option<bool>) -> Result<()> {
-        self.instance.write(sync, |generation, batch| {
-            for namespace in &self.namespaces {
+        let Batch { instance, records, namespaces, layout } = self;
+        instance.write(sync, |generation, batch| {
+            if let Some(layout) = layout {
+                check_layout(layout, generation)?;
+            }
+            for namespace in &namespaces {
                 namespace.admit(generation)?;
             }
-            *batch = self.records;
+            *batch = records;
             Ok(())
         })
     }
+}
+
+/// A swap may bring another key layout into an engine that had no keys.
+fn check_layout(layout: Layout, generation: &Generation) -> Result<()> {
+    if layout == generation.store.layout {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Busy,
+        format!(
+            "batch: it was begun in the {} layout, a swap brought the {} one; begin it again",
+            layout.name(),
+            generation.store.layout.name()
+        ),
+    ))
 }

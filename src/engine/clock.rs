@@ -1,6 +1,6 @@
 //! The only place where time is read.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Unix time in milliseconds, as expiries are stored.
 pub fn now_ms() -> u64 {
@@ -10,4 +10,10 @@ pub fn now_ms() -> u64 {
 /// A point on the monotonic clock, for waiting.
 pub fn instant() -> Instant {
     Instant::now()
+}
+
+/// The point `wait` from now; a year from now for whoever waits longer.
+pub fn after(wait: Duration) -> Instant {
+    const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+    instant() + wait.min(LONGEST)
 }

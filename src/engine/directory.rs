@@ -50,7 +50,13 @@ enum Entry {
 impl Directory {
     /// Locks a directory and finds its RocksDB. For writing, finishes what a crash left half done and adopts a
     /// plain `db` folder; read-only, changes nothing.
-    pub fn open(path: &Path, create: bool, read_only: bool) -> Result<(Directory, Current)> {
+    /// `check` sees a plain folder before it is adopted, and may refuse it while nothing is changed.
+    pub fn open(
+        path: &Path,
+        create: bool,
+        read_only: bool,
+        check: &dyn Fn(&Path) -> Result<()>,
+    ) -> Result<(Directory, Current)> {
         let create = create && !read_only;
         check_place(path, create)?;
         if create {
@@ -58,7 +64,7 @@ impl Directory {
         }
         let path = fs::canonicalize(path).map_err(|e| Error::io(format!("open {}", path.display()), e))?;
         let directory = Directory { _lock: DirLock::take(&path, read_only)?, path };
-        let current = if read_only { directory.find()? } else { directory.recover()? };
+        let current = if read_only { directory.find()? } else { directory.recover(check)? };
         match current {
             Some(current) => Ok((directory, current)),
             None if create => {
@@ -171,7 +177,7 @@ impl Directory {
     }
 
     /// What is current, finishing or undoing what a crash left.
-    fn recover(&self) -> Result<Option<Current>> {
+    fn recover(&self, check: &dyn Fn(&Path) -> Result<()>) -> Result<Option<Current>> {
         let db = self.path.join("db");
         match self.entry()? {
             Entry::Missing if is_link(&self.path.join("db.adopting")) => {
@@ -185,7 +191,7 @@ impl Directory {
                 files::remove_file(&self.path.join("state"))?;
                 files::remove_file(&self.path.join("db.creating"))?;
             }
-            Entry::Folder => self.adopt()?,
+            Entry::Folder => self.adopt(check)?,
             _ => {}
         }
         let current = self.find()?;
@@ -208,6 +214,7 @@ impl Directory {
                 let number = target.to_str().and_then(|t| t.strip_prefix("generations/")).and_then(parse_number);
                 match number {
                     Some(number) if self.generation(number).join("CURRENT").exists() => {
+                        check_unlocked(&self.generation(number))?;
                         Ok(Some(Current::Generation(number)))
                     }
                     Some(_) => Err(self.lost(&format!("db names {}, which is not there", target.display()))),
@@ -227,6 +234,11 @@ impl Directory {
             }
             Entry::Missing => Ok(None),
         }
+    }
+
+    /// Whether the link names that generation.
+    pub fn names(&self, number: u64) -> bool {
+        fs::read_link(self.path.join("db")).is_ok_and(|target| target == Path::new(&generation_name(number)))
     }
 
     fn lost(&self, what: &str) -> Error {
@@ -259,10 +271,11 @@ impl Directory {
     }
 
     /// Makes the plain folder `db` a generation, and `db` the link to it, in one step where the file system can.
-    fn adopt(&self) -> Result<()> {
+    fn adopt(&self, check: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
         let db = self.path.join("db");
         check_is_rocksdb(&db)?;
         let held = RocksLock::take(&db)?;
+        check(&db)?;
         // A waiting link of an adoption that was cut short has the name of a generation.
         for number in self.numbers()? {
             if is_link(&self.generation(number)) {
@@ -278,10 +291,13 @@ impl Directory {
         let exchanged = cannot_exchange().and_then(|()| files::exchange(&db, &folder)).unwrap_or(false);
         if !exchanged {
             let waiting = self.path.join("db.adopting");
+            // One may be left of an adoption that was cut short here.
+            files::remove_file(&waiting)?;
             let moved = fs::remove_file(&folder).and_then(|()| symlink(&link, &waiting));
-            moved
-                .and_then(|()| fs::rename(&db, &folder))
-                .map_err(|e| Error::io(format!("adopt {}", db.display()), e))?;
+            if let Err(e) = moved.and_then(|()| adopt_step()).and_then(|()| fs::rename(&db, &folder)) {
+                let _ = files::remove_file(&waiting);
+                return Err(Error::io(format!("adopt {}", db.display()), e));
+            }
             step!("adopt::moved");
             fs::rename(&waiting, &db).map_err(|e| Error::io(format!("adopt {}", db.display()), e))?;
         }
@@ -295,9 +311,10 @@ impl Directory {
 
     /// Deletes what is neither current nor needed: other generations, half received ones, waiting links.
     fn clean(&self, current: u64) -> Result<()> {
-        for waiting in ["db.next", "db.creating", "db.adopting"] {
+        for waiting in ["db.next", "db.creating", "db.adopting", "state.tmp"] {
             files::remove_file(&self.path.join(waiting))?;
         }
+        files::remove_file(&self.generation(current).with_extension("tmp"))?;
         for number in self.numbers()? {
             if number != current {
                 self.remove_generation(number)?;
@@ -319,7 +336,10 @@ impl Directory {
             let entry = entry.map_err(|e| Error::io(format!("list {}", folder.display()), e))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let stem = name.strip_suffix(".incoming").or_else(|| name.strip_suffix(".history")).unwrap_or(&name);
+            let stem = ["incoming", "history", "tmp"]
+                .iter()
+                .find_map(|kind| name.strip_suffix(kind)?.strip_suffix('.'))
+                .unwrap_or(&name);
             numbers.extend(parse_number(stem));
         }
         numbers.sort_unstable();
@@ -336,9 +356,10 @@ pub fn release(path: &Path) -> Result<()> {
     let directory = Directory { _lock: DirLock::take(path, false)?, path: path.to_owned() };
     match directory.entry()? {
         Entry::Folder => check_is_rocksdb(&path.join("db"))?,
-        _ => match directory.recover()? {
+        _ => match directory.recover(&|_| Ok(()))? {
             Some(Current::Generation(number)) => {
                 let (db, folder) = (path.join("db"), directory.generation(number));
+                let _held = RocksLock::take(&folder)?;
                 step!("release::begin");
                 let exchanged = cannot_exchange().and_then(|()| files::exchange(&db, &folder)).unwrap_or(false);
                 if !exchanged {
@@ -353,7 +374,7 @@ pub fn release(path: &Path) -> Result<()> {
             None => return Err(nothing_here(path)),
         },
     }
-    for waiting in ["db.adopting", "db.next", "db.creating", "state"] {
+    for waiting in ["db.adopting", "db.next", "db.creating", "state.tmp", "state"] {
         files::remove_file(&path.join(waiting))?;
     }
     files::remove_dir(&path.join("generations"))?;
@@ -370,6 +391,7 @@ pub fn remove_generation(directory: &Path, number: u64) -> Result<()> {
     }
     files::remove_dir(&folder)?;
     files::remove_dir(&folder.with_extension("incoming"))?;
+    files::remove_file(&folder.with_extension("tmp"))?;
     files::remove_file(&folder.with_extension("history"))
 }
 
@@ -383,6 +405,15 @@ fn parse_number(name: &str) -> Option<u64> {
 
 fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
+/// The moment between the waiting link and the renames of an adoption.
+fn adopt_step() -> std::io::Result<()> {
+    let step = || -> Result<()> {
+        step!("adopt::waiting");
+        Ok(())
+    };
+    step().map_err(std::io::Error::other)
 }
 
 /// Stands for a file system that cannot exchange two names.

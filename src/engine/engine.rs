@@ -23,7 +23,8 @@ use super::verify::{self, Depth, Finding};
 
 /// One open data directory. A cheap handle: clones are the same engine, and all of them may be used from any thread.
 ///
-/// After a fork every call in the child answers Closed and nothing of the parent's is touched.
+/// After a fork every call in the child answers Closed and nothing of the parent's is touched. The child cannot open
+/// engines of its own, and should end with `_exit` or run another program: RocksDB's threads are the parent's.
 #[derive(Clone)]
 pub struct Engine {
     instance: Arc<Instance>,
@@ -52,8 +53,8 @@ impl Engine {
     }
 
     /// Refuses all later calls, of every handle, with Closed. Files are closed and the directory is free once no
-    /// value, iterator or snapshot is held any more; point calls that run on other threads finish first. A second
-    /// close does nothing.
+    /// value, iterator, snapshot or log reader is held any more. Calls that run on other threads finish first, but for
+    /// `apply_checkpoint`, which ends with Closed. A second close does nothing.
     pub fn close(&self) -> Result<()> {
         self.instance.close()
     }
@@ -149,11 +150,12 @@ impl Engine {
         path: impl AsRef<Path>,
         progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Checkpoint> {
-        sync_out::create(&self.instance, path.as_ref(), &mut Watch::new(progress))
+        sync_out::create(&self.instance, path.as_ref(), &mut Watch::new(&self.instance, progress))
     }
 
     /// Replaces the whole dataset, data and namespaces as one, with that of a checkpoint: one made by
-    /// [`Engine::create_checkpoint`], or the `backup` or `db` folder of a Kvrocks. The folder is only read.
+    /// [`Engine::create_checkpoint`], or the `backup` or `db` folder of a Kvrocks. The folder is only read, with RocksDB's
+    /// `LOCK` held in it meanwhile.
     ///
     /// Readers never wait and never fail: each call sees the old dataset or the new one, whole. Open snapshots and
     /// iterators finish on the old one. Handles of namespaces stay valid; where the namespace is gone they answer
@@ -170,14 +172,15 @@ impl Engine {
     }
 
     /// [`Engine::apply_checkpoint`] that tells its progress; `Break` cancels it with Busy and leaves the old dataset.
-    /// `verify` reads every block by RocksDB's own checksums before the swap, for checkpoints without a manifest.
+    /// `verify` compares all data with RocksDB's own checksums before the swap, for checkpoints without a manifest: it
+    /// finds less than the manifest does, which covers every byte.
     pub fn apply_checkpoint_watched(
         &self,
         path: impl AsRef<Path>,
         verify: bool,
         progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<()> {
-        sync_in::apply(&self.instance, path.as_ref(), verify, &mut Watch::new(progress))
+        sync_in::apply(&self.instance, path.as_ref(), verify, &mut Watch::new(&self.instance, progress))
     }
 
     /// A reader of the log: the entries after a position, or all that are still kept.

@@ -53,6 +53,14 @@ struct RingEntry {
 const RING_BYTES: usize = 4 << 20;
 const RING_ENTRIES: usize = 4096;
 
+/// An entry that RocksDB has taken, and that no follower was told of yet.
+#[must_use]
+pub struct Written {
+    pub first: u64,
+    pub last: u64,
+    pub bytes: Vec<u8>,
+}
+
 /// What the ring knows of the entry that starts at a sequence.
 pub enum Tail {
     /// It, with its last sequence.
@@ -120,7 +128,14 @@ impl Generation {
 impl Store {
     /// Puts a store around an opened RocksDB. `recorded` is its history as the side file has it: believed as to the
     /// layout, and as to the ids only when it agrees with the RocksDB. `layout` is what the caller insists on.
-    pub fn new(number: u64, db: Arc<Db>, recorded: Option<History>, layout: Option<Layout>) -> Result<Store> {
+    /// Without either it is `fallback`.
+    pub fn new(
+        number: u64,
+        db: Arc<Db>,
+        recorded: Option<History>,
+        layout: Option<Layout>,
+        fallback: Layout,
+    ) -> Result<Store> {
         let id = stored_replication_id(&db)?;
         let known = match &recorded {
             Some(history) => Some(history.layout),
@@ -139,7 +154,7 @@ impl Store {
                 ),
             ));
         }
-        let layout = known.or(layout).unwrap_or(Layout::Standalone);
+        let layout = known.or(layout).unwrap_or(fallback);
         let history = match recorded {
             Some(history) if history.current == id => history,
             _ => History { layout, current: id, past: Vec::new() },
@@ -163,8 +178,8 @@ impl Store {
         *self.history.lock() = history;
     }
 
-    /// Takes an entry that was just written and wakes who waits for it.
-    pub fn append(&self, first: u64, last: u64, bytes: Vec<u8>) {
+    /// Takes an entry that was written, and wakes who waits for it: history and registry must be its own by now.
+    pub fn append(&self, Written { first, last, bytes }: Written) {
         let mut ring = self.ring.lock();
         ring.latest = last;
         if bytes.len() > RING_BYTES {

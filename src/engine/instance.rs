@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -14,11 +15,11 @@ use super::format::batch::{BatchBuilder, MAX_BYTES, PROPAGATE};
 use super::format::key::Layout;
 use super::format::log_data::replication_id_log;
 use super::format::registry::REPLICATION_ID_KEY;
-use super::format::side::{History, Role, State};
-use super::generation::{Generation, Store};
+use super::format::side::{Role, State};
+use super::generation::{Generation, Store, Written};
 use super::options::Options;
 use super::storage::db::{Closing, Db};
-use super::storage::fork::Process;
+use super::storage::fork::{self, Process};
 use super::storage::options::{DbOptions, Memory};
 use super::storage::wal::oldest_sequence;
 
@@ -32,8 +33,9 @@ pub struct Instance {
     commit: Mutex<Commit>,
     durable: GroupSync,
     closing: Arc<Closing>,
-    /// Held by whoever builds the next generation.
-    pub applying: Mutex<()>,
+    /// Held by whoever builds the next generation, on the thread that `applier` names.
+    applying: Mutex<()>,
+    applier: Mutex<Option<ThreadId>>,
 }
 
 /// What only the holder of the commit lock may see and change.
@@ -51,7 +53,11 @@ impl Instance {
     pub fn open(path: &Path, options: &Options) -> Result<Instance> {
         failpoint::arm();
         options.check()?;
-        let (directory, current) = Directory::open(path, options.create, options.read_only)?;
+        fork::check_startable()?;
+        let memory = Memory::new(options.memory_budget);
+        let layout = options.cluster.map(|cluster| if cluster { Layout::Cluster } else { Layout::Standalone });
+        let check = |folder: &Path| check_foreign(folder, &db_options(options, &memory, false), layout);
+        let (directory, current) = Directory::open(path, options.create, options.read_only, &check)?;
         let directory = Arc::new(directory);
         let (state, mut read_only) = match directory.state() {
             Ok(state) => (state, None),
@@ -64,8 +70,6 @@ impl Instance {
             read_only = Some("it was opened read-only".to_owned());
         }
         let role = agreed_role(path, state.as_ref(), options.role)?;
-        let memory = Memory::new(options.memory_budget);
-        let layout = options.cluster.map(|cluster| if cluster { Layout::Cluster } else { Layout::Standalone });
         let number = match current {
             Current::Generation(number) => number,
             Current::New => 1,
@@ -81,9 +85,10 @@ impl Instance {
             durable: GroupSync::default(),
             closing: Arc::default(),
             applying: Mutex::new(()),
+            applier: Mutex::new(None),
         };
         let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New, false)?;
-        let store = Arc::new(Store::new(number, db, directory.history(number), layout)?);
+        let store = Arc::new(Store::new(number, db, directory.history(number), layout, Layout::Standalone)?);
         let generation = Arc::new(Generation::of(store)?);
         if !options.read_only {
             if state.is_none() {
@@ -97,7 +102,7 @@ impl Instance {
         instance.current.store(Some(Arc::clone(&generation)));
         let mut commit = instance.commit.lock();
         if commit.role == Role::Primary && commit.read_only.is_none() {
-            draw_replication_id(&mut commit, &directory, &generation.store)?;
+            draw_replication_id(&mut commit, &directory, &generation.store, true)?;
         }
         drop(commit);
         Ok(instance)
@@ -106,15 +111,7 @@ impl Instance {
     /// Opens a RocksDB folder of this directory, perhaps `beside` the current one. The directory stays locked until it is
     /// closed.
     pub fn open_db(&self, directory: &Arc<Directory>, folder: &Path, create: bool, beside: bool) -> Result<Arc<Db>> {
-        let options = DbOptions {
-            create,
-            read_only: self.options.read_only,
-            beside,
-            compression: self.options.compression,
-            wal_keep_bytes: self.options.wal_keep_bytes,
-            wal_keep: self.options.wal_keep,
-            memory: self.memory.clone(),
-        };
+        let options = DbOptions { beside, ..db_options(&self.options, &self.memory, create) };
         Db::open(folder, &options, Some(Box::new(Arc::clone(directory))))
     }
 
@@ -162,7 +159,7 @@ impl Instance {
         self.check_process()?;
         let commit = self.commit.lock();
         let Some(generation) = self.current.load_full() else { return Err(closed()) };
-        Ok(CommitGuard { instance: self, generation, commit })
+        Ok(CommitGuard { instance: self, generation, commit, panicking: std::thread::panicking() })
     }
 
     /// Writes one batch as one entry: `build` makes it under the commit lock, where role, poison, generation and
@@ -192,6 +189,9 @@ impl Instance {
     /// Returns when every write acknowledged before the call survives a power cut.
     pub fn flush(&self) -> Result<()> {
         let guard = self.lock()?;
+        if self.options.read_only {
+            return Ok(());
+        }
         let db = Arc::clone(&guard.generation.store.db);
         drop(guard);
         let latest = db.latest_sequence();
@@ -222,23 +222,27 @@ impl Instance {
             commit.role = Role::Primary;
             commit.read_only = None;
             let directory = commit.directory()?;
-            draw_replication_id(commit, &directory, &generation.store)
+            draw_replication_id(commit, &directory, &generation.store, true)
         });
         promoted.map_err(|e| commit.poison("promotion failed half way", e))
     }
 
-    /// Refuses every later call and lets go of the directory once no value, iterator or snapshot holds it.
-    /// Calls that are running finish. A second close is a no-op.
+    /// Refuses every later call and lets go of the directory once no value, iterator, snapshot or log reader holds
+    /// it. Calls that are running finish, but for `apply_checkpoint`, which ends with Closed. A second close is a no-op.
     pub fn close(&self) -> Result<()> {
-        self.check_process()?;
-        let _applying = self.applying.lock();
+        self.process.check()?;
         let mut commit = self.commit.lock();
         let Some(generation) = self.current.swap(None) else { return Ok(()) };
         generation.store.retire();
         commit.directory = None;
         drop(commit);
+        self.closing.abandon();
         let db = Arc::downgrade(&generation.store.db);
         drop(generation);
+        // An apply notices at its next step. Called from its own progress callback, close must not wait for it.
+        if *self.applier.lock() != Some(std::thread::current().id()) {
+            drop(self.applying.lock());
+        }
         // Calls that were running let go within a moment; views that the user holds may stay for long.
         for _ in 0..100 {
             if db.strong_count() == 0 {
@@ -249,16 +253,63 @@ impl Instance {
         self.closing.wait();
         Ok(())
     }
+
+    /// Makes the caller the only one that builds the next generation; Busy while somebody else does.
+    pub fn begin_apply(&self) -> Result<Applying<'_>> {
+        let Some(lock) = self.applying.try_lock() else {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                "apply_checkpoint: another one is running on this engine; wait for it",
+            ));
+        };
+        *self.applier.lock() = Some(std::thread::current().id());
+        Ok(Applying { instance: self, _lock: lock })
+    }
+}
+
+/// The right to build the next generation.
+pub struct Applying<'a> {
+    instance: &'a Instance,
+    _lock: MutexGuard<'a, ()>,
+}
+
+impl Drop for Applying<'_> {
+    fn drop(&mut self) {
+        *self.instance.applier.lock() = None;
+    }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
         // Whoever lets go of an engine may end the process next, which RocksDB must not be closing in.
         if self.process.is_current() {
+            self.closing.abandon();
             self.current.store(None);
             self.closing.wait();
         }
     }
+}
+
+fn db_options(options: &Options, memory: &Memory, create: bool) -> DbOptions {
+    DbOptions {
+        create,
+        read_only: options.read_only,
+        beside: false,
+        compression: options.compression,
+        wal_keep_bytes: options.wal_keep_bytes,
+        wal_keep: options.wal_keep,
+        memory: memory.clone(),
+    }
+}
+
+/// Refuses a Kvrocks' folder while it is still as the Kvrocks left it.
+fn check_foreign(folder: &Path, options: &DbOptions, layout: Option<Layout>) -> Result<()> {
+    Db::check_families(folder, options)?;
+    if layout.is_none() {
+        return Ok(());
+    }
+    let db = Db::open(folder, &DbOptions { read_only: true, ..options.clone() }, None)?;
+    Store::new(0, db, None, layout, Layout::Standalone).map(drop)
 }
 
 /// The current generation, held for one call without counting.
@@ -278,11 +329,13 @@ pub struct CommitGuard<'a> {
     instance: &'a Instance,
     pub generation: Arc<Generation>,
     commit: MutexGuard<'a, Commit>,
+    /// Whether the thread was unwinding already when it took the lock, for a reason that is not ours.
+    panicking: bool,
 }
 
 impl Drop for CommitGuard<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.panicking {
             self.commit.poisoned.get_or_insert_with(|| "a thread panicked while it was writing".to_owned());
         }
     }
@@ -329,24 +382,37 @@ impl CommitGuard<'_> {
 
     /// Writes one batch of this engine's own as the next entry, ending with the replication id. Returns its last
     /// sequence.
-    pub fn append(&mut self, mut batch: BatchBuilder) -> Result<u64> {
+    pub fn append(&mut self, batch: BatchBuilder) -> Result<u64> {
+        let written = self.write(batch)?;
+        let last = written.last;
+        self.generation.store.append(written);
+        Ok(last)
+    }
+
+    /// As [`CommitGuard::append`], for a batch that changes the registry: who is told of it sees the new one.
+    pub fn append_registry(&mut self, batch: BatchBuilder) -> Result<()> {
+        let written = self.write(batch)?;
+        let reloaded = self.reload_registry();
+        self.generation.store.append(written);
+        reloaded
+    }
+
+    fn write(&mut self, mut batch: BatchBuilder) -> Result<Written> {
         let store = &self.generation.store;
         batch.log_data(&replication_id_log(&store.replication_id()));
         write_entry(&mut self.commit, store, batch)
     }
 
-    /// Writes the bytes of a primary's entry as they are. The caller has checked them and their place.
-    pub fn append_verbatim(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<()> {
-        write_bytes(&mut self.commit, &self.generation.store, first, last, bytes.to_vec())
+    /// Writes the bytes of a primary's entry as they are. The caller has checked them and their place, and appends
+    /// what it gets to the store when history and registry are as the entry makes them.
+    pub fn write_verbatim(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<Written> {
+        write_bytes(&mut self.commit, &self.generation.store, Written { first, last, bytes: bytes.to_vec() })
     }
 
     /// Gives a store that is not current yet a history of this primary's own: a fresh id, and no former ones.
-    pub fn draw_replication_id(&mut self, store: &Store) -> Result<()> {
+    pub fn begin_history(&mut self, store: &Store) -> Result<()> {
         let directory = self.directory()?;
-        draw_replication_id(&mut self.commit, &directory, store)?;
-        let history = History { past: Vec::new(), ..store.history() };
-        directory.write_history(store.number, &history)?;
-        store.set_history(history);
+        draw_replication_id(&mut self.commit, &directory, store, false)?;
         store.db.sync_wal()
     }
 
@@ -413,7 +479,7 @@ impl Commit {
     }
 }
 
-fn write_entry(commit: &mut Commit, store: &Store, batch: BatchBuilder) -> Result<u64> {
+fn write_entry(commit: &mut Commit, store: &Store, batch: BatchBuilder) -> Result<Written> {
     if batch.len_bytes() > MAX_BYTES {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
@@ -422,44 +488,46 @@ fn write_entry(commit: &mut Commit, store: &Store, batch: BatchBuilder) -> Resul
     }
     let first = store.db.latest_sequence() + 1;
     let last = first + u64::from(batch.count()) - 1;
-    write_bytes(commit, store, first, last, batch.finish(first))?;
-    Ok(last)
+    write_bytes(commit, store, Written { first, last, bytes: batch.finish(first) })
 }
 
-fn write_bytes(commit: &mut Commit, store: &Store, first: u64, last: u64, bytes: Vec<u8>) -> Result<()> {
+fn write_bytes(commit: &mut Commit, store: &Store, entry: Written) -> Result<Written> {
     step!("commit::write");
-    let written = store.db.write(&bytes);
+    let written = store.db.write(&entry.bytes);
     let latest = store.db.latest_sequence();
     match written {
-        Ok(()) if latest == last => {
-            store.append(first, last, bytes);
-            Ok(())
-        }
+        Ok(()) if latest == entry.last => Ok(entry),
         // A write that failed before it counted is as if it had never been asked for.
-        Err(e) if latest == first - 1 => Err(e),
+        Err(e) if latest == entry.first - 1 => Err(e),
         written => {
-            let why = format!("sequence after a write: got {latest}, expected {last}");
+            let why = format!("sequence after a write: got {latest}, expected {}", entry.last);
             let e = written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why.clone()));
             Err(commit.poison(&why, e))
         }
     }
 }
 
-/// Draws a fresh replication id and writes it as an entry of its own.
-fn draw_replication_id(commit: &mut Commit, directory: &Directory, store: &Store) -> Result<()> {
+/// Draws a fresh replication id and writes it as an entry of its own. The former ones are kept for as long as the log
+/// reaches back to their end, or not at all.
+fn draw_replication_id(commit: &mut Commit, directory: &Directory, store: &Store, keep_past: bool) -> Result<()> {
     let id = random_id()?;
     let ended = store.db.latest_sequence();
     let mut batch = BatchBuilder::new();
     batch.put(PROPAGATE, REPLICATION_ID_KEY, id.as_bytes());
     batch.log_data(&replication_id_log(&id));
-    write_entry(commit, store, batch)?;
+    let written = write_entry(commit, store, batch)?;
     let mut history = store.history();
     history.change(&id, ended);
-    let oldest = oldest_sequence(&store.db)?.unwrap_or(ended + 1);
-    history.forget_before(oldest - 1);
-    directory.write_history(store.number, &history)?;
-    store.set_history(history);
-    Ok(())
+    if keep_past {
+        // What an unreadable log reaches back to is unknown: nothing is forgotten then.
+        let oldest = oldest_sequence(&store.db).ok().map_or(0, |oldest| oldest.unwrap_or(ended + 1));
+        history.forget_before(oldest.saturating_sub(1));
+    } else {
+        history.past.clear();
+    }
+    store.set_history(history.clone());
+    store.append(written);
+    directory.write_history(store.number, &history)
 }
 
 /// Writers that want an fsync share it: one of them syncs for all that wrote before.

@@ -10,7 +10,7 @@ use super::error::{Error, ErrorKind, Result, shown};
 use super::format::batch::{BatchBuilder, DEFAULT, METADATA, PROPAGATE, SEARCH, STREAM, ZSET_SCORE};
 use super::format::key::{DEFAULT_NAMESPACE, Layout, MAX_NAMESPACE, namespace_prefix, prefix_end};
 use super::format::metadata::Kind;
-use super::format::registry::{REGISTRY_KEY, Registry, check_name, check_token, encode_registry};
+use super::format::registry::{MAX_REGISTRY, REGISTRY_KEY, Registry, check_name, check_token, encode_registry};
 use super::generation::Generation;
 use super::instance::{CommitGuard, Instance, random_text};
 use super::options::WriteOptions;
@@ -68,12 +68,7 @@ impl Namespace {
         if name == DEFAULT_NAMESPACE {
             return Ok(Namespace::default_of(instance));
         }
-        if name.is_empty() || name.len() > MAX_NAMESPACE || name.last() == Some(&0xFF) {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("namespace {}: expected 1 to {MAX_NAMESPACE} bytes, the last not 0xFF", shown(name)),
-            ));
-        }
+        check_openable(name)?;
         let namespace = Namespace::new(instance, name, generation.is_registered(name));
         namespace.admit(&generation)?;
         Ok(namespace)
@@ -366,9 +361,7 @@ pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
             "namespace \"__namespace\": the default one cannot be dropped; clear() it",
         ));
     }
-    if name.is_empty() || name.len() > MAX_NAMESPACE || name.last() == Some(&0xFF) {
-        return Err(not_found(name));
-    }
+    check_openable(name)?;
     let mut guard = instance.lock()?;
     guard.check_writable()?;
     let prefix = namespace_prefix(name);
@@ -383,10 +376,11 @@ pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
     guard.append(data)?;
     let mut registry = guard.generation.registry.clone();
     if std::str::from_utf8(name).is_ok_and(|name| registry.remove(name)) {
-        write_registry(&mut guard, &registry)?;
+        write_registry(&mut guard, &registry)
+    } else {
+        // Nothing was registered, but handles must look again.
+        guard.reload_registry()
     }
-    // Even where nothing was registered: handles must look again.
-    guard.reload_registry()
 }
 
 /// Changes the registry under the commit lock and writes it, alone in its record, if it became another.
@@ -398,14 +392,35 @@ fn change_registry(instance: &Instance, change: impl FnOnce(&Generation, &mut Re
     if registry == guard.generation.registry {
         return Ok(());
     }
-    write_registry(&mut guard, &registry)?;
-    guard.reload_registry()
+    write_registry(&mut guard, &registry)
 }
 
 fn write_registry(guard: &mut CommitGuard<'_>, registry: &Registry) -> Result<()> {
+    let encoded = encode_registry(registry);
+    if encoded.len() > MAX_REGISTRY {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!(
+                "namespaces: {} of them with their tokens take {} bytes, expected at most {MAX_REGISTRY}",
+                registry.len(),
+                encoded.len()
+            ),
+        ));
+    }
     let mut batch = BatchBuilder::new();
-    batch.put(PROPAGATE, REGISTRY_KEY, &encode_registry(registry));
-    guard.append(batch).map(drop)
+    batch.put(PROPAGATE, REGISTRY_KEY, &encoded);
+    guard.append_registry(batch)
+}
+
+/// Checks a name that may be in use: one that a Kvrocks keeps in its configuration file need not be UTF-8.
+pub fn check_openable(name: &[u8]) -> Result<()> {
+    if name.is_empty() || name.len() > MAX_NAMESPACE || name.last() == Some(&0xFF) {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("namespace {}: expected 1 to {MAX_NAMESPACE} bytes, the last not 0xFF", shown(name)),
+        ));
+    }
+    Ok(())
 }
 
 fn registrable(name: &[u8]) -> Result<&str> {

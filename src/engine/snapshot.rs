@@ -8,7 +8,7 @@ use super::format::key::{DEFAULT_NAMESPACE, namespace_prefix};
 use super::format::metadata::Kind;
 use super::generation::Generation;
 use super::instance::Instance;
-use super::namespace;
+use super::namespace::{self, check_openable};
 use super::replication::position::Position;
 use super::storage::db;
 use super::types::string::{Items, Range, Reading, Ttl, Value};
@@ -34,11 +34,11 @@ pub struct Snapshot {
 }
 
 struct View {
-    instance: Arc<Instance>,
-    // Released before the generation that it is a view of.
+    // Dropped in this order: what is seen, its generation, and the instance, which waits until that is closed.
     rows: Arc<db::Snapshot>,
     generation: Arc<Generation>,
     position: Position,
+    instance: Arc<Instance>,
 }
 
 /// One namespace as a snapshot sees it.
@@ -76,12 +76,13 @@ impl Snapshot {
     pub fn namespace(&self, name: impl AsRef<[u8]>) -> Result<SnapshotNamespace> {
         self.view.instance.generation()?;
         let name = name.as_ref();
+        check_openable(name)?;
         let found =
             SnapshotNamespace { view: Arc::clone(&self.view), name: name.to_vec(), prefix: namespace_prefix(name) };
         if name == DEFAULT_NAMESPACE || self.view.generation.is_registered(name) {
             return Ok(found);
         }
-        if name.is_empty() || name.len() > 255 || found.is_empty()? {
+        if found.is_empty()? {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!("namespace {}: the snapshot has none of that name", shown(name)),

@@ -106,6 +106,12 @@ impl Entry {
         &self.inner.replication_id
     }
 
+    /// Whether its keys are in the cluster layout.
+    #[getter]
+    fn cluster(&self) -> bool {
+        self.inner.cluster
+    }
+
     /// The sequence number of its first record.
     #[getter]
     fn first(&self) -> u64 {

@@ -39,6 +39,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Info>()?;
     errors::add(module)?;
     be_mappings(py)?;
+    // The package says what is public.
+    module.delattr("__all__")?;
     let settle = wrap_pyfunction!(calls::settle, module)?;
     py.import("atexit")?.call_method1("register", (settle,))?;
     Ok(())
@@ -48,7 +50,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// follow from the others.
 fn be_mappings(py: Python<'_>) -> PyResult<()> {
     const COMPARED: &[&str] = &["__eq__", "__hash__"];
-    const CHANGED: &[&str] = &["popitem", "setdefault", "update"];
+    const CHANGED: &[&str] = &["popitem", "update"];
     const SET: &[&str] = &[
         "__eq__",
         "__le__",

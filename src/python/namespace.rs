@@ -354,6 +354,19 @@ impl Namespace {
         }
     }
 
+    /// The value of a string, which is stored as `default` when there is no such key, with nothing in between.
+    fn setdefault<'py>(&self, py: Python<'py>, key: Bytes<'_>, default: Bytes<'_>) -> PyResult<Bound<'py, PyBytes>> {
+        loop {
+            if let Some(value) = self.live.get(&key)? {
+                return Ok(PyBytes::new(py, &value));
+            }
+            if py.detach(|| self.live.put_if(&key, &default, None))? {
+                return Ok(PyBytes::new(py, &default));
+            }
+            // Another thread stored one in between.
+        }
+    }
+
     /// Lets a key of any type expire after `ttl`, in seconds or as a timedelta. False when there is no such key.
     fn expire(&self, py: Python<'_>, key: Bytes<'_>, ttl: Seconds) -> PyResult<bool> {
         Ok(py.detach(|| self.live.expire(&key, ttl.0))?)

@@ -41,6 +41,7 @@ impl Ground {
         let count = bytes.get(8..12).map_or(0, |count| u32::from_le_bytes(count.try_into().unwrap()));
         let first = bytes.get(..8).map_or(0, |first| u64::from_le_bytes(first.try_into().unwrap()));
         let entry = Entry {
+            cluster: false,
             replication_id: self.entries[0].replication_id.clone(),
             first,
             last: (first + u64::from(count)).saturating_sub(1),
@@ -135,7 +136,7 @@ fn unknown_records() {
     }
     for (begin, end) in [(&b"b"[..], &b"a"[..]), (b"a", b"a"), (b"", b"")] {
         let record = [vec![0x0E, 1], varstring(begin), varstring(end)].concat();
-        ground.refuse([header(next, 1), record].concat(), ErrorKind::Corruption, &["DeleteRange", "not before"]);
+        ground.refuse([header(next, 1), record].concat(), ErrorKind::Corruption, &["DeleteRange", "begin"]);
     }
     // A good record in front of the bad one is not taken either.
     let two = [header(next, 2), put(1, b"\x01ak", b"\x81\0\0\0\0\0\0\0\0v"), put(9, b"k", b"v")].concat();
@@ -210,6 +211,7 @@ fn bad_registries() {
     }
     let secret = [header(next, 1), put(4, b"__namespace_keys__", b"{\"my-secret\":1}")].concat();
     let entry = Entry {
+        cluster: false,
         replication_id: ground.entries[0].replication_id.clone(),
         first: next,
         last: next,

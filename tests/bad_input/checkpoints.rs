@@ -192,8 +192,9 @@ fn damage_without_a_manifest() {
         let file = damaged.join(name);
         let bytes = fs::metadata(&file).unwrap().len() as usize;
         for _ in 0..6 {
-            // The footer ends in bytes that nothing reads.
-            let bit = random.below((bytes - 60) * 8);
+            // Data blocks come first. RocksDB compares those; partitions of filters and indexes only when it reads by
+            // them, and some bytes of the footer never.
+            let bit = random.below(if bytes > 10_000 { bytes / 2 } else { 40 } * 8);
             flip(&file, bit);
             assert_error(verified(&ground), ErrorKind::Corruption, &["RocksDB says"]);
             ground.assert_unchanged();

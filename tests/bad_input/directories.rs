@@ -204,7 +204,7 @@ fn unreadable_state() {
         let words = ["takes no writes", "state file is unreadable", "promote()"];
         assert_error(engine.default_namespace().put(b"k", b"x"), ErrorKind::ReadOnly, &words);
         assert_error(engine.create_namespace("n", None), ErrorKind::ReadOnly, &words);
-        assert_eq!(engine.info().unwrap().refuses_writes.is_some(), true);
+        assert!(engine.info().unwrap().refuses_writes.is_some());
         engine.close().unwrap();
         assert_eq!(fs::read(path.join("state")).unwrap(), *damage, "the evidence is gone");
         let engine = open(&path);

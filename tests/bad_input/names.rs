@@ -27,7 +27,7 @@ fn namespaces() {
         assert_error(engine.create_namespace(name, None), ErrorKind::InvalidArgument, words);
         if name != b"__namespace" && name != b"\xffx" {
             assert_error(engine.namespace(name), ErrorKind::InvalidArgument, &["namespace"]);
-            assert_error(engine.drop_namespace(name), ErrorKind::NotFound, &["namespace"]);
+            assert_error(engine.drop_namespace(name), ErrorKind::InvalidArgument, &["namespace"]);
         }
     }
     for token in ["", &"t".repeat(4097)] {

@@ -129,6 +129,11 @@ pub fn process(job: &str, arguments: &[&Path]) -> Command {
     command
 }
 
+/// A folder that costs no disk where there is one, for tests that are not about the disk but use it a lot.
+pub fn quick_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 /// What the process was started for, when it is a child of a test.
 pub fn job() -> Option<(String, Vec<PathBuf>)> {
     let job = std::env::var("PUMICE_JOB").ok()?;

@@ -1,5 +1,5 @@
 //! An entry: one committed batch, as it is stored and sent between us.
-//! `"PMLE", u8 format, u8 id length, id, u64 first, u64 last, u32 length, batch, u32 crc32c` of all before it;
+//! `"PMLE", u8 format, u8 layout (1 for cluster), u8 id length, id, u64 first, u64 last, u32 length, batch, u32 crc32c` of all before it;
 //! integers are little-endian.
 
 use std::sync::Arc;
@@ -16,6 +16,8 @@ const FORMAT: u8 = 1;
 pub struct Entry {
     /// The replication id before the batch; empty when the directory had none.
     pub replication_id: String,
+    /// Whether its keys are in the cluster layout.
+    pub cluster: bool,
     /// The sequence number of its first record.
     pub first: u64,
     /// The sequence number of its last record.
@@ -65,11 +67,11 @@ fn take_array<const N: usize>(input: &mut &[u8], what: &str) -> Result<[u8; N]> 
 
 impl Entry {
     /// An entry of a batch, which is checked and names the sequence numbers.
-    pub fn new(replication_id: impl Into<String>, bytes: Arc<[u8]>) -> Result<Entry> {
+    pub fn new(replication_id: impl Into<String>, cluster: bool, bytes: Arc<[u8]>) -> Result<Entry> {
         let replication_id = replication_id.into();
         check_id(&replication_id)?;
         let (first, last) = check_batch(&bytes)?;
-        Ok(Entry { replication_id, first, last, bytes })
+        Ok(Entry { replication_id, cluster, first, last, bytes })
     }
 
     /// The entry as bytes.
@@ -77,9 +79,9 @@ impl Entry {
         let id = self.replication_id.as_bytes();
         let id_length = u8::try_from(id.len()).unwrap_or(u8::MAX);
         let id = id.get(..usize::from(id_length)).unwrap_or(id);
-        let mut out = Vec::with_capacity(30 + id.len() + self.bytes.len());
+        let mut out = Vec::with_capacity(31 + id.len() + self.bytes.len());
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&[FORMAT, id_length]);
+        out.extend_from_slice(&[FORMAT, self.cluster.into(), id_length]);
         out.extend_from_slice(id);
         out.extend_from_slice(&self.first.to_le_bytes());
         out.extend_from_slice(&self.last.to_le_bytes());
@@ -96,10 +98,13 @@ impl Entry {
         if magic != MAGIC {
             return Err(bad(format!("entry, magic: got {}, expected {}", shown(magic), shown(MAGIC))));
         }
-        let [format, id_length] = take_array(&mut input, "format")?;
+        let [format, layout, id_length] = take_array(&mut input, "format")?;
         if format != FORMAT {
             let message = format!("entry, format: got {format}, expected {FORMAT}");
             return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        if layout > 1 {
+            return Err(bad(format!("entry, layout: got {layout}, expected 0 or 1")));
         }
         let id = take(&mut input, usize::from(id_length), "replication id")?;
         let first = u64::from_le_bytes(take_array(&mut input, "first sequence")?);
@@ -123,7 +128,7 @@ impl Entry {
         if got != (first, last) {
             return Err(bad(format!("entry, batch: got sequences {} to {}, expected {first} to {last}", got.0, got.1)));
         }
-        Ok(Entry { replication_id: id.to_string(), first, last, bytes: Arc::from(batch) })
+        Ok(Entry { replication_id: id.to_string(), cluster: layout == 1, first, last, bytes: Arc::from(batch) })
     }
 }
 
@@ -133,9 +138,9 @@ mod tests {
     use super::super::fuzz::hex;
     use super::*;
 
-    const GOLDEN: &str = "504d4c45 01 10 4142434445464748494a4b4c4d4e4f50 0500000000000000 0500000000000000 42000000 \
+    const GOLDEN: &str = "504d4c45 01 00 10 4142434445464748494a4b4c4d4e4f50 0500000000000000 0500000000000000 42000000 \
         05000000000000000100000003013105010f0b5f5f6e616d657370616365666f6f0c810000000000000000626172 \
-        031272204142434445464748494a4b4c4d4e4f50 064bea3b";
+        031272204142434445464748494a4b4c4d4e4f50 36a0da15";
 
     fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
         bytes.truncate(bytes.len() - 4);
@@ -149,7 +154,7 @@ mod tests {
         let golden = hex(GOLDEN);
         let entry = Entry::decode(&golden).unwrap();
         assert_eq!((entry.replication_id.as_str(), entry.first, entry.last), ("ABCDEFGHIJKLMNOP", 5, 5));
-        assert_eq!(Entry::new("ABCDEFGHIJKLMNOP", entry.bytes.clone()).unwrap(), entry);
+        assert_eq!(Entry::new("ABCDEFGHIJKLMNOP", false, entry.bytes.clone()).unwrap(), entry);
         assert_eq!(entry.encode(), golden);
     }
 
@@ -172,10 +177,10 @@ mod tests {
     #[test]
     fn disagreement() {
         let cases: [(usize, u8, &str); 4] = [
-            (22, 6, "got sequences 5 to 5, expected 6 to 5"),
-            (30, 6, "got sequences 5 to 5, expected 5 to 6"),
-            (6, b'-', "replication id"),
-            (42, 9, "got sequences 9 to 9"),
+            (23, 6, "got sequences 5 to 5, expected 6 to 5"),
+            (31, 6, "got sequences 5 to 5, expected 5 to 6"),
+            (7, b'-', "replication id"),
+            (43, 9, "got sequences 9 to 9"),
         ];
         for (at, byte, message) in cases {
             let mut bytes = hex(GOLDEN);
@@ -196,12 +201,14 @@ mod tests {
         let mut builder = BatchBuilder::new();
         builder.log_data(b"1");
         let empty: Arc<[u8]> = builder.finish(3).into();
-        assert!(Entry::new("", empty).unwrap_err().message().contains("at sequence 3: got a batch of 0 records"));
+        assert!(
+            Entry::new("", false, empty).unwrap_err().message().contains("at sequence 3: got a batch of 0 records")
+        );
         let mut builder = BatchBuilder::new();
         builder.put(1, b"k", b"v");
         let one: Arc<[u8]> = builder.finish(3).into();
-        assert!(Entry::new("short", one.clone()).is_err());
-        let entry = Entry::new("", one).unwrap();
+        assert!(Entry::new("short", false, one.clone()).is_err());
+        let entry = Entry::new("", true, one).unwrap();
         assert_eq!(Entry::decode(&entry.encode()).unwrap(), entry);
     }
 }

@@ -157,7 +157,7 @@ fn check_batch(bytes: &[u8]) {
         let size: usize = all.iter().map(|change| change.key.len() + change.value.as_ref().map_or(0, Vec::len)).sum();
         assert!(size <= bytes.len() + 40 * all.len());
     }
-    if let Ok(entry) = Entry::new("", Arc::from(bytes)) {
+    if let Ok(entry) = Entry::new("", false, Arc::from(bytes)) {
         assert_eq!(Entry::decode(&entry.encode()).unwrap(), entry);
     }
 }
@@ -195,7 +195,7 @@ fn seeds() -> Vec<Vec<u8>> {
                 }
             }
             if i % 4 == 0
-                && let Ok(entry) = Entry::new(id.clone(), Arc::from(batch))
+                && let Ok(entry) = Entry::new(id.clone(), true, Arc::from(batch))
             {
                 out.push(entry.encode());
             }
@@ -475,7 +475,7 @@ proptest! {
         prop_assert_eq!(batch.last_sequence(), sequence + u64::from(batch.count()) - 1);
         check_batch(&bytes);
         if batch.count() > 0 {
-            let entry = Entry::new(id, Arc::from(bytes)).unwrap();
+            let entry = Entry::new(id, false, Arc::from(bytes)).unwrap();
             prop_assert_eq!(Entry::decode(&entry.encode()).unwrap(), entry);
         }
     }

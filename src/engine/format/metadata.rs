@@ -120,6 +120,7 @@ fn is_expired(expire_ms: u64, now_ms: u64) -> bool {
 }
 
 /// Reads flags and expiry, which every kind has. Gives kind, width, expiry and what follows.
+#[inline]
 fn split_head(value: &[u8]) -> Result<(Kind, bool, u64, &[u8])> {
     let Some((&flags, rest)) = value.split_first() else { return Err(too_short(value, "flags", 1)) };
     let kind = Kind::from_flags(flags);
@@ -209,6 +210,7 @@ pub enum Found<'a> {
 }
 
 /// Reads a metadata value as a string. Asks for the time only when an expiry is set.
+#[inline]
 pub fn find_string(value: &[u8], now_ms: impl FnOnce() -> u64) -> Result<Found<'_>> {
     let (kind, _, expire_ms, rest) = split_head(value)?;
     if expire_ms != 0 && is_expired(expire_ms, now_ms()) {

@@ -15,7 +15,7 @@ pub const REPLICATION_ID_KEY: &[u8] = b"replication_id_";
 /// The length of a replication id.
 pub const REPLICATION_ID_LENGTH: usize = 16;
 
-const MAX_BYTES: usize = 64 << 20;
+pub const MAX_REGISTRY: usize = 64 << 20;
 const MAX_TOKEN: usize = 4096;
 
 /// The namespaces of one generation and their tokens. Its debug form shows no tokens.
@@ -98,8 +98,8 @@ fn bad(got: String, expected: &str) -> Error {
 
 /// Reads a registry. Messages show names but no tokens.
 pub fn decode_registry(bytes: &[u8]) -> Result<Registry> {
-    if bytes.len() > MAX_BYTES {
-        return Err(bad(format!("{} bytes", bytes.len()), &format!("at most {MAX_BYTES}")));
+    if bytes.len() > MAX_REGISTRY {
+        return Err(bad(format!("{} bytes", bytes.len()), &format!("at most {MAX_REGISTRY}")));
     }
     // serde_json's own message may quote a token.
     let tokens: BTreeMap<String, String> = serde_json::from_slice(bytes).map_err(|error| {
@@ -244,7 +244,7 @@ mod tests {
         }
         let registry = decode_registry(br#"{"secret":"a"}"#).unwrap();
         assert!(!format!("{registry:?}").contains("secret"));
-        assert_eq!(kind_of(decode_registry(&vec![b' '; MAX_BYTES + 1])), ErrorKind::Corruption);
+        assert_eq!(kind_of(decode_registry(&vec![b' '; MAX_REGISTRY + 1])), ErrorKind::Corruption);
     }
 
     /// Each bad name is refused with its own reason, and the longest good one passes.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::position::Position;
 use crate::engine::clock;
-use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::{Batch, PROPAGATE, Record};
 use crate::engine::format::entry::Entry;
+use crate::engine::format::key::Layout;
 use crate::engine::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, check_replication_id, decode_registry};
 use crate::engine::format::side::Role;
 use crate::engine::generation::{Store, Tail};
-use crate::engine::instance::Instance;
+use crate::engine::instance::{CommitGuard, Instance};
 use crate::engine::storage::wal::{self, WalRead, WalTail};
 
 /// A reader of the log, from one position on. It goes on across a swap of generations when its position is in the
@@ -33,9 +34,10 @@ use crate::engine::storage::wal::{self, WalRead, WalTail};
 /// # Ok::<(), pumice::Error>(())
 /// ```
 pub struct Log {
-    instance: Arc<Instance>,
     position: Position,
     open: Option<(Arc<Store>, WalTail)>,
+    // Last, because it waits for stores to be closed.
+    instance: Arc<Instance>,
 }
 
 impl Log {
@@ -53,7 +55,11 @@ impl Log {
             }
         };
         let mut log = Log { instance: Arc::clone(instance), position, open: None };
-        log.open = Some(log.attach(store)?);
+        // The oldest position comes from this very store, also where the data never had a replication id.
+        log.open = Some(match after {
+            Some(_) => log.attach(store)?,
+            None => log.tail_of(store),
+        });
         Ok(log)
     }
 
@@ -66,7 +72,7 @@ impl Log {
     /// log no longer reaches back to the position. Diverged: the position is not in this history. Both need a full
     /// sync.
     pub fn next_entry(&mut self, wait: Option<Duration>) -> Result<Option<Entry>> {
-        let deadline = wait.map(|wait| clock::instant() + wait);
+        let deadline = wait.map(clock::after);
         loop {
             let current = match self.instance.generation() {
                 Ok(generation) => Arc::clone(&generation.store),
@@ -102,7 +108,7 @@ impl Log {
                 }
             };
             let history = store.history();
-            let entry = Entry::new(history.id_at(self.position.sequence), bytes)?;
+            let entry = Entry::new(history.id_at(self.position.sequence), store.layout == Layout::Cluster, bytes)?;
             if entry.first != next {
                 return Err(Error::new(
                     ErrorKind::Corruption,
@@ -129,8 +135,12 @@ impl Log {
                 ),
             ));
         }
-        let tail = WalTail::new(&store.db, sequence + 1);
-        Ok((store, tail))
+        Ok(self.tail_of(store))
+    }
+
+    fn tail_of(&self, store: Arc<Store>) -> (Arc<Store>, WalTail) {
+        let tail = WalTail::new(&store.db, self.position.sequence + 1);
+        (store, tail)
     }
 }
 
@@ -182,19 +192,35 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
             format!("apply: got an entry that starts at {first}, expected {}; send the entries in order", latest + 1),
         ));
     }
-    guard.append_verbatim(first, last, &entry.bytes)?;
+    if entry.cluster != (store.layout == Layout::Cluster) {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!(
+                "apply: the entry has keys in the {} layout, this replica in the {} one; open the replica with cluster={}",
+                if entry.cluster { Layout::Cluster } else { Layout::Standalone }.name(),
+                store.layout.name(),
+                entry.cluster
+            ),
+        ));
+    }
+    let written = guard.write_verbatim(first, last, &entry.bytes)?;
+    let applied = take_effect(&mut guard, &store, effects, first);
+    store.append(written);
+    applied?;
+    drop(guard);
+    if instance.options().sync { instance.sync(&store.db, last) } else { Ok(()) }
+}
+
+/// Makes history and registry what a written entry says.
+fn take_effect(guard: &mut CommitGuard<'_>, store: &Arc<Store>, effects: Effects, first: u64) -> Result<()> {
     if let Some(id) = effects.replication_id {
-        let mut history = history;
+        let mut history = store.history();
         history.change(&id, first - 1);
         let kept = guard.directory().and_then(|directory| directory.write_history(store.number, &history));
         store.set_history(history);
         kept.map_err(|e| guard.poison("the history could not be kept", e))?;
     }
-    if effects.registry {
-        guard.reload_registry()?;
-    }
-    drop(guard);
-    if instance.options().sync { instance.sync(&store.db, last) } else { Ok(()) }
+    if effects.registry { guard.reload_registry() } else { Ok(()) }
 }
 
 /// What a batch changes beyond its records.
@@ -215,6 +241,13 @@ impl Effects {
                 }
                 Record::Put { family: PROPAGATE, key, value } if key == REPLICATION_ID_KEY => {
                     effects.replication_id = Some(check_replication_id(value)?.to_owned());
+                }
+                // RocksDB counts it and may give it no sequence when it replays the log.
+                Record::DeleteRange { begin, end, .. } if begin == end => {
+                    return Err(Error::new(
+                        ErrorKind::Corruption,
+                        format!("entry, DeleteRange: got begin {} not before its end", shown(begin)),
+                    ));
                 }
                 Record::Delete { family: PROPAGATE, key } if key == REGISTRY_KEY => effects.registry = true,
                 Record::Delete { family: PROPAGATE, key } if key == REPLICATION_ID_KEY => {

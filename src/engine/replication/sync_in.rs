@@ -59,15 +59,16 @@ pub struct Progress {
 
 /// Tells a caller of the progress, and hears whether to go on.
 pub struct Watch<'a> {
+    instance: &'a Instance,
     progress: Progress,
     told: u64,
     tell: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
 }
 
 impl<'a> Watch<'a> {
-    pub fn new(tell: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Watch<'a> {
+    pub fn new(instance: &'a Instance, tell: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Watch<'a> {
         let progress = Progress { stage: Stage::Receive, files_done: 0, files: 0, bytes_done: 0, bytes: 0 };
-        Watch { progress, told: 0, tell }
+        Watch { instance, progress, told: 0, tell }
     }
 
     pub fn begin(&mut self, stage: Stage, files: u64, bytes: u64) {
@@ -92,7 +93,8 @@ impl<'a> Watch<'a> {
 
     pub fn check(&mut self) -> Result<()> {
         match (self.tell)(&self.progress) {
-            ControlFlow::Continue(()) => Ok(()),
+            // A close does not wait for the end of it.
+            ControlFlow::Continue(()) => self.instance.generation().map(drop),
             ControlFlow::Break(()) => Err(Error::new(
                 ErrorKind::Busy,
                 format!("cancelled by the caller in stage {}; nothing was changed", self.progress.stage.name()),
@@ -104,12 +106,7 @@ impl<'a> Watch<'a> {
 /// Replaces the dataset of an instance, namespaces included, with the one in `source`.
 pub fn apply(instance: &Instance, source: &Path, verify: bool, watch: &mut Watch<'_>) -> Result<()> {
     instance.generation()?;
-    let Some(_applying) = instance.applying.try_lock() else {
-        return Err(Error::new(
-            ErrorKind::Busy,
-            "apply_checkpoint: another one is running on this engine; wait for it",
-        ));
-    };
+    let _applying = instance.begin_apply()?;
     let directory = {
         let guard = instance.lock()?;
         guard.check_changeable()?;
@@ -123,15 +120,14 @@ pub fn apply(instance: &Instance, source: &Path, verify: bool, watch: &mut Watch
         let mut guard = instance.lock()?;
         guard.check_changeable()?;
         if guard.role() == Role::Primary {
-            guard.draw_replication_id(&next)?;
+            guard.begin_history(&next)?;
         }
         let next = Generation::of(Arc::new(next))?;
         step!("apply::opened");
         guard.swap(next)
     });
     // After the link was renamed the generation is current, whatever went wrong behind that.
-    let current = instance.generation().map(|generation| generation.store.number);
-    if applied.is_err() && current.is_ok_and(|current| current != number) {
+    if applied.is_err() && !directory.names(number) {
         let _ = directory.remove_generation(number);
     }
     applied
@@ -321,7 +317,7 @@ fn open(
         (None, None) => None,
         _ => Some(living.layout),
     };
-    let store = Store::new(number, db, manifest.map(|manifest| manifest.history), layout)?;
+    let store = Store::new(number, db, manifest.map(|manifest| manifest.history), layout, living.layout)?;
     directory.write_history(number, &store.history())?;
     Ok(store)
 }

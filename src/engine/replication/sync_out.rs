@@ -8,7 +8,7 @@ use super::sync_in::{Progress, Stage, Watch};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::failpoint::step;
 use crate::engine::format::side::{MANIFEST_NAME, ManifestFile, SyncManifest, check_file_name, encode_manifest};
-use crate::engine::instance::Instance;
+use crate::engine::instance::{Instance, random_id};
 use crate::engine::storage::{checkpoint, files};
 
 /// A checkpoint that was made.
@@ -51,12 +51,11 @@ pub fn create(instance: &Instance, path: &Path, watch: &mut Watch<'_>) -> Result
     };
     fs::create_dir_all(parent).map_err(|e| Error::io(format!("create {}", parent.display()), e))?;
     let mut beside = name.to_owned();
-    beside.push(".incomplete");
+    beside.push(format!(".{}.incomplete", random_id()?));
     let beside = parent.join(beside);
-    files::remove_dir(&beside)?;
     let made = fill(instance, &generation.store, &beside, watch).and_then(|mut checkpoint| {
         step!("checkpoint::ready");
-        fs::rename(&beside, path).map_err(|e| Error::io(format!("rename {}", beside.display()), e))?;
+        files::rename_new(&beside, path)?;
         files::sync_dir(parent)?;
         checkpoint.path = path.to_owned();
         Ok(checkpoint)

@@ -13,7 +13,7 @@ use librocksdb_sys as ffi;
 use parking_lot::{Condvar, Mutex};
 use rocksdb::{AsColumnFamilyRef, AsRawPtr, DB, FlushOptions, Options};
 
-use super::fork::Process;
+use super::fork::{self, Process};
 use super::options::{DbOptions, FAMILY_NAMES};
 use crate::engine::error::{Error, ErrorKind, Result};
 
@@ -33,16 +33,55 @@ type AfterClose = (Arc<Closing>, Box<dyn FnOnce() + Send>);
 /// Databases that are being closed on threads of their own.
 #[derive(Default)]
 pub struct Closing {
-    running: Mutex<usize>,
+    state: Mutex<ClosingState>,
     done: Condvar,
+}
+
+#[derive(Default)]
+struct ClosingState {
+    running: usize,
+    abandoned: bool,
 }
 
 impl Closing {
     /// Returns when none is being closed any more.
     pub fn wait(&self) {
-        let mut running = self.running.lock();
-        while *running > 0 {
-            self.done.wait(&mut running);
+        let mut state = self.state.lock();
+        while state.running > 0 {
+            self.done.wait(&mut state);
+        }
+    }
+
+    /// From now on databases are closed by whoever lets go of them: nobody is left to wait for a thread.
+    pub fn abandon(&self) {
+        self.state.lock().abandoned = true;
+    }
+
+    /// Runs on a thread of its own where somebody will wait for it, else here.
+    fn run(self: Arc<Self>, work: impl FnOnce() + Send + 'static) {
+        let mut state = self.state.lock();
+        if state.abandoned {
+            drop(state);
+            return work();
+        }
+        state.running += 1;
+        drop(state);
+        let closing = Arc::clone(&self);
+        let work = Arc::new(Mutex::new(Some(work)));
+        let for_thread = Arc::clone(&work);
+        let run = move || {
+            if let Some(work) = for_thread.lock().take() {
+                work();
+            }
+            closing.state.lock().running -= 1;
+            closing.done.notify_all();
+        };
+        if let Err(_no_thread) = std::thread::Builder::new().name("pumice-close".to_owned()).spawn(run) {
+            if let Some(work) = work.lock().take() {
+                work();
+            }
+            self.state.lock().running -= 1;
+            self.done.notify_all();
         }
     }
 }
@@ -79,9 +118,10 @@ impl Db {
                 format!("{} is not a RocksDB directory: it has no CURRENT file", path.display()),
             ));
         }
+        fork::started();
         let db_options = options.db();
         if exists {
-            check_families(&db_options, path)?;
+            check_families(&db_options, path, options.read_only)?;
         }
         let inner = if options.read_only {
             DB::open_cf_descriptors_read_only(&db_options, path, options.families(), false)
@@ -130,6 +170,11 @@ impl Db {
             after_close: Mutex::new(None),
             held,
         }))
+    }
+
+    /// Refuses a folder with column families that this version does not know, before anything in it is changed.
+    pub fn check_families(path: &Path, options: &DbOptions) -> Result<()> {
+        check_families(&options.db(), path, options.read_only)
     }
 
     /// Tells it from every other database that this process had open.
@@ -372,15 +417,10 @@ impl Drop for Db {
         };
         match self.after_close.get_mut().take() {
             None => close(),
-            Some((closing, work)) => {
-                *closing.running.lock() += 1;
-                std::thread::spawn(move || {
-                    close();
-                    work();
-                    *closing.running.lock() -= 1;
-                    closing.done.notify_all();
-                });
-            }
+            Some((closing, work)) => closing.run(move || {
+                close();
+                work();
+            }),
         }
     }
 }
@@ -466,8 +506,8 @@ pub(super) fn recover_from_full_disk(options: &mut Options) {
     }
 }
 
-/// Refuses a database with a column family that this version does not know.
-fn check_families(options: &Options, path: &Path) -> Result<()> {
+/// Refuses a database with a column family that this version does not know, or that it cannot add.
+fn check_families(options: &Options, path: &Path, read_only: bool) -> Result<()> {
     let found = DB::list_cf(options, path)
         .map_err(|e| storage_error(&format!("list column families of {}", path.display()), e.into_string()))?;
     for name in &found {
@@ -483,6 +523,15 @@ fn check_families(options: &Options, path: &Path) -> Result<()> {
                 ),
             ));
         }
+    }
+    if let Some(missing) = FAMILY_NAMES.iter().find(|name| read_only && !found.iter().any(|known| known == *name)) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "column family {missing} is missing in {}: an older Kvrocks wrote it; open it once for writing, which adds it",
+                path.display()
+            ),
+        ));
     }
     Ok(())
 }

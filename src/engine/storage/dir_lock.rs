@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::db::is_open_here;
-use super::fork::Process;
+use super::fork::{OwnFile, Process};
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 
 /// Our lock on a data directory: one writer, or any number of readers. It is on the folder itself, so that a reader
 /// leaves no trace, and on the file `LOCK` in it, where a writer says who it is. Let go in the process that took it only.
 #[derive(Debug)]
 pub struct DirLock {
-    folder: File,
-    file: Option<File>,
+    folder: OwnFile,
+    file: Option<OwnFile>,
     writer: bool,
     process: Process,
 }
@@ -38,8 +38,13 @@ impl DirLock {
         if let Some(file) = &file {
             lock(file, dir, shared)?;
         }
-        let lock = DirLock { folder, file, writer: !shared, process: Process::current() };
-        if let (Some(mut file), false) = (lock.file.as_ref(), shared) {
+        let lock = DirLock {
+            folder: OwnFile::new(folder),
+            file: file.map(OwnFile::new),
+            writer: !shared,
+            process: Process::current(),
+        };
+        if let (Some(mut file), false) = (lock.file.as_deref(), shared) {
             file.set_len(0)
                 .and_then(|()| file.rewind())
                 .and_then(|()| write!(file, "{}", std::process::id()))
@@ -57,13 +62,18 @@ fn lock(file: &File, dir: &Path, shared: bool) -> Result<()> {
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let holder = std::fs::read_to_string(dir.join("LOCK")).unwrap_or_default();
             let holder = match holder.trim() {
+                // A killed writer leaves its number: then it is readers who hold the lock.
+                pid if !Path::new("/proc").join(pid).exists() => "a process that opened it read-only".to_owned(),
                 "" => "a process that opened it read-only".to_owned(),
                 pid if pid == std::process::id().to_string() => "this process".to_owned(),
                 pid => format!("process {}", &shown(pid.as_bytes()).trim_matches('"')),
             };
             Err(Error::new(
                 ErrorKind::Busy,
-                format!("{} is open in {holder}; close it there, or open another directory", dir.display()),
+                format!(
+                    "{} is open in {holder}; close it there, with every value, iterator and snapshot of it, or open another",
+                    dir.display()
+                ),
             ))
         }
         Err(e) => Err(Error::io(format!("lock {}", dir.display()), e)),
@@ -72,7 +82,6 @@ fn lock(file: &File, dir: &Path, shared: bool) -> Result<()> {
 
 impl Drop for DirLock {
     fn drop(&mut self) {
-        // A forked child shares the lock: closing its copy is harmless, unlocking it would free the parent's.
         if !self.process.is_current() {
             return;
         }
@@ -80,9 +89,9 @@ impl Drop for DirLock {
             if self.writer {
                 let _ = file.set_len(0);
             }
-            let _ = flock(file, FlockOperation::Unlock);
+            let _ = flock(&**file, FlockOperation::Unlock);
         }
-        let _ = flock(&self.folder, FlockOperation::Unlock);
+        let _ = flock(&*self.folder, FlockOperation::Unlock);
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::engine::error::{Error, Result};
+use crate::engine::error::{Error, ErrorKind, Result};
 
 /// Makes a file's bytes survive a power cut.
 pub fn sync_file(path: &Path) -> Result<()> {
@@ -122,6 +122,22 @@ pub fn exchange(a: &Path, b: &Path) -> Result<bool> {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
         Err(e) => Err(Error::io(format!("exchange {} and {}", a.display(), b.display()), e)),
     }
+}
+
+/// Renames a folder to a name that nobody has; AlreadyExists when somebody took it meanwhile.
+pub fn rename_new(from: &Path, to: &Path) -> Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    let renamed = match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::rename(from, to),
+        renamed => renamed.map_err(std::io::Error::from),
+    };
+    renamed.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Error::new(ErrorKind::AlreadyExists, format!("{}: the path exists; name one that does not", to.display()))
+        }
+        _ => Error::io(format!("rename {} to {}", from.display(), to.display()), e),
+    })
 }
 
 /// Removes a folder with all in it; one that is not there is fine.

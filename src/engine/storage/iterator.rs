@@ -15,6 +15,8 @@ type Bounds = (Box<[u8]>, Option<Box<[u8]>>);
 /// leaked in a forked child.
 pub struct Cursor {
     raw: *mut ffi::rocksdb_iterator_t,
+    /// Key and value at its place, asked for once a move: each question is a call into RocksDB.
+    place: Option<(*const [u8], *const [u8])>,
     reads: *mut ffi::rocksdb_readoptions_t,
     // The bounds are read by RocksDB through a pointer, so they must not move or go before the iterator.
     _bounds: ManuallyDrop<Bounds>,
@@ -54,6 +56,7 @@ impl Cursor {
         };
         Cursor {
             raw,
+            place: None,
             reads,
             _bounds: ManuallyDrop::new((lower, upper)),
             process: Process::current(),
@@ -71,40 +74,58 @@ impl Cursor {
     pub fn seek_to_first(&mut self) {
         // SAFETY: the iterator lives as long as `self`.
         unsafe { ffi::rocksdb_iter_seek_to_first(self.raw) }
+        self.look();
     }
 
     pub fn seek_to_last(&mut self) {
         // SAFETY: as above.
         unsafe { ffi::rocksdb_iter_seek_to_last(self.raw) }
+        self.look();
     }
 
-    /// One place on; only when it has a place.
+    /// One place on; without a place it stays without one.
     pub fn next(&mut self) {
-        // SAFETY: as above.
-        unsafe { ffi::rocksdb_iter_next(self.raw) }
+        if self.place.is_some() {
+            // SAFETY: as above; RocksDB must not be moved from a place that it does not have.
+            unsafe { ffi::rocksdb_iter_next(self.raw) }
+            self.look();
+        }
     }
 
-    /// One place back; only when it has a place.
+    /// One place back; without a place it stays without one.
     pub fn prev(&mut self) {
-        // SAFETY: as above.
-        unsafe { ffi::rocksdb_iter_prev(self.raw) }
+        if self.place.is_some() {
+            // SAFETY: as above.
+            unsafe { ffi::rocksdb_iter_prev(self.raw) }
+            self.look();
+        }
+    }
+
+    #[inline]
+    fn look(&mut self) {
+        // SAFETY: key and value are valid until the iterator moves, which replaces them.
+        self.place = unsafe {
+            (ffi::rocksdb_iter_valid(self.raw) != 0).then(|| {
+                let (mut key_length, mut value_length) = (0, 0);
+                let key = ffi::rocksdb_iter_key(self.raw, &raw mut key_length);
+                let value = ffi::rocksdb_iter_value(self.raw, &raw mut value_length);
+                (&raw const *slice(key.cast(), key_length), &raw const *slice(value.cast(), value_length))
+            })
+        };
     }
 
     /// The record at its place. `None` is the end, never a failure.
+    #[inline]
     pub fn record(&self) -> Result<Option<(&[u8], &[u8])>> {
+        let Some((key, value)) = self.place else {
+            let mut error = std::ptr::null_mut();
+            // SAFETY: the iterator lives as long as `self`.
+            unsafe { ffi::rocksdb_iter_get_error(self.raw, &raw mut error) };
+            taken("iterate", error)?;
+            return Ok(None);
+        };
         // SAFETY: key and value are valid until the iterator moves, which needs `&mut self`.
-        unsafe {
-            if ffi::rocksdb_iter_valid(self.raw) == 0 {
-                let mut error = std::ptr::null_mut();
-                ffi::rocksdb_iter_get_error(self.raw, &raw mut error);
-                taken("iterate", error)?;
-                return Ok(None);
-            }
-            let (mut key_length, mut value_length) = (0, 0);
-            let key = ffi::rocksdb_iter_key(self.raw, &raw mut key_length);
-            let value = ffi::rocksdb_iter_value(self.raw, &raw mut value_length);
-            Ok(Some((slice(key.cast(), key_length), slice(value.cast(), value_length))))
-        }
+        Ok(Some(unsafe { (&*key, &*value) }))
     }
 }
 

@@ -25,13 +25,20 @@ pub enum WalRead {
 
 /// A reader of the log from one sequence on.
 pub struct WalTail {
-    db: Arc<Db>,
     next: u64,
+    // Before the database that it reads.
     iterator: Option<WalIterator>,
+    db: Arc<Db>,
 }
+
+/// What RocksDB says of a log file that it has just archived or purged, or of a hole between two of them.
+const GONE: [&str; 3] = ["Not found", "No such file", "Try again"];
 
 struct WalIterator {
     raw: *mut ffi::rocksdb_wal_iterator_t,
+    /// Whether there is no batch to take at its place, though RocksDB may call it valid: the batch was moved out of
+    /// it, or it failed to go on. Taking one then would read through a null pointer.
+    spent: bool,
     process: Process,
 }
 
@@ -54,21 +61,22 @@ impl WalIterator {
         // SAFETY: the database is open during the call.
         let raw = unsafe { ffi::rocksdb_get_updates_since(db.raw(), sequence, std::ptr::null(), &raw mut error) };
         match taken("read the WAL", error) {
-            Ok(()) => Ok(Some(WalIterator { raw, process: Process::current() })),
+            Ok(()) => Ok(Some(WalIterator { raw, spent: false, process: Process::current() })),
             // Files may be archived or purged between listing and opening them.
-            Err(e) if e.kind() == ErrorKind::Corruption && e.message().contains("Not found") => Ok(None),
+            Err(e) if GONE.iter().any(|words| e.message().contains(words)) => Ok(None),
             Err(e) => Err(e),
         }
     }
 
     fn valid(&self) -> bool {
         // SAFETY: the iterator lives as long as `self`.
-        unsafe { ffi::rocksdb_wal_iter_valid(self.raw) != 0 }
+        !self.spent && unsafe { ffi::rocksdb_wal_iter_valid(self.raw) != 0 }
     }
 
     fn advance(&mut self) {
         // SAFETY: as above.
         unsafe { ffi::rocksdb_wal_iter_next(self.raw) }
+        self.spent = self.status().is_err();
     }
 
     fn status(&self) -> Result<()> {
@@ -78,7 +86,9 @@ impl WalIterator {
         taken("read the WAL", error)
     }
 
-    fn batch(&self) -> (u64, Vec<u8>) {
+    /// The batch at its place, once.
+    fn batch(&mut self) -> (u64, Vec<u8>) {
+        self.spent = true;
         let mut sequence = 0;
         // SAFETY: the iterator is valid; the batch is ours to destroy, and its bytes are copied before that.
         unsafe {
@@ -149,7 +159,7 @@ impl WalTail {
         }
         // Something was written at `next`, and no log file has it.
         match self.iterator.take().map(|iterator| iterator.status()) {
-            Some(Err(e)) if !e.message().contains("TryAgain") && !e.message().contains("try again") => Err(e),
+            Some(Err(e)) if !GONE.iter().any(|words| e.message().contains(words)) => Err(e),
             _ => Ok(WalRead::Gone { oldest: None }),
         }
     }

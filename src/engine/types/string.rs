@@ -169,8 +169,7 @@ pub struct Items {
     head: usize,
     range: Range,
     filter: bool,
-    started: bool,
-    ended: bool,
+    place: Place,
 }
 
 impl Items {
@@ -195,47 +194,49 @@ impl Items {
         // RocksDB does not like an upper bound below the lower one.
         let upper = upper.map(|upper| upper.max(lower.clone()));
         let cursor = Cursor::open(&reading.store.db, METADATA, lower, upper, reading.snapshot, fill_cache);
-        Items { cursor, head, range: range.clone(), filter, started: false, ended: false }
+        Items { cursor, head, range: range.clone(), filter, place: Place::Before }
     }
 
-    /// The next key; `None` at the end. Expired keys do not come.
+    /// The next key; `None` at the end, and from then on. Expired keys do not come. After a failure to read it is at
+    /// its end; a record that cannot be decoded is stepped over by the next call.
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>> {
         self.cursor.check_process()?;
-        // At the end it stays there: RocksDB must not be moved from a place it does not have.
-        if self.ended {
-            return Ok(None);
-        }
-        loop {
-            match (self.started, self.range.reverse) {
-                (false, false) => self.cursor.seek_to_first(),
-                (false, true) => self.cursor.seek_to_last(),
-                (true, false) => self.cursor.next(),
-                (true, true) => self.cursor.prev(),
+        let (kind, start) = loop {
+            match (self.place, self.range.reverse) {
+                (Place::Before, false) => self.cursor.seek_to_first(),
+                (Place::Before, true) => self.cursor.seek_to_last(),
+                (Place::At, false) => self.cursor.next(),
+                (Place::At, true) => self.cursor.prev(),
+                (Place::End, _) => return Ok(None),
             }
-            self.started = true;
-            match self.cursor.record()? {
-                None => {
-                    self.ended = true;
-                    return Ok(None);
-                }
-                Some((full, record)) => {
-                    let wanted = full.get(self.head..).is_some_and(|key| !self.filter || self.range.contains(key));
-                    if wanted && is_alive(full, record)? {
-                        break;
-                    }
-                }
+            self.place = Place::End;
+            let Some((full, record)) = self.cursor.record()? else { return Ok(None) };
+            self.place = Place::At;
+            if !full.get(self.head..).is_some_and(|key| !self.filter || self.range.contains(key)) {
+                continue;
             }
-        }
-        let (full, record) = self.cursor.record()?.expect("it has a place");
-        let key = full.get(self.head..).unwrap_or_default();
-        Ok(Some(match find_string(record, now_ms)? {
-            Found::String(value) => Item { key, kind: Kind::STRING, value: Some(value) },
-            Found::Other(kind) => Item { key, kind, value: None },
-            // It expired between the two looks.
-            Found::Missing => Item { key, kind: Kind::STRING, value: Some(&[]) },
-        }))
+            // Judged once: a key must not expire between this look and the one below.
+            match find_string(record, now_ms).map_err(|e| e.context(format!("record {}", shown(full))))? {
+                Found::Missing => {}
+                Found::Other(kind) => break (kind, None),
+                Found::String(value) => break (Kind::STRING, Some(record.len() - value.len())),
+            }
+        };
+        let Some((full, record)) = self.cursor.record()? else { return Ok(None) };
+        let (key, value) = (full.get(self.head..).unwrap_or_default(), start.and_then(|start| record.get(start..)));
+        Ok(Some(Item { key, kind, value }))
     }
 }
+
+/// Where an iteration stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Before,
+    At,
+    End,
+}
+
+impl std::iter::FusedIterator for Items {}
 
 /// Owned copies of what [`Items::next_item`] lends: the key, and the value of a string.
 impl Iterator for Items {
@@ -253,11 +254,6 @@ impl Range {
             && self.start.as_deref().is_none_or(|start| key >= start)
             && self.end.as_deref().is_none_or(|end| key < end)
     }
-}
-
-fn is_alive(full: &[u8], record: &[u8]) -> Result<bool> {
-    let found = find_string(record, now_ms).map_err(|e| e.context(format!("record {}", shown(full))))?;
-    Ok(!matches!(found, Found::Missing))
 }
 
 /// Adds the records of a put.

@@ -1,0 +1,165 @@
+// Every method of pumice.hpp, once.
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <pumice.hpp>
+#include <type_traits>
+
+#define CHECK(condition)                                                                    \
+    do {                                                                                    \
+        if (!(condition)) {                                                                 \
+            std::cerr << "wrapper.cpp:" << __LINE__ << ": expected " << #condition << "\n"; \
+            std::exit(1);                                                                   \
+        }                                                                                   \
+    } while (0)
+
+using pumice::Milliseconds;
+
+template <class Call> static pumice::Status kind_of(Call call) {
+    try {
+        call();
+    } catch (const pumice::Error &error) {
+        CHECK(std::string(error.what()).size() > 10 && error.name() == std::string(pumice_status_name(error.kind())));
+        return error.kind();
+    }
+    return PUMICE_OK;
+}
+
+template <class T> constexpr bool only_moves =
+    std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T> && !std::is_copy_constructible_v<T>;
+static_assert(only_moves<pumice::Engine> && only_moves<pumice::Namespace> && only_moves<pumice::Value>);
+static_assert(only_moves<pumice::Items> && only_moves<pumice::Snapshot> && only_moves<pumice::SnapshotNamespace>);
+static_assert(only_moves<pumice::Batch> && only_moves<pumice::Log> && only_moves<pumice::Entry>);
+static_assert(only_moves<pumice::Changes>);
+
+template <class Reader> static void read_all(const Reader &ns) {
+    CHECK(ns.name() == "n");
+    CHECK(ns.get("a")->view() == "1" && ns.get("a")->str() == "1" && *ns.get("a") == "1" && !ns.get("missing"));
+    CHECK(ns.get("empty") && ns.get("empty")->size() == 0 && ns.get("empty")->data() != nullptr);
+    const auto values = ns.get_many({"a", "missing", "b"});
+    CHECK(values.size() == 3 && *values[0] == "1" && !values[1] && *values[2] == "2" && *values[2] != "1");
+    CHECK(ns.kind("a") == PUMICE_KIND_STRING && ns.kind("missing") == PUMICE_KIND_NONE);
+    CHECK(ns.exists("a") && !ns.exists("missing") && !ns.empty() && ns.count() == 3);
+    CHECK(ns.ttl_ms("a") == PUMICE_TTL_FOREVER && ns.ttl_ms("missing") == PUMICE_TTL_MISSING && ns.ttl_ms("b") > 0);
+    std::string seen;
+    for (const auto &item : ns.items()) {
+        CHECK(item.kind == PUMICE_KIND_STRING);
+        seen += std::string(item.key) + "=" + std::string(*item.value) + " ";
+    }
+    CHECK(seen == "a=1 b=2 empty= ");
+    pumice::Range range;
+    range.prefix = "";
+    range.start = "a";
+    range.end = "c";
+    range.reverse = true;
+    auto items = ns.items(range);
+    CHECK(items.next()->key == "b" && items.next()->key == "a" && !items.next());
+}
+
+static void run(const std::string &folder) {
+    CHECK(!pumice::version().empty());
+    pumice::Options options;
+    options.create = false;
+    CHECK(kind_of([&] { pumice::Engine::open(folder + "/p", options); }) == PUMICE_NOT_FOUND);
+    options = {PUMICE_ROLE_PRIMARY, false, true, false, false, 64 << 20, PUMICE_COMPRESSION_LZ4, 1 << 28,
+               Milliseconds(60000)};
+    auto primary = pumice::Engine::open(folder + "/p", options);
+    CHECK(primary.role() == PUMICE_ROLE_PRIMARY && primary.path() == folder + "/p");
+    CHECK(primary.info().memory_budget == 64 << 20 && primary.info().layout == "standalone");
+
+    const auto ns = primary.create_namespace("n", "token");
+    CHECK(ns.token() == "token" && !primary.default_namespace().token());
+    ns.set_token("other");
+    CHECK(primary.open_namespace("n").token() == "other");
+    CHECK(primary.namespaces() == (std::vector<std::string>{"__namespace", "n"}));
+    CHECK(primary.unregistered_namespaces().empty());
+    CHECK(kind_of([&] { primary.create_namespace("n", ""); }) == PUMICE_INVALID_ARGUMENT);
+    CHECK(kind_of([&] { (void)primary.open_namespace("missing"); }) == PUMICE_NOT_FOUND);
+
+    ns.put("a", "0", {std::nullopt, true});
+    CHECK(!ns.put_if("a", "1", std::nullopt) && !ns.put_if("a", "1", "") && ns.put_if("a", "1", "0"));
+    ns.put("b", "2", {Milliseconds(60000), std::nullopt});
+    CHECK(ns.persist("b") && !ns.persist("b") && ns.expire("b", Milliseconds(60000)));
+    CHECK(kind_of([&] { ns.put("b", "2", {Milliseconds(-1), std::nullopt}); }) == PUMICE_INVALID_ARGUMENT);
+    ns.put("empty", {});
+    ns.put("gone", "");
+    CHECK(ns.erase("gone") && !ns.erase("gone"));
+    read_all(ns);
+
+    const auto snapshot = primary.snapshot();
+    CHECK(snapshot.position() == primary.position());
+    auto batch = primary.batch();
+    batch.put(ns, "c", "3");
+    batch.erase(ns, "a");
+    CHECK(batch.size() == 2);
+    batch.commit(true);
+    CHECK(kind_of([&] { batch.commit(); }) == PUMICE_INVALID_ARGUMENT);
+    CHECK(*ns.get("c") == "3" && !ns.get("a"));
+    read_all(snapshot.open_namespace("n"));
+    CHECK(snapshot.default_namespace().empty() && snapshot.namespaces().size() == 2);
+    CHECK(snapshot.position() != primary.position());
+
+    // Cancelled by its answer, and by an exception, which comes out as it is.
+    CHECK(kind_of([&] { primary.create_checkpoint(folder + "/c", [](const auto &) { return false; }); }) ==
+          PUMICE_BUSY);
+    bool thrown = false;
+    try {
+        primary.create_checkpoint(folder + "/c", [](const auto &) -> bool { throw std::runtime_error("stop"); });
+    } catch (const pumice::Error &) {
+        CHECK(false);
+    } catch (const std::runtime_error &error) {
+        thrown = error.what() == std::string("stop");
+    }
+    CHECK(thrown);
+    const auto checkpoint = primary.create_checkpoint(folder + "/c");
+    CHECK(checkpoint.path == folder + "/c" && checkpoint.files > 0 && checkpoint.bytes > 0);
+    CHECK(checkpoint.position == primary.position());
+
+    pumice::Options as_replica;
+    as_replica.role = PUMICE_ROLE_REPLICA;
+    const auto replica = pumice::Engine::open(folder + "/r", as_replica);
+    CHECK(kind_of([&] { replica.apply_checkpoint(folder + "/c", [](const auto &) { return false; }); }) == PUMICE_BUSY);
+    unsigned told = 0;
+    replica.apply_checkpoint(checkpoint.path, [&](const pumice::Progress &) { return ++told > 0; }, true);
+    CHECK(told > 0 && replica.position() == primary.position());
+
+    ns.put("d", "4");
+    auto log = primary.log(replica.position());
+    while (const auto entry = log.next(Milliseconds(10))) {
+        const auto copy = pumice::Entry::decode(entry->encode());
+        CHECK(copy.first() == entry->first() && copy.last() == entry->last() && copy.batch() == entry->batch());
+        const pumice::Entry same(entry->replication_id(), entry->cluster(), entry->batch());
+        const auto changes = primary.changes(same);
+        CHECK(changes.size() == 1 && changes.at(0).operation == PUMICE_OPERATION_PUT);
+        replica.apply(copy);
+    }
+    CHECK(log.position() == primary.position() && *replica.open_namespace("n").get("d") == "4");
+    CHECK(kind_of([&] { primary.log(pumice::Position{"ZZZZZZZZZZZZZZZZ", 1}); }) == PUMICE_DIVERGED);
+    CHECK(kind_of([&] { primary.log(pumice::Position{"more than 16 characters", 1}); }) == PUMICE_INVALID_ARGUMENT);
+    CHECK(primary.log().next()->first() == 1);
+
+    replica.promote();
+    CHECK(replica.role() == PUMICE_ROLE_PRIMARY && replica.verify(PUMICE_DEPTH_RECORDS).empty());
+    replica.drop_namespace("n");
+    CHECK(replica.namespaces().size() == 1);
+    ns.clear();
+    CHECK(ns.empty());
+    primary.flush();
+    primary.close();
+    CHECK(kind_of([&] { primary.flush(); }) == PUMICE_CLOSED);
+    CHECK(kind_of([&] { snapshot.namespaces(); }) == PUMICE_CLOSED);
+    CHECK(kind_of([&] { pumice::release(folder + "/r"); }) == PUMICE_BUSY);
+}
+
+int main() {
+    const auto folder = std::filesystem::canonical(std::filesystem::temp_directory_path()) /
+                        ("pumice-wrapper-" + std::to_string(std::rand()) + "-" +
+                         std::to_string(std::chrono::system_clock::now().time_since_epoch().count()));
+    std::filesystem::create_directory(folder);
+    run(folder.string());
+    pumice::release((folder / "p").string());
+    CHECK(std::filesystem::is_directory(std::filesystem::symlink_status(folder / "p" / "db")));
+    std::filesystem::remove_all(folder);
+    std::cout << "every method ok\n";
+    return 0;
+}

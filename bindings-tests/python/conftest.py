@@ -1,0 +1,48 @@
+"""What the tests share: folders, engines that are closed at the end, and Python processes of their own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pumice
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "tests" / "fixtures"
+SCENARIOS = ROOT / "bindings-tests" / "scenarios"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[pumice.Engine]:
+    """A new primary."""
+    with pumice.open(tmp_path / "engine") as opened:
+        yield opened
+
+
+@pytest.fixture
+def users(engine: pumice.Engine) -> pumice.Namespace:
+    """A namespace of a new primary."""
+    return engine.create_namespace("users")
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs Python source in a process of its own, in `tmp_path`, and gives what it said."""
+
+    def run(source: str, *, code: int = 0, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(source)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run

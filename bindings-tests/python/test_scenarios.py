@@ -1,0 +1,265 @@
+"""Runs the scenarios that all languages share; their README says what a line means."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import pumice
+import pytest
+from conftest import FIXTURES, SCENARIOS
+
+FILES = sorted(SCENARIOS.glob("*.txt"))
+
+
+def given(word: str) -> bytes | None:
+    """An argument: `-` is none, `%` is empty, `%xx` is a byte."""
+    if word == "-":
+        return None
+    return b"" if word == "%" else unquote_to_bytes(word)
+
+
+def bytes_of(word: str) -> bytes:
+    found = given(word)
+    assert found is not None, "expected bytes, got -"
+    return found
+
+
+def text(word: str) -> str:
+    return bytes_of(word).decode("utf-8", "surrogateescape")
+
+
+def shown(value: bytes | str | None) -> str:
+    """A result as the scenarios write it."""
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogateescape")
+    if not value:
+        return "%"
+    return re.sub(rb"[^A-Za-z0-9_:./=-]", lambda found: b"%%%02x" % found[0][0], value).decode()
+
+
+def words(values: list[str]) -> str:
+    return " ".join(values) if values else "empty"
+
+
+def boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+class World:
+    """The engines, batches and snapshots of one scenario."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.engines: dict[str, pumice.Engine] = {}
+        self.batches: dict[str, pumice.Batch] = {}
+        self.snapshots: dict[str, pumice.Snapshot] = {}
+
+    def run(self, line: str) -> str:
+        operation, *arguments = line.split(" ")
+        do: Callable[..., Any] = getattr(self, f"do_{operation}")
+        try:
+            result = do(*arguments)
+        except pumice.Error as error:
+            return f"error {error.kind}"
+        return "ok" if result is None else str(result)
+
+    def namespace(self, name: str, namespace: str) -> pumice.Namespace:
+        engine = self.engines[name]
+        return engine.default if namespace == "-" else engine.namespace(text(namespace))
+
+    def do_open(self, name: str, *options: str) -> None:
+        values: dict[str, Any] = dict(option.split("=") for option in options)
+        values = {key: {"true": True, "false": False}.get(value, value) for key, value in values.items()}
+        self.engines[name] = pumice.open(self.folder / name, **values)
+
+    def do_close(self, name: str) -> None:
+        self.engines[name].close()
+
+    def do_role(self, name: str) -> str:
+        return self.engines[name].role
+
+    def do_promote(self, name: str) -> None:
+        self.engines[name].promote()
+
+    def do_flush(self, name: str) -> None:
+        self.engines[name].flush()
+
+    def do_create(self, name: str, namespace: str, token: str) -> None:
+        self.engines[name].create_namespace(text(namespace), None if token == "-" else text(token))
+
+    def do_drop(self, name: str, namespace: str) -> None:
+        self.engines[name].drop_namespace(text(namespace))
+
+    def do_token(self, name: str, namespace: str) -> str:
+        return shown(self.namespace(name, namespace).token)
+
+    def do_set_token(self, name: str, namespace: str, token: str) -> None:
+        self.namespace(name, namespace).set_token(text(token))
+
+    def do_namespaces(self, name: str) -> str:
+        return words([shown(found) for found in self.engines[name].namespaces()])
+
+    def do_unregistered(self, name: str) -> str:
+        engine = self.engines[name]
+        registered = engine.namespaces()
+        return words([shown(found) for found in engine.namespaces(unregistered=True) if found not in registered])
+
+    def do_put(self, name: str, namespace: str, key: str, value: str, ttl_ms: str | None = None) -> None:
+        ttl = None if ttl_ms is None else int(ttl_ms) / 1000
+        self.namespace(name, namespace).put(bytes_of(key), bytes_of(value), ttl=ttl)
+
+    def do_put_if(self, name: str, namespace: str, key: str, value: str, expected: str) -> str:
+        return boolean(self.namespace(name, namespace).put_if(bytes_of(key), bytes_of(value), given(expected)))
+
+    def do_get(self, name: str, namespace: str, key: str) -> str:
+        return shown(self.namespace(name, namespace).get(bytes_of(key)))
+
+    def do_get_many(self, name: str, namespace: str, *keys: str) -> str:
+        return words([shown(value) for value in self.namespace(name, namespace).get_many(map(bytes_of, keys))])
+
+    def do_delete(self, name: str, namespace: str, key: str) -> str:
+        return boolean(self.namespace(name, namespace).delete(bytes_of(key)))
+
+    def do_exists(self, name: str, namespace: str, key: str) -> str:
+        return boolean(self.namespace(name, namespace).exists(bytes_of(key)))
+
+    def do_persist(self, name: str, namespace: str, key: str) -> str:
+        return boolean(self.namespace(name, namespace).persist(bytes_of(key)))
+
+    def do_expire(self, name: str, namespace: str, key: str, ttl_ms: str) -> str:
+        return boolean(self.namespace(name, namespace).expire(bytes_of(key), int(ttl_ms) / 1000))
+
+    def do_ttl(self, name: str, namespace: str, key: str) -> str:
+        try:
+            left = self.namespace(name, namespace).ttl(bytes_of(key))
+        except KeyError:
+            return "missing"
+        return "forever" if left is None else "left"
+
+    def do_kind(self, name: str, namespace: str, key: str) -> str:
+        return shown(self.namespace(name, namespace).kind(bytes_of(key)))
+
+    def do_count(self, name: str, namespace: str) -> int:
+        return len(self.namespace(name, namespace))
+
+    def do_is_empty(self, name: str, namespace: str) -> str:
+        return boolean(not self.namespace(name, namespace))
+
+    def do_clear(self, name: str, namespace: str) -> None:
+        self.namespace(name, namespace).clear()
+
+    def do_items(self, name: str, namespace: str, prefix: str, start: str, end: str, order: str) -> str:
+        found = self.namespace(name, namespace)
+        items = found.items(prefix=given(prefix), start=given(start), end=given(end), reverse=order == "reverse")
+        return words([f"{shown(key)}={self.value(found, key, value)}" for key, value in items])
+
+    def value(self, namespace: pumice.Namespace, key: bytes, value: bytes | None) -> str:
+        return f"({shown(namespace.kind(key))})" if value is None else shown(value)
+
+    def do_batch(self, name: str) -> None:
+        self.batches[name] = self.engines[name].batch()
+
+    def do_batch_put(self, name: str, namespace: str, key: str, value: str) -> None:
+        self.batches[name].put(self.namespace(name, namespace), bytes_of(key), bytes_of(value))
+
+    def do_batch_delete(self, name: str, namespace: str, key: str) -> None:
+        self.batches[name].delete(self.namespace(name, namespace), bytes_of(key))
+
+    def do_commit(self, name: str) -> None:
+        self.batches.pop(name).commit()
+
+    def do_discard(self, name: str) -> None:
+        self.batches.pop(name).discard()
+
+    def do_snapshot(self, name: str, snapshot: str) -> None:
+        self.snapshots[snapshot] = self.engines[name].snapshot()
+
+    def seen(self, snapshot: str, namespace: str) -> pumice.ReadOnlyNamespace:
+        taken = self.snapshots[snapshot]
+        return taken.default if namespace == "-" else taken.namespace(text(namespace))
+
+    def do_snapshot_get(self, snapshot: str, namespace: str, key: str) -> str:
+        return shown(self.seen(snapshot, namespace).get(bytes_of(key)))
+
+    def do_snapshot_namespaces(self, snapshot: str) -> str:
+        return words([shown(found) for found in self.snapshots[snapshot].namespaces()])
+
+    def do_snapshot_count(self, snapshot: str, namespace: str) -> int:
+        return len(self.seen(snapshot, namespace))
+
+    def do_free(self, snapshot: str) -> None:
+        self.snapshots.pop(snapshot).close()
+
+    def do_checkpoint(self, name: str, folder: str) -> None:
+        self.engines[name].create_checkpoint(self.folder / folder)
+
+    def do_apply_checkpoint(self, name: str, folder: str) -> None:
+        self.engines[name].apply_checkpoint(self.folder / folder)
+
+    def do_replicate(self, source: str, target: str) -> int:
+        applied = 0
+        for entry in self.engines[source].log(self.engines[target].position):
+            self.engines[target].apply(pumice.Entry.from_bytes(entry.to_bytes()))
+            applied += 1
+        return applied
+
+    def do_same_position(self, one: str, other: str) -> str:
+        return boolean(self.engines[one].position == self.engines[other].position)
+
+    def do_log(self, name: str) -> int:
+        return sum(1 for _ in self.engines[name].log())
+
+    def do_log_after_foreign(self, name: str) -> int:
+        return sum(1 for _ in self.engines[name].log(pumice.Position("Z" * 16, 1)))
+
+    def do_changes(self, name: str) -> str:
+        *_, last = self.engines[name].log()
+        changes = self.engines[name].changes(last)
+        return words([f"{found.operation}:{shown(found.namespace)}:{shown(found.key)}" for found in changes])
+
+    def do_verify(self, name: str) -> int:
+        return len(self.engines[name].verify("records"))
+
+    def do_info(self, name: str, field: str) -> str:
+        info = self.engines[name].info()
+        return str(info.position.sequence if field == "sequence" else info.as_dict()[field])
+
+    def do_fixture(self, fixture: str, name: str) -> None:
+        shutil.copytree(FIXTURES / fixture / "db", self.folder / name / "db")
+
+    def do_backup(self, fixture: str, folder: str) -> None:
+        shutil.copytree(FIXTURES / fixture / "backup", self.folder / folder)
+
+    def do_release(self, name: str) -> None:
+        pumice.release(self.folder / name)
+
+    def do_sleep(self, ms: str) -> None:
+        time.sleep(int(ms) / 1000)
+
+
+def test_there_are_scenarios() -> None:
+    """The folder of scenarios was found, with those that every language must tell."""
+    names = {file.stem for file in FILES}
+    assert names >= {"strings", "namespaces", "batches", "order", "full_sync", "kvrocks"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_scenario(file: Path, tmp_path: Path) -> None:
+    """Each line of the story gives the result that it gives in every language."""
+    world = World(tmp_path)
+    told = 0
+    for number, line in enumerate(file.read_text().splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        call, expected = line.split(" => ")
+        assert world.run(call) == expected, f"{file.name}:{number}: {line}"
+        told += 1
+    assert told > 10
+    for engine in world.engines.values():
+        engine.close()

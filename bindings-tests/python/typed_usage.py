@@ -1,0 +1,49 @@
+"""A program as a user writes it, for the type checker."""
+
+from collections.abc import Mapping, MutableMapping
+from datetime import timedelta
+from pathlib import Path
+
+import pumice
+
+
+def total(namespace: Mapping[bytes, bytes]) -> int:
+    return sum(len(value) for value in namespace.values())
+
+
+def fill(namespace: MutableMapping[bytes, bytes]) -> None:
+    namespace[b"k"] = b"v"
+    namespace.update({b"a": b"b"})
+
+
+def main(folder: Path) -> int:
+    with pumice.open(folder, role="primary", sync=True) as engine:
+        users: pumice.Namespace = engine.create_namespace("users")
+        fill(users)
+        users["text"] = "text"
+        users.put(bytearray(b"k"), memoryview(b"v"), ttl=timedelta(minutes=1))
+        value: bytes | None = users.get("k")
+        sure: bytes = users.get("k", b"")
+        either: bytes | int = users.get("k", 5)
+        item: bytes = users["k"]
+        popped: bytes = users.pop("k")
+        view: memoryview | None = users.get_view("k")
+        many: list[bytes | None] = users.get_many(["a", b"b"])
+        for key, found in users.items(prefix="a", reverse=True):
+            print(key.hex(), found.hex())
+        keys: set[bytes] = set(users.keys()) | users.keys()
+        with engine.batch() as batch:
+            batch.put("users", "k", "v", ttl=1.5)
+        with engine.snapshot() as snapshot:
+            size = total(snapshot.namespace("users"))
+        checkpoint: pumice.Checkpoint = engine.create_checkpoint(folder / "c", progress=lambda told: print(told.stage))
+        with pumice.open(folder / "r", role="replica") as replica:
+            replica.apply_checkpoint(checkpoint)
+            for entry in engine.log(replica.position, wait=0.1):
+                replica.apply(pumice.Entry.from_bytes(bytes(entry)))
+        try:
+            engine.namespace("nobody")
+        except pumice.NotFoundError as error:
+            print(error.kind)
+        print(value, sure, either, item, popped, view, many, keys, engine.info().as_dict())
+        return size

@@ -1,0 +1,655 @@
+"""The compiled half of pumice. Import its names from `pumice`."""
+
+import collections.abc
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from datetime import timedelta
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, final, overload
+
+from typing_extensions import Buffer, disjoint_base
+
+_T = TypeVar("_T")
+_Bytes: TypeAlias = str | Buffer
+_Path: TypeAlias = str | PathLike[str]
+_Seconds: TypeAlias = float | timedelta
+_Role: TypeAlias = Literal["primary", "replica", "detached"]
+
+__version__: Final[str]
+
+def open(
+    path: _Path,
+    *,
+    role: _Role | None = None,
+    create: bool = True,
+    read_only: bool = False,
+    cluster: bool | None = None,
+    sync: bool = False,
+    memory_budget: int | None = None,
+    compression: Literal["none", "snappy", "zlib", "lz4", "zstd"] | None = None,
+    wal_keep_bytes: int | None = None,
+    wal_keep_seconds: _Seconds | None = None,
+) -> Engine:
+    """Opens the data directory `path`, the folder that holds `db/`, as a Kvrocks' `dir` does.
+
+    What the directory records about role and key layout holds; `role` and `cluster` insist on one, and a new directory
+    takes primary and the standalone layout without them. `create` is whether to make a database where there is none,
+    `read_only` opens without changing a byte, `sync` is whether writes survive a power cut when they return.
+    `memory_budget` is bytes for block cache and write buffers (256 MiB), `compression` is how new data is compressed
+    ("none"); `wal_keep_bytes` (1 GiB) and `wal_keep_seconds` (3 hours) say how much replication log is kept for
+    followers.
+    """
+
+def release(path: _Path) -> None:
+    """Makes the closed directory `path` a plain Kvrocks directory again, for handing it over for good."""
+
+@final
+class Engine:
+    """One open data directory. All its methods may be used from any thread."""
+
+    @property
+    def path(self) -> Path:
+        """The directory, without links in its path."""
+
+    @property
+    def role(self) -> _Role:
+        """What this engine is now."""
+
+    @property
+    def position(self) -> Position:
+        """Where the data is now: the replication id and the last sequence written."""
+
+    @property
+    def default(self) -> Namespace:
+        """The default namespace, which is always there."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or this process is a fork of the one that opened it."""
+
+    def create_namespace(self, name: str | bytes, token: str | None = None) -> Namespace:
+        """Makes a namespace; a token of 40 characters is drawn when none is given."""
+
+    def namespace(self, name: str | bytes) -> Namespace:
+        """A namespace that is registered, or that has data. NotFoundError otherwise."""
+
+    def namespaces(self, unregistered: bool = False) -> list[str]:
+        """Names of the registered namespaces, the default one first as "__namespace"; with `unregistered` also of
+        those that have data and no registration. Bytes that are not UTF-8 are surrogate escapes."""
+
+    def drop_namespace(self, name: str | bytes) -> None:
+        """Deletes a namespace with its data."""
+
+    def batch(self, sync: bool | None = None) -> Batch:
+        """A batch of writes that happen together or not at all, when its `with` block ends."""
+
+    def snapshot(self) -> Snapshot:
+        """A view of data and namespaces as they are at this moment."""
+
+    def create_checkpoint(self, path: _Path, *, progress: Callable[[Progress], object] | None = None) -> Checkpoint:
+        """Makes a checkpoint of the whole dataset in a folder that does not exist yet. An exception from `progress`
+        cancels and propagates, and leaves nothing."""
+
+    def apply_checkpoint(
+        self, path: _Path, *, progress: Callable[[Progress], object] | None = None, verify: bool = False
+    ) -> None:
+        """Replaces the whole dataset, data and namespaces as one, with that of a checkpoint, or of the `backup` or
+        `db` folder of a Kvrocks, while readers go on. `verify` reads every block first, for folders without a sync
+        manifest. An exception from `progress` cancels and propagates, and leaves the old dataset."""
+
+    def log(self, after: Position | None = None, wait: _Seconds | None = None) -> Log:
+        """The entries of the log after a position, or all that are still kept. It stops at the end of the log; with
+        `wait`, only when nothing came for that many seconds."""
+
+    def changes(self, entry: Entry) -> list[Change]:
+        """What an entry does, record by record."""
+
+    def apply(self, entry: Entry) -> None:
+        """Writes an entry of the primary into this replica, byte for byte, at its place."""
+
+    def promote(self) -> None:
+        """Makes this engine a primary, durably. On a primary it does nothing."""
+
+    def verify(self, depth: Literal["quick", "checksums", "records"] = "quick") -> list[Finding]:
+        """Compares what must be equal, and lists what is not: empty when all is well."""
+
+    def info(self) -> Info:
+        """Figures of this moment."""
+
+    def flush(self) -> None:
+        """Returns when every write acknowledged before the call survives a power cut."""
+
+    def close(self) -> None:
+        """Refuses all later calls with ClosedError, and frees the directory once no view of a value is held any more.
+        A second close does nothing."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
+
+@disjoint_base
+class ReadOnlyNamespace(Mapping[bytes, bytes]):
+    """One namespace to read, as a mapping from keys to values, in order.
+
+    Keys are `bytes`, `str` (which stands for its UTF-8) or any other buffer. A key of another type than string is in
+    the mapping with the value None when it is iterated, and raises WrongTypeError when it is read.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name; "__namespace" for the default one. Bytes that are not UTF-8 are surrogate escapes."""
+
+    @overload
+    def get(self, key: _Bytes, default: None = None) -> bytes | None:
+        """The value of a string, or `default` when there is no such key."""
+
+    @overload
+    def get(self, key: _Bytes, default: _T) -> bytes | _T: ...
+    def get_many(self, keys: Iterable[_Bytes]) -> list[bytes | None]:
+        """The values of many strings in the order of the keys, None for those that are not there, seen at one
+        moment."""
+
+    def get_view(self, key: _Bytes) -> memoryview | None:
+        """A read-only view of a value where the storage engine keeps it, without a copy, or None. It stays valid for
+        as long as it lives, also after close; the directory stays open until then."""
+
+    def exists(self, key: _Bytes) -> bool:
+        """Whether a key of any type is there."""
+
+    def kind(self, key: _Bytes) -> str | None:
+        """The type of a key, as Kvrocks' TYPE names it, or None when there is no such key."""
+
+    def ttl(self, key: _Bytes) -> float | None:
+        """How many seconds a key of any type still lives; None when it has no expiry. KeyError when there is none."""
+
+    def keys(
+        self,
+        *,
+        prefix: _Bytes | None = None,
+        start: _Bytes | None = None,
+        end: _Bytes | None = None,
+        reverse: bool = False,
+    ) -> KeysView:
+        """The keys in order: those that start with `prefix`, from `start` on, before `end`."""
+
+    def values(
+        self,
+        *,
+        prefix: _Bytes | None = None,
+        start: _Bytes | None = None,
+        end: _Bytes | None = None,
+        reverse: bool = False,
+    ) -> ValuesView:
+        """The values in the order of their keys: of those that start with `prefix`, from `start` on, before `end`."""
+
+    def items(
+        self,
+        *,
+        prefix: _Bytes | None = None,
+        start: _Bytes | None = None,
+        end: _Bytes | None = None,
+        reverse: bool = False,
+    ) -> ItemsView:
+        """Pairs of key and value in order: those that start with `prefix`, from `start` on, before `end`. The value of
+        a key of another type than string is None."""
+
+    def __getitem__(self, key: _Bytes, /) -> bytes: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __iter__(self) -> NamespaceIterator[bytes]: ...
+    def __reversed__(self) -> NamespaceIterator[bytes]: ...
+
+@final
+class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
+    """One namespace, as a mutable mapping from keys to values, in order.
+
+    It stays valid across `apply_checkpoint`, and raises NotFoundError while its namespace does not exist. Each write
+    is atomic for itself; `Engine.batch` makes several one.
+    """
+
+    @property
+    def token(self) -> str | None:
+        """Its token; None for the default namespace and for an unregistered one."""
+
+    def set_token(self, token: str) -> None:
+        """Gives it another token."""
+
+    def put(self, key: _Bytes, value: _Bytes, *, ttl: _Seconds | None = None, sync: bool | None = None) -> None:
+        """Stores a string, over whatever the key was. `ttl` is how long it lives; `sync` is whether it survives a
+        power cut when the call returns, None as the engine was opened."""
+
+    def put_if(
+        self,
+        key: _Bytes,
+        value: _Bytes,
+        expected: _Bytes | None,
+        *,
+        ttl: _Seconds | None = None,
+        sync: bool | None = None,
+    ) -> bool:
+        """Stores a string only if the key holds `expected` now, or with None only if there is no such key. Whether it
+        did."""
+
+    def delete(self, key: _Bytes, *, sync: bool | None = None) -> bool:
+        """Deletes a key of any type. Whether it was there."""
+
+    @overload
+    def pop(self, key: _Bytes) -> bytes:
+        """Takes a string away and gives its value, or `default` when there is no such key, or else raises KeyError."""
+
+    @overload
+    def pop(self, key: _Bytes, default: _T = ...) -> bytes | _T: ...
+    def setdefault(self, key: _Bytes, default: _Bytes) -> bytes:  # type: ignore[override]
+        """The value of a string, which is stored as `default` when there is no such key, with nothing in between."""
+
+    def expire(self, key: _Bytes, ttl: _Seconds) -> bool:
+        """Lets a key of any type expire after `ttl`. False when there is no such key."""
+
+    def persist(self, key: _Bytes) -> bool:
+        """Takes the expiry off a key. False when there is no such key, or it had none."""
+
+    def clear(self) -> None:
+        """Deletes all keys: one range delete, whatever their number."""
+
+    def __setitem__(self, key: _Bytes, value: _Bytes, /) -> None: ...
+    def __delitem__(self, key: _Bytes, /) -> None: ...
+
+@final
+class KeysView(collections.abc.KeysView[bytes]):
+    """The keys of a namespace, or of a range in it, in order. A set, as the keys of a dict are."""
+
+    def __iter__(self) -> NamespaceIterator[bytes]: ...
+    def __reversed__(self) -> NamespaceIterator[bytes]: ...
+    def __len__(self) -> int: ...
+    def isdisjoint(self, other: Iterable[Any]) -> bool: ...
+    def __contains__(self, key: object, /) -> bool: ...
+
+@final
+class ValuesView(collections.abc.ValuesView[bytes]):
+    """The values of a namespace, or of a range in it, in the order of their keys."""
+
+    def __iter__(self) -> NamespaceIterator[bytes]: ...
+    def __reversed__(self) -> NamespaceIterator[bytes]: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: object, /) -> bool: ...
+
+@final
+class ItemsView(collections.abc.ItemsView[bytes, bytes]):
+    """Pairs of key and value of a namespace, or of a range in it, in order. A set, as the items of a dict are."""
+
+    def __iter__(self) -> NamespaceIterator[tuple[bytes, bytes]]: ...
+    def __reversed__(self) -> NamespaceIterator[tuple[bytes, bytes]]: ...
+    def __len__(self) -> int: ...
+    def isdisjoint(self, other: Iterable[Any]) -> bool: ...
+    def __contains__(self, key: object, /) -> bool: ...
+
+@final
+class NamespaceIterator(Iterator[_T]):
+    """An iterator over one namespace, in order, as it was when the iterator was made. It raises ClosedError after the
+    engine, or the snapshot that it came from, was closed."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> _T: ...
+
+@final
+class Batch:
+    """A batch of writes to any namespaces of one engine. Nothing happens until it is committed, which the end of its
+    `with` block does, or discards it when it is left by an exception."""
+
+    def put(
+        self, namespace: Namespace | str | bytes, key: _Bytes, value: _Bytes, *, ttl: _Seconds | None = None
+    ) -> None:
+        """Adds a string to be stored, over whatever the key was. `ttl` counts from now."""
+
+    def delete(self, namespace: Namespace | str | bytes, key: _Bytes) -> None:
+        """Adds a deletion of a key of any type; of one that is not there it is nothing."""
+
+    def commit(self) -> None:
+        """Does all of it, or, with NotFoundError when one of its namespaces is gone, nothing."""
+
+    def discard(self) -> None:
+        """Forgets all of it."""
+
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exception: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None: ...
+
+@final
+class Snapshot:
+    """Data and namespaces as they were together when it was taken, whatever is written or swapped later."""
+
+    @property
+    def position(self) -> Position:
+        """The position that it shows."""
+
+    @property
+    def default(self) -> ReadOnlyNamespace:
+        """The default namespace."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or its engine was."""
+
+    def namespaces(self) -> list[str]:
+        """Names of the namespaces registered then, the default one first as "__namespace"."""
+
+    def namespace(self, name: str | bytes) -> ReadOnlyNamespace:
+        """A namespace that was registered or had data then."""
+
+    def close(self) -> None:
+        """Lets go of the dataset. Its namespaces and their iterators raise ClosedError from then on."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
+
+@final
+class Log(Iterator[Entry]):
+    """A reader of the log from one position on: an iterator of entries. It stops at the end of the log, or when
+    nothing came for as long as it was told to wait; asked again, it goes on where it stopped."""
+
+    @property
+    def position(self) -> Position:
+        """Where it is: behind the last entry that it gave."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Entry: ...
+
+@final
+class Entry:
+    """One committed batch, with the history that it continues. It can be stored, sent and pickled."""
+
+    @property
+    def replication_id(self) -> str:
+        """The replication id before the batch; empty when the directory had none."""
+
+    @property
+    def cluster(self) -> bool:
+        """Whether its keys are in the cluster layout."""
+
+    @property
+    def first(self) -> int:
+        """The sequence number of its first record."""
+
+    @property
+    def last(self) -> int:
+        """The sequence number of its last record."""
+
+    @property
+    def data(self) -> bytes:
+        """The batch as RocksDB serialises it."""
+
+    @classmethod
+    def from_bytes(cls, data: _Bytes) -> Self:
+        """Reads and checks an entry that `to_bytes` made, its batch included."""
+
+    def to_bytes(self) -> bytes:
+        """The entry as bytes."""
+
+    def __bytes__(self) -> bytes: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Change:
+    """One thing that an entry did."""
+
+    @property
+    def operation(
+        self,
+    ) -> Literal[
+        "put",
+        "delete",
+        "delete_range",
+        "clear",
+        "put_subkey",
+        "delete_subkey",
+        "namespaces",
+        "replication_id",
+        "other",
+    ]:
+        """What was done."""
+
+    @property
+    def family(self) -> int:
+        """The id of the column family that it was done in."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace; empty when `key` is a raw key."""
+
+    @property
+    def key(self) -> bytes:
+        """The user key, the first key of a range, or a raw key."""
+
+    @property
+    def end(self) -> bytes | None:
+        """The key after the last of a range."""
+
+    @property
+    def sub(self) -> bytes | None:
+        """The stored field, member, index or id of a subkey."""
+
+    @property
+    def version(self) -> int:
+        """The version of a composite key, which its subkeys carry; 0 for none."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The value; of JSON with its leading format byte."""
+
+    @property
+    def kind(self) -> str:
+        """The type of the key, "none" where the record does not say."""
+
+    @property
+    def expire_ms(self) -> int:
+        """When the key expires, in unix milliseconds; 0 for never."""
+
+@final
+class Position:
+    """A place in a history: the state after the entry that ends at `sequence`, in the history of that replication
+    id."""
+
+    def __new__(cls, replication_id: str, sequence: int) -> Self: ...
+    @property
+    def replication_id(self) -> str:
+        """16 characters; empty for data of a Kvrocks that keeps no ids."""
+
+    @property
+    def sequence(self) -> int:
+        """RocksDB's sequence number."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Checkpoint(PathLike[str]):
+    """A checkpoint that was made. It is an `os.PathLike` of its folder."""
+
+    @property
+    def path(self) -> Path:
+        """The folder that holds it."""
+
+    @property
+    def position(self) -> Position:
+        """The position of its data."""
+
+    @property
+    def files(self) -> int:
+        """How many files it has, the sync manifest not counted."""
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes they have."""
+
+    def __fspath__(self) -> str: ...
+
+@final
+class Progress:
+    """How far a long call is."""
+
+    @property
+    def stage(self) -> Literal["receive", "open", "publish", "checksum"]:
+        """What it is doing."""
+
+    @property
+    def files_done(self) -> int:
+        """Files done in this stage."""
+
+    @property
+    def files(self) -> int:
+        """Files in all."""
+
+    @property
+    def bytes_done(self) -> int:
+        """Bytes done in this stage."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in all."""
+
+    @property
+    def fraction(self) -> float:
+        """From 0.0 to 1.0, by bytes."""
+
+@final
+class Finding:
+    """Something that is not as it must be."""
+
+    @property
+    def what(self) -> str:
+        """What was looked at."""
+
+    @property
+    def detail(self) -> str:
+        """What was found, and what was expected."""
+
+@final
+class Info:
+    """Figures of one moment. Sizes are bytes."""
+
+    @property
+    def path(self) -> Path:
+        """The data directory."""
+
+    @property
+    def role(self) -> _Role:
+        """What this engine is."""
+
+    @property
+    def position(self) -> Position:
+        """Where its data is."""
+
+    @property
+    def layout(self) -> Literal["standalone", "cluster"]:
+        """The key layout."""
+
+    @property
+    def generation(self) -> int:
+        """The number of the current generation, 0 for a plain `db` folder read in place."""
+
+    @property
+    def namespaces(self) -> int:
+        """Registered namespaces, the default one not counted."""
+
+    @property
+    def refuses_writes(self) -> str | None:
+        """Why writes are refused, where they are refused whatever the role."""
+
+    @property
+    def records_estimate(self) -> int:
+        """RocksDB's estimate of the records in all column families."""
+
+    @property
+    def table_files(self) -> int:
+        """Number of SST files."""
+
+    @property
+    def table_bytes(self) -> int:
+        """Size of the SST files."""
+
+    @property
+    def blob_bytes(self) -> int:
+        """Size of the blob files."""
+
+    @property
+    def oldest_sequence(self) -> int:
+        """The first sequence that the replication log still has, 0 when it has none."""
+
+    @property
+    def memory_budget(self) -> int:
+        """What cache and write buffers may take together."""
+
+    @property
+    def cache_bytes(self) -> int:
+        """What the block cache takes, write buffers included."""
+
+    @property
+    def write_buffer_bytes(self) -> int:
+        """What write buffers take."""
+
+    @property
+    def table_reader_bytes(self) -> int:
+        """What table readers take outside the cache."""
+
+    @property
+    def snapshots(self) -> int:
+        """Open snapshots."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by their names."""
+
+class Error(Exception):
+    """The base of all errors of Pumice."""
+
+    kind: ClassVar[str]
+
+class InvalidArgumentError(Error, ValueError):
+    """The call is wrong: change an argument."""
+
+class NotFoundError(Error):
+    """The named thing does not exist, or is no longer kept. A missing key is a KeyError."""
+
+class AlreadyExistsError(Error):
+    """A thing of that name, or with that token, exists with another content."""
+
+class ReadOnlyError(Error):
+    """This engine, or this role, does not take writes."""
+
+class ClosedError(Error):
+    """The engine was closed, or this process is a fork of the one that opened it."""
+
+class BusyError(Error):
+    """Somebody else holds it: try again when they let go."""
+
+class IoError(Error, OSError):
+    """The operating system refused; errno says how, where it is known."""
+
+class CorruptionError(Error):
+    """Stored or received bytes are not what they should be."""
+
+class UnsupportedError(Error):
+    """Well formed, but not something this version can do."""
+
+class PoisonedError(Error):
+    """An earlier write failed half way: reads go on, writes need a reopened engine."""
+
+class DivergedError(Error):
+    """The position or entry belongs to another history: a full sync is needed."""
+
+class WrongTypeError(Error):
+    """The key holds another data type."""
+
+class InternalError(Error):
+    """A fault in Pumice itself: please report it."""
