@@ -185,10 +185,14 @@ impl Bench {
 
     /// The same reads by a C program, on a copy of the same files.
     fn from_c(&self, report: &mut Report) -> Result<(), Failure> {
-        let home = self.dir.join("c");
-        elsewhere::bring(&self.dir.join("checkpoint"), &home.join("db"))?;
         let Some(program) = CProgram::load(&self.dir)? else { return Ok(()) };
-        program.open(&home)?;
+        let (c, rust) = (self.dir.join("c"), self.dir.join("rust"));
+        for home in [&c, &rust] {
+            elsewhere::bring(&self.dir.join("checkpoint"), &home.join("db"))?;
+        }
+        program.open(&c)?;
+        let engine = Engine::open(&rust, &Options::default())?;
+        let namespace = engine.namespace(NAMESPACE)?;
         let keys = self.keys.concat();
         let [c, rust] = self.turns([
             &mut || {
@@ -197,7 +201,7 @@ impl Bench {
             },
             &mut || {
                 for key in &self.keys {
-                    let value = self.namespace.get(key)?.ok_or("missing")?;
+                    let value = namespace.get(key)?.ok_or("missing")?;
                     std::hint::black_box(value[0]);
                 }
                 Ok(self.keys.len())
@@ -377,9 +381,7 @@ impl CProgram {
             .arg(root.join("benches/cost.c"))
             .arg("-L")
             .arg(&built)
-            .args(["-lpumice", "-Wl,-rpath"])
-            .arg(format!("-Wl,{}", built.display()))
-            .arg("-o")
+            .args(["-lpumice", "-o"])
             .arg(&target)
             .status();
         match compiled {
@@ -389,14 +391,9 @@ impl CProgram {
                 return Ok(None);
             }
         }
-        let path = CString::new(target.to_str().ok_or("a path that is not UTF-8")?)?;
-        // SAFETY: a library of ours, whose functions have the types below.
-        let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-        if library.is_null() {
-            // SAFETY: after a failure it is a C string.
-            let why = unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) };
-            return Err(format!("benches/cost.c: {}", why.to_string_lossy()).into());
-        }
+        // The library first: what is loaded already need not be found under the name that it is installed by.
+        dlopen(&built.join("libpumice.so"))?;
+        let library = dlopen(&target)?;
         Ok(Some(CProgram { library }))
     }
 
@@ -435,6 +432,18 @@ impl CProgram {
     fn close(&self) {
         // SAFETY: as declared in benches/cost.c.
         unsafe { self.function::<extern "C" fn()>(c"cost_close")() }
+    }
+}
+
+fn dlopen(path: &Path) -> Result<*mut c_void, Failure> {
+    let path = CString::new(path.to_str().ok_or("a path that is not UTF-8")?)?;
+    // SAFETY: libraries of ours, which may be loaded at any time.
+    unsafe {
+        let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
+        if library.is_null() {
+            return Err(std::ffi::CStr::from_ptr(libc::dlerror()).to_string_lossy().into_owned().into());
+        }
+        Ok(library)
     }
 }
 
