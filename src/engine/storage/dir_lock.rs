@@ -70,7 +70,10 @@ fn lock(file: &File, dir: &Path, shared: bool) -> Result<()> {
             };
             Err(Error::new(
                 ErrorKind::Busy,
-                format!("{} is open in {holder}; close it there, or open another directory", dir.display()),
+                format!(
+                    "{} is open in {holder}; close it there, with every value, iterator and snapshot of it, or open another",
+                    dir.display()
+                ),
             ))
         }
         Err(e) => Err(Error::io(format!("lock {}", dir.display()), e)),
