@@ -51,6 +51,7 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(budget: usize) -> Memory {
+        // Without locks: a reader that lost its CPU in the middle of a look-up holds up nobody.
         let cache = Cache::new_hyper_clock_cache(budget, 0);
         let write_buffers = WriteBufferManager::new_write_buffer_manager_with_cache(budget / 4, false, cache.clone());
         Memory { cache, write_buffers, budget }
@@ -62,6 +63,8 @@ impl Memory {
 pub struct DbOptions {
     pub create: bool,
     pub read_only: bool,
+    /// Whether another RocksDB of this process is being read meanwhile.
+    pub beside: bool,
     pub compression: Compression,
     pub wal_keep_bytes: u64,
     pub wal_keep: Duration,
@@ -89,6 +92,10 @@ impl DbOptions {
         db.set_keep_log_file_num(4);
         db.set_max_log_file_size(4 << 20);
         db.set_stats_dump_period_sec(0);
+        if self.beside {
+            // RocksDB opens files on 16 threads, which would leave the readers a small part of the CPU.
+            db.set_max_file_opening_threads(1);
+        }
         db.set_write_buffer_manager(&self.memory.write_buffers);
         if self.read_only {
             // A read-only open leaves no file behind, not even RocksDB's own text log.
