@@ -393,7 +393,9 @@ impl CProgram {
         // SAFETY: a library of ours, whose functions have the types below.
         let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
         if library.is_null() {
-            return Err("dlopen of benches/cost.c failed".into());
+            // SAFETY: after a failure it is a C string.
+            let why = unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) };
+            return Err(format!("benches/cost.c: {}", why.to_string_lossy()).into());
         }
         Ok(Some(CProgram { library }))
     }

@@ -173,6 +173,11 @@ impl Store {
         self.history.lock().current.clone()
     }
 
+    /// [`Store::replication_id`], without a copy.
+    pub fn with_replication_id<R>(&self, with: impl FnOnce(&str) -> R) -> R {
+        with(&self.history.lock().current)
+    }
+
     /// Replaces the history, after its entry was written.
     pub fn set_history(&self, history: History) {
         *self.history.lock() = history;

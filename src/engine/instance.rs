@@ -399,7 +399,7 @@ impl CommitGuard<'_> {
 
     fn write(&mut self, mut batch: BatchBuilder) -> Result<Written> {
         let store = &self.generation.store;
-        batch.log_data(&replication_id_log(&store.replication_id()));
+        store.with_replication_id(|id| batch.log_data_with(&replication_id_log(id)));
         write_entry(&mut self.commit, store, batch)
     }
 
@@ -514,7 +514,7 @@ fn draw_replication_id(commit: &mut Commit, directory: &Directory, store: &Store
     let ended = store.db.latest_sequence();
     let mut batch = BatchBuilder::new();
     batch.put(PROPAGATE, REPLICATION_ID_KEY, id.as_bytes());
-    batch.log_data(&replication_id_log(&id));
+    batch.log_data_with(&replication_id_log(&id));
     let written = write_entry(commit, store, batch)?;
     let mut history = store.history();
     history.change(&id, ended);

@@ -259,7 +259,10 @@ impl Default for BatchBuilder {
 impl BatchBuilder {
     /// An empty batch.
     pub fn new() -> BatchBuilder {
-        BatchBuilder { bytes: vec![0; HEADER], count: 0 }
+        // Room for a record of usual size with its notes, so that it need not grow.
+        let mut bytes = Vec::with_capacity(256);
+        bytes.resize(HEADER, 0);
+        BatchBuilder { bytes, count: 0 }
     }
 
     /// Sets a key.
@@ -293,8 +296,13 @@ impl BatchBuilder {
 
     /// Adds a note.
     pub fn log_data(&mut self, blob: &[u8]) {
+        self.log_data_with(&[blob]);
+    }
+
+    /// Adds a note given in pieces.
+    pub fn log_data_with(&mut self, parts: &[&[u8]]) {
         self.bytes.push(TAG_LOG_DATA);
-        self.varstring(&[blob]);
+        self.varstring(parts);
     }
 
     /// Adds a record of another batch.

@@ -93,7 +93,7 @@ fn check_all(bytes: &[u8]) {
     }
     let _ = (check_name(bytes), check_replication_id(bytes), check_file_name(bytes));
     if let LogData::ReplicationId(id) = parse_log_data(bytes) {
-        assert_eq!(replication_id_log(id), bytes);
+        assert_eq!(replication_id_log(id).concat(), bytes);
     }
     check_batch(bytes);
     if let Ok(entry) = Entry::decode(bytes) {

@@ -39,12 +39,9 @@ pub fn parse_log_data(bytes: &[u8]) -> LogData<'_> {
     }
 }
 
-/// The LogData record that ends every batch of ours.
-pub fn replication_id_log(id: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(2 + id.len());
-    out.extend_from_slice(b"r ");
-    out.extend_from_slice(id.as_bytes());
-    out
+/// The pieces of the LogData record that ends every batch of ours.
+pub fn replication_id_log(id: &str) -> [&[u8]; 2] {
+    [b"r ", id.as_bytes()]
 }
 
 #[cfg(test)]
@@ -55,8 +52,8 @@ mod tests {
     #[test]
     fn known_notes() {
         let id = "ABCDEFGHIJKLMNOP";
-        assert_eq!(replication_id_log(id), b"r ABCDEFGHIJKLMNOP");
-        assert_eq!(parse_log_data(&replication_id_log(id)), LogData::ReplicationId(id));
+        assert_eq!(replication_id_log(id).concat(), b"r ABCDEFGHIJKLMNOP");
+        assert_eq!(parse_log_data(&replication_id_log(id).concat()), LogData::ReplicationId(id));
         assert_eq!(parse_log_data(b"1"), LogData::Redis { kind: 1, args: b"" });
         assert_eq!(parse_log_data(b"3 4 k 0"), LogData::Redis { kind: 3, args: b"4 k 0" });
         for note in [b"".as_slice(), b"r", b"r short", b"+1", b" 1", b"256", b"1x", b"\xff\xff"] {

@@ -236,20 +236,21 @@ impl Db {
         keys: &[impl AsRef<[u8]>],
         snapshot: Option<&Snapshot>,
     ) -> Result<Vec<Option<Pinned>>> {
-        let pointers: Vec<*const c_char> = keys.iter().map(|key| key.as_ref().as_ptr().cast()).collect();
-        let lengths: Vec<usize> = keys.iter().map(|key| key.as_ref().len()).collect();
+        let keys: Vec<ffi::rocksdb_slice_t> = keys
+            .iter()
+            .map(|key| ffi::rocksdb_slice_t { data: key.as_ref().as_ptr().cast(), size: key.as_ref().len() })
+            .collect();
         let mut slices = vec![std::ptr::null_mut(); keys.len()];
         let mut errors: Vec<*mut c_char> = vec![std::ptr::null_mut(); keys.len()];
         let reads = snapshot.map_or(self.raw_reads, |snapshot| snapshot.raw_reads);
         // SAFETY: all arrays have `keys.len()` places and outlive the call.
         unsafe {
-            ffi::rocksdb_batched_multi_get_cf(
+            ffi::rocksdb_batched_multi_get_cf_slice(
                 self.raw,
                 reads,
                 self.families[family as usize],
                 keys.len(),
-                pointers.as_ptr(),
-                lengths.as_ptr(),
+                keys.as_ptr(),
                 slices.as_mut_ptr(),
                 errors.as_mut_ptr(),
                 false,

@@ -110,8 +110,15 @@ impl Reading<'_> {
     }
 
     pub fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
-        let full: Vec<Vec<u8>> =
-            keys.iter().map(|key| full_key(self.prefix, self.store.layout, key.as_ref())).collect();
+        // All keys as they are on disk, one behind the other.
+        let mut stored = Vec::with_capacity(keys.iter().map(|key| self.prefix.len() + 2 + key.as_ref().len()).sum());
+        let mut ends = Vec::with_capacity(keys.len());
+        for key in keys {
+            append_key(&mut stored, self.prefix, self.store.layout, key.as_ref());
+            ends.push(stored.len());
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let full: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &stored[start..end]).collect();
         let found = self.store.db.get_many(METADATA, &full, self.snapshot.map(|s| &**s))?;
         keys.iter()
             .zip(found)
@@ -325,12 +332,6 @@ fn check_length(what: &str, bytes: &[u8]) -> Result<()> {
 
 fn wrong_type(key: &[u8], kind: Kind) -> Error {
     Error::new(ErrorKind::WrongType, format!("key {}: got a {}, expected a string", shown(key), kind.name()))
-}
-
-fn full_key(prefix: &[u8], layout: Layout, key: &[u8]) -> Vec<u8> {
-    let mut full = Vec::with_capacity(prefix.len() + 2 + key.len());
-    append_key(&mut full, prefix, layout, key);
-    full
 }
 
 /// Runs with the key as it is on disk, without an allocation for each call.
