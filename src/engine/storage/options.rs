@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DataBlockIndexType,
-    LogLevel, Options, WriteBufferManager,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DataBlockIndexType, LogLevel, Options,
+    WriteBufferManager,
 };
 
 use crate::engine::format::batch::METADATA;
@@ -111,20 +111,17 @@ impl DbOptions {
         let mut table = BlockBasedOptions::default();
         // Readable by every RocksDB since 6.6.
         table.set_format_version(5);
-        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-        table.set_partition_filters(true);
-        table.set_metadata_block_size(4096);
         table.set_bloom_filter(10.0, false);
         table.set_optimize_filters_for_memory(true);
         table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
         table.set_data_block_hash_ratio(0.75);
         table.set_block_size(16 * 1024);
         table.set_block_cache(&self.memory.cache);
-        // Index and filters live in the cache, so that memory does not grow with the data.
+        // Index and filters live in the cache, so that memory does not grow with the data. They are whole, not
+        // partitioned as Kvrocks writes them: each file says itself which, and two lookups of a read are saved.
         table.set_cache_index_and_filter_blocks(true);
         table.set_cache_index_and_filter_blocks_with_high_priority(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-        table.set_pin_top_level_index_and_filter(true);
 
         let mut family = Options::default();
         family.set_block_based_table_factory(&table);
