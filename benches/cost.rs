@@ -3,7 +3,9 @@
 
 mod common;
 
-use std::path::Path;
+use std::ffi::{CString, c_char, c_int, c_ulong, c_void};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -26,8 +28,9 @@ fn main() -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     let bench = Bench::new(dir.path(), rounds)?;
     let mut report = Report::default();
-    let parts: [(&str, fn(&Bench, &mut Report) -> Result<(), Failure>); 4] = [
+    let parts: [(&str, fn(&Bench, &mut Report) -> Result<(), Failure>); 5] = [
         ("get", Bench::point_reads),
+        ("c", Bench::from_c),
         ("get_many", Bench::batched_reads),
         ("iteration", Bench::iteration),
         ("put", Bench::writes),
@@ -87,6 +90,7 @@ impl Report {
 
 struct Bench {
     rounds: u32,
+    dir: PathBuf,
     engine: Engine,
     namespace: Namespace,
     raw: DB,
@@ -124,7 +128,7 @@ impl Bench {
                 stored
             })
             .collect();
-        Ok(Bench { rounds, engine, namespace, raw, keys, stored })
+        Ok(Bench { rounds, dir: dir.to_owned(), engine, namespace, raw, keys, stored })
     }
 
     /// Runs all of them in turns, once more to warm up. Each gives how many operations it did.
@@ -176,6 +180,31 @@ impl Bench {
         ])?;
         report.compare("get", &ours, "get_pinned_cf", &raw, Some(1.10));
         report.compare("get", &ours, "get_pinned_cf_opt, options kept", &reused, None);
+        Ok(())
+    }
+
+    /// The same reads by a C program, on a copy of the same files.
+    fn from_c(&self, report: &mut Report) -> Result<(), Failure> {
+        let home = self.dir.join("c");
+        elsewhere::bring(&self.dir.join("checkpoint"), &home.join("db"))?;
+        let Some(program) = CProgram::load(&self.dir)? else { return Ok(()) };
+        program.open(&home)?;
+        let keys = self.keys.concat();
+        let [c, rust] = self.turns([
+            &mut || {
+                program.get(&keys, self.keys.len())?;
+                Ok(self.keys.len())
+            },
+            &mut || {
+                for key in &self.keys {
+                    let value = self.namespace.get(key)?.ok_or("missing")?;
+                    std::hint::black_box(value[0]);
+                }
+                Ok(self.keys.len())
+            },
+        ])?;
+        program.close();
+        report.compare("get in C", &c, "get in Rust", &rust, Some(1.05));
         Ok(())
     }
 
@@ -322,6 +351,88 @@ impl Bench {
         }
         println!("  Pumice {}, raw crate with as much log to replay {}", times[0].spread(1), times[1].spread(1));
         Ok(json!({ "pumice": times[0].json(), "raw_with_log": times[1].json() }))
+    }
+}
+
+/// benches/cost.c, compiled against the header and the shared library of this build.
+struct CProgram {
+    library: *mut c_void,
+}
+
+impl CProgram {
+    /// `None`, said aloud, where there is no C compiler or no library.
+    fn load(dir: &Path) -> Result<Option<CProgram>, Failure> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let deps = std::env::current_exe()?;
+        let built = deps.ancestors().nth(2).ok_or("no target directory")?.to_owned();
+        if !built.join("libpumice.so").exists() {
+            println!("  get in C: skipped, there is no {}", built.join("libpumice.so").display());
+            return Ok(None);
+        }
+        let target = dir.join("cost_c.so");
+        let compiled = Command::new("cc")
+            .args(["-std=c11", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"])
+            .arg("-I")
+            .arg(root.join("include"))
+            .arg(root.join("benches/cost.c"))
+            .arg("-L")
+            .arg(&built)
+            .args(["-lpumice", "-Wl,-rpath"])
+            .arg(format!("-Wl,{}", built.display()))
+            .arg("-o")
+            .arg(&target)
+            .status();
+        match compiled {
+            Ok(status) if status.success() => {}
+            other => {
+                println!("  get in C: skipped, cc says {other:?}");
+                return Ok(None);
+            }
+        }
+        let path = CString::new(target.to_str().ok_or("a path that is not UTF-8")?)?;
+        // SAFETY: a library of ours, whose functions have the types below.
+        let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+        if library.is_null() {
+            return Err("dlopen of benches/cost.c failed".into());
+        }
+        Ok(Some(CProgram { library }))
+    }
+
+    /// # Safety
+    /// `F` must be the type that the function has in benches/cost.c.
+    unsafe fn function<F: Copy>(&self, name: &std::ffi::CStr) -> F {
+        // SAFETY: a pointer to a function is as long as any other; the type is the caller's promise.
+        unsafe {
+            let found = libc::dlsym(self.library, name.as_ptr());
+            assert!(!found.is_null(), "{name:?} is in benches/cost.c");
+            std::mem::transmute_copy(&found)
+        }
+    }
+
+    fn open(&self, home: &Path) -> Result<(), Failure> {
+        let path = CString::new(home.to_str().ok_or("a path that is not UTF-8")?)?;
+        // SAFETY: as declared in benches/cost.c.
+        let status = unsafe {
+            let open: extern "C" fn(*const c_char, *const c_char, usize) -> c_int = self.function(c"cost_open");
+            open(path.as_ptr(), NAMESPACE.as_ptr().cast(), NAMESPACE.len())
+        };
+        if status == 0 { Ok(()) } else { Err("benches/cost.c could not open its engine".into()) }
+    }
+
+    fn get(&self, keys: &[u8], count: usize) -> Result<(), Failure> {
+        let mut sum: c_ulong = 0;
+        // SAFETY: as declared in benches/cost.c.
+        let status = unsafe {
+            let get: extern "C" fn(*const c_char, usize, usize, *mut c_ulong) -> c_int = self.function(c"cost_get");
+            get(keys.as_ptr().cast(), keys.len() / count, count, &raw mut sum)
+        };
+        std::hint::black_box(sum);
+        if status == 0 { Ok(()) } else { Err("benches/cost.c did not find a key".into()) }
+    }
+
+    fn close(&self) {
+        // SAFETY: as declared in benches/cost.c.
+        unsafe { self.function::<extern "C" fn()>(c"cost_close")() }
     }
 }
 

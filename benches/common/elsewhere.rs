@@ -61,7 +61,7 @@ fn family(name: &str, cache: &Cache) -> Options {
 
 /// A block cache as Pumice has it.
 pub fn cache(bytes: usize) -> Cache {
-    Cache::new_lru_cache(bytes)
+    Cache::new_hyper_clock_cache(bytes, 0)
 }
 
 /// The family of all keys.

@@ -87,7 +87,7 @@ impl Instance {
             applying: Mutex::new(()),
             applier: Mutex::new(None),
         };
-        let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New)?;
+        let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New, false)?;
         let store = Arc::new(Store::new(number, db, directory.history(number), layout, Layout::Standalone)?);
         let generation = Arc::new(Generation::of(store)?);
         if !options.read_only {
@@ -108,9 +108,10 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Opens a RocksDB folder of this directory. The directory stays locked until it is closed.
-    pub fn open_db(&self, directory: &Arc<Directory>, folder: &Path, create: bool) -> Result<Arc<Db>> {
-        let options = db_options(&self.options, &self.memory, create);
+    /// Opens a RocksDB folder of this directory, perhaps `beside` the current one. The directory stays locked until it is
+    /// closed.
+    pub fn open_db(&self, directory: &Arc<Directory>, folder: &Path, create: bool, beside: bool) -> Result<Arc<Db>> {
+        let options = DbOptions { beside, ..db_options(&self.options, &self.memory, create) };
         Db::open(folder, &options, Some(Box::new(Arc::clone(directory))))
     }
 
@@ -293,6 +294,7 @@ fn db_options(options: &Options, memory: &Memory, create: bool) -> DbOptions {
     DbOptions {
         create,
         read_only: options.read_only,
+        beside: false,
         compression: options.compression,
         wal_keep_bytes: options.wal_keep_bytes,
         wal_keep: options.wal_keep,

@@ -38,8 +38,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Finding>()?;
     module.add_class::<Info>()?;
     errors::add(module)?;
-    module.add_function(wrap_pyfunction!(_bench, module)?)?;
-    module.add_function(wrap_pyfunction!(_bench_items, module)?)?;
     be_mappings(py)?;
     // The package says what is public.
     module.delattr("__all__")?;
@@ -84,24 +82,4 @@ fn be_mappings(py: Python<'_>) -> PyResult<()> {
     borrow(py.get_type::<KeysView>(), "KeysView", SET)?;
     borrow(py.get_type::<ItemsView>(), "ItemsView", SET)?;
     borrow(py.get_type::<ValuesView>(), "ValuesView", &[])
-}
-
-#[pyfunction]
-fn _bench(ns: &Bound<'_, Namespace>, keys: Vec<Vec<u8>>) -> PyResult<u64> {
-    let ns = &ns.get().live;
-    let start = std::time::Instant::now();
-    for key in &keys {
-        std::hint::black_box(ns.get(key)?);
-    }
-    Ok(start.elapsed().as_nanos() as u64)
-}
-#[pyfunction]
-fn _bench_items(ns: &Bound<'_, Namespace>, count: usize) -> PyResult<u64> {
-    let ns = &ns.get().live;
-    let start = std::time::Instant::now();
-    let mut items = ns.items(&crate::Range::default())?;
-    for _ in 0..count {
-        std::hint::black_box(items.next_item()?);
-    }
-    Ok(start.elapsed().as_nanos() as u64)
 }

@@ -163,13 +163,16 @@ fn receive(directory: &Directory, number: u64, source: &Path, watch: &mut Watch<
     files::remove_dir(&incoming)?;
     fs::create_dir_all(&incoming).map_err(|e| Error::io(format!("create {}", incoming.display()), e))?;
     watch.begin(Stage::Receive, list.len() as u64, list.iter().map(|(_, size)| size).sum());
+    let mut reader = files::PieceReader::new();
     for (index, (name, size)) in list.iter().enumerate() {
         let expected = manifest.as_ref().map(|manifest| &manifest.files[index]);
-        receive_file(&source.join(name), &incoming.join(name), *size, expected, watch)?;
+        receive_file(&source.join(name), &incoming.join(name), *size, expected, &mut reader, watch)?;
         watch.file()?;
         some_received()?;
     }
     step!("apply::received");
+    let received: Vec<PathBuf> = list.iter().map(|(name, _)| incoming.join(name)).collect();
+    files::sync_files(&received, || watch.check())?;
     files::sync_dir(&incoming)?;
     let folder = directory.generation(number);
     fs::rename(&incoming, &folder).map_err(|e| Error::io(format!("rename {}", incoming.display()), e))?;
@@ -235,12 +238,13 @@ fn list(source: &Path, manifest: Option<&SyncManifest>) -> Result<Vec<(String, u
     Ok(list)
 }
 
-/// Links a file that never changes, or copies one; compares it with the manifest; makes it durable.
+/// Links a file that never changes, or copies one, and compares it with the manifest.
 fn receive_file(
     source: &Path,
     target: &Path,
     size: u64,
     expected: Option<&ManifestFile>,
+    reader: &mut files::PieceReader,
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     let unchanging = source.extension().is_some_and(|extension| extension == "sst" || extension == "blob");
@@ -248,23 +252,21 @@ fn receive_file(
     let mut crc = 0;
     if linked {
         if expected.is_some() {
-            files::read_pieces(target, |piece| {
+            reader.read(target, |piece| {
                 crc = crc32c::crc32c_append(crc, piece);
                 watch.bytes(piece.len())
             })?;
         } else {
             watch.bytes(size as usize)?;
         }
-        files::sync_file(target)?;
     } else {
         let failed = |e| Error::io(format!("write {}", target.display()), e);
         let mut copy: File = OpenOptions::new().write(true).create_new(true).open(target).map_err(failed)?;
-        files::read_pieces(source, |piece| {
+        reader.read(source, |piece| {
             crc = crc32c::crc32c_append(crc, piece);
             copy.write_all(piece).map_err(failed)?;
             watch.bytes(piece.len())
         })?;
-        copy.sync_all().map_err(failed)?;
     }
     match expected {
         Some(expected) if expected.crc32c != crc => Err(Error::new(
@@ -292,7 +294,7 @@ fn open(
     watch.begin(Stage::Open, 0, 0);
     watch.check()?;
     let folder: PathBuf = directory.generation(number);
-    let db = instance.open_db(directory, &folder, false)?;
+    let db = instance.open_db(directory, &folder, false, true)?;
     if let Some(manifest) = &manifest
         && db.latest_sequence() != manifest.sequence
     {

@@ -102,9 +102,10 @@ fn fill(
         .collect::<Result<_>>()?;
     watch.begin(Stage::Checksum, names.len() as u64, sizes.iter().sum());
     let mut listed = Vec::with_capacity(names.len());
+    let mut reader = files::PieceReader::new();
     for name in names {
         let mut crc = 0;
-        let size = files::read_pieces(&folder.join(&name), |piece| {
+        let size = reader.read(&folder.join(&name), |piece| {
             crc = crc32c::crc32c_append(crc, piece);
             watch.bytes(piece.len())
         })?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DataBlockIndexType,
-    LogLevel, Options, WriteBufferManager,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DataBlockIndexType, LogLevel, Options,
+    WriteBufferManager,
 };
 
 use crate::engine::format::batch::METADATA;
@@ -51,7 +51,8 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(budget: usize) -> Memory {
-        let cache = Cache::new_lru_cache(budget);
+        // Without locks: a reader that lost its CPU in the middle of a look-up holds up nobody.
+        let cache = Cache::new_hyper_clock_cache(budget, 0);
         let write_buffers = WriteBufferManager::new_write_buffer_manager_with_cache(budget / 4, false, cache.clone());
         Memory { cache, write_buffers, budget }
     }
@@ -62,6 +63,8 @@ impl Memory {
 pub struct DbOptions {
     pub create: bool,
     pub read_only: bool,
+    /// Whether another RocksDB of this process is being read meanwhile.
+    pub beside: bool,
     pub compression: Compression,
     pub wal_keep_bytes: u64,
     pub wal_keep: Duration,
@@ -89,6 +92,10 @@ impl DbOptions {
         db.set_keep_log_file_num(4);
         db.set_max_log_file_size(4 << 20);
         db.set_stats_dump_period_sec(0);
+        if self.beside {
+            // RocksDB opens files on 16 threads, which would leave the readers a small part of the CPU.
+            db.set_max_file_opening_threads(1);
+        }
         db.set_write_buffer_manager(&self.memory.write_buffers);
         if self.read_only {
             // A read-only open leaves no file behind, not even RocksDB's own text log.
@@ -104,20 +111,17 @@ impl DbOptions {
         let mut table = BlockBasedOptions::default();
         // Readable by every RocksDB since 6.6.
         table.set_format_version(5);
-        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-        table.set_partition_filters(true);
-        table.set_metadata_block_size(4096);
         table.set_bloom_filter(10.0, false);
         table.set_optimize_filters_for_memory(true);
         table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
         table.set_data_block_hash_ratio(0.75);
         table.set_block_size(16 * 1024);
         table.set_block_cache(&self.memory.cache);
-        // Index and filters live in the cache, so that memory does not grow with the data.
+        // Index and filters live in the cache, so that memory does not grow with the data. They are whole, not
+        // partitioned as Kvrocks writes them: each file says itself which, and two lookups of a read are saved.
         table.set_cache_index_and_filter_blocks(true);
         table.set_cache_index_and_filter_blocks_with_high_priority(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-        table.set_pin_top_level_index_and_filter(true);
 
         let mut family = Options::default();
         family.set_block_based_table_factory(&table);
