@@ -251,7 +251,7 @@ fn fork(path: &Path) {
         let child = unsafe { libc::fork() };
         if child == 0 {
             // SAFETY: a child that waits for a thread that it does not have shall not wait for ever.
-            unsafe { libc::alarm(60) };
+            unsafe { libc::alarm(20) };
             let refused = [
                 is_closed(namespace.get(b"x")),
                 is_closed(namespace.put(b"x", b"y")),
