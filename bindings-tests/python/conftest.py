@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 SCENARIOS = ROOT / "bindings-tests" / "scenarios"
 
+# A program that was started in the background may have been told to ignore Ctrl-C, and hands that on to its children.
+LISTENING = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[pumice.Engine]:
@@ -34,7 +37,7 @@ def script(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
     def run(source: str, *, code: int = 0, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(source)],
+            [sys.executable, "-X", "faulthandler", "-c", LISTENING + textwrap.dedent(source)],
             cwd=tmp_path,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             capture_output=True,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pumice
 import pytest
+from conftest import LISTENING
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -292,7 +293,7 @@ def test_a_forked_child_leaves_the_block(tmp_path: Path, script: Script) -> None
 def interrupted(source: str, tmp_path: Path) -> str:
     """Runs a program that says "now" before it waits, sends it Ctrl-C then, and gives what else it said."""
     process = subprocess.Popen(
-        [sys.executable, "-u", "-X", "faulthandler", "-c", textwrap.dedent(source)],
+        [sys.executable, "-u", "-X", "faulthandler", "-c", LISTENING + textwrap.dedent(source)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
