@@ -5,7 +5,9 @@
 //! <dir>/db -> generations/000003    the commit point: replaced by one rename
 //! <dir>/generations/000003/         RocksDB
 //! <dir>/generations/000003.history  layout and replication ids of that generation
-//! <dir>/generations/000004.incoming/
+//! <dir>/generations/000003.kept     diverged from its primary: kept when it is not current any more
+//! <dir>/generations/000004.incoming/  being received, with its sync manifest
+//! <dir>/checkpoints/                being served; deleted at open
 //! <dir>/state                       what this node is
 //! <dir>/db.creating, db.adopting, db.next   links that wait to become db
 //! ```
@@ -159,6 +161,24 @@ impl Directory {
     /// Makes the names of the generations survive a power cut.
     pub fn sync_generations(&self) -> Result<()> {
         files::sync_dir(&self.path.join("generations"))
+    }
+
+    /// Has a generation kept when it is not current any more, until it is discarded.
+    pub fn keep(&self, number: u64) -> Result<()> {
+        files::replace_file(&self.kept_path(number), b"")
+    }
+
+    fn is_kept(&self, number: u64) -> bool {
+        self.kept_path(number).exists()
+    }
+
+    fn kept_path(&self, number: u64) -> PathBuf {
+        self.generation(number).with_extension("kept")
+    }
+
+    /// Generations that are kept although they are not current, in order.
+    pub fn kept(&self) -> Result<Vec<u64>> {
+        Ok(self.numbers()?.into_iter().filter(|&number| self.is_kept(number) && !self.names(number)).collect())
     }
 
     /// Deletes a generation that is not current any more.
@@ -326,7 +346,7 @@ impl Directory {
         for number in self.numbers()? {
             // What was being received with a sync manifest goes on where it ended: every byte of it is checked then.
             let resumes = self.incoming(number).join(MANIFEST_NAME).exists() && !self.generation(number).exists();
-            if number != current && !resumes {
+            if number != current && !resumes && !self.is_kept(number) {
                 self.remove_generation(number)?;
             }
         }
@@ -346,7 +366,7 @@ impl Directory {
             let entry = entry.map_err(|e| Error::io(format!("list {}", folder.display()), e))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let stem = ["incoming", "history", "tmp"]
+            let stem = ["incoming", "history", "kept", "tmp"]
                 .iter()
                 .find_map(|kind| name.strip_suffix(kind)?.strip_suffix('.'))
                 .unwrap_or(&name);
@@ -402,7 +422,8 @@ pub fn remove_generation(directory: &Path, number: u64) -> Result<()> {
     files::remove_dir(&folder)?;
     files::remove_dir(&folder.with_extension("incoming"))?;
     files::remove_file(&folder.with_extension("tmp"))?;
-    files::remove_file(&folder.with_extension("history"))
+    files::remove_file(&folder.with_extension("history"))?;
+    files::remove_file(&folder.with_extension("kept"))
 }
 
 fn generation_name(number: u64) -> String {

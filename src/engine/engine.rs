@@ -250,6 +250,22 @@ impl Engine {
         self.node.detach()
     }
 
+    /// A planned switch: stops writes here, waits until the replica that announced `host` and `port` has acknowledged
+    /// every entry, makes it the primary, and follows it. Nothing is given up. The replica is asked with the password
+    /// of this engine's own listener.
+    ///
+    /// Errors: NotFound when no such replica is fed; Busy when it is not there in time, or says no: writes are taken
+    /// again then. Io when it did not answer whether it is the primary now: no writes are taken then.
+    pub fn hand_over(&self, host: &str, port: u16, timeout: Duration) -> Result<()> {
+        self.node.hand_over(host, port, timeout)
+    }
+
+    /// Deletes what was kept of datasets that this engine gave up because they had diverged from its primary's. Gives
+    /// how many there were.
+    pub fn discard(&self) -> Result<usize> {
+        self.node.discard()
+    }
+
     /// The link as it runs now; `None` when this engine follows nobody.
     pub fn link(&self) -> Result<Option<LinkStatus>> {
         self.node.link.status()

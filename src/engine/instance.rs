@@ -243,6 +243,17 @@ impl Instance {
         promoted.map_err(|e| commit.poison("promotion failed half way", e))
     }
 
+    /// Refuses writes while the primary is handed over, whose last sequence this gives; `None` takes them again.
+    pub fn pause_writes(&self, why: Option<String>) -> Result<u64> {
+        let mut guard = self.lock()?;
+        guard.check_healthy()?;
+        if guard.commit.read_only.is_some() == why.is_some() || guard.commit.role != Role::Primary {
+            guard.check_writable()?;
+        }
+        guard.commit.read_only = why;
+        Ok(guard.generation.store.db.latest_sequence())
+    }
+
     /// Makes this engine a replica that follows somebody, or nobody: persisted first, in force when it returns.
     pub fn desire(&self, role: Role, desired: Option<DesiredLink>) -> Result<()> {
         let mut guard = self.lock()?;
@@ -250,7 +261,9 @@ impl Instance {
         if guard.commit.role == role && guard.commit.desired == desired {
             return Ok(());
         }
-        guard.commit.take_role(role, desired).map_err(|e| guard.commit.poison("the role could not be kept", e))
+        guard.commit.take_role(role, desired).map_err(|e| guard.commit.poison("the role could not be kept", e))?;
+        guard.commit.read_only = None;
+        Ok(())
     }
 
     /// Whom to follow, and the number of that wish.
@@ -472,9 +485,13 @@ impl CommitGuard<'_> {
 
     /// Publishes the next generation: the link first, then the pointer, then the old one goes. After the link is
     /// renamed there is no way back, so a failure behind it swaps all the same, and poisons.
-    pub fn swap(&mut self, next: Generation) -> Result<()> {
+    /// The old one stays on the disk when it is to be `kept`.
+    pub fn swap(&mut self, next: Generation, kept: bool) -> Result<()> {
         let directory = self.directory()?;
         let next = Arc::new(next);
+        if kept {
+            directory.keep(self.generation.store.number)?;
+        }
         step!("apply::publish");
         directory.publish(next.store.number)?;
         let synced = after_link(&directory);
@@ -487,7 +504,9 @@ impl CommitGuard<'_> {
         old.store.db.stop_background_work();
         let (path, number) = (directory.path().to_owned(), old.store.number);
         old.store.db.after_close(&self.instance.closing, move || {
-            let _ = retired(&path, number);
+            if !kept {
+                let _ = retired(&path, number);
+            }
             drop(directory);
         });
         Ok(())

@@ -148,6 +148,21 @@ impl Feeds {
         }
     }
 
+    /// Waits until one feed has acknowledged `sequence`. `false` when the time is over or the feed has ended.
+    pub fn wait_acked_by(&self, id: u64, sequence: u64, deadline: Instant) -> bool {
+        let mut state = self.state.lock();
+        state.asked += 1;
+        loop {
+            let Some(feed) = state.running.get(&id) else { return false };
+            if feed.told.acked.is_some_and(|acked| acked >= sequence) {
+                return true;
+            }
+            if state.closed || self.acked.wait_until(&mut state, deadline).timed_out() {
+                return false;
+            }
+        }
+    }
+
     /// How often somebody began to wait for acknowledgements: a feed that sees it change asks its replica for one.
     pub fn asked(&self) -> u64 {
         self.state.lock().asked

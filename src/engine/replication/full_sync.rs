@@ -15,11 +15,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::log;
 use super::session::Peer;
 use super::session::fetch::{Fetch, FetchEvent};
-use super::sync_in::{self, Watch};
+use super::sync_in::{self, Linked, Watch};
 use super::tcp::{Connection, Received, Stop};
 use crate::engine::clock;
+use crate::engine::directory::Directory;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::failpoint::step;
 use crate::engine::format::side::{DesiredLink, MANIFEST_NAME, ManifestFile, SyncManifest, encode_manifest};
@@ -98,6 +100,8 @@ pub struct FullSync<'a> {
     pub wish: u64,
     pub stop: &'a Arc<Stop>,
     pub counters: &'a Counters,
+    /// Whether it is known that the living dataset has entries that the primary does not have.
+    pub diverged: bool,
 }
 
 /// As many files as a Kvrocks fetches over one connection, and how many connections it opens for more.
@@ -113,7 +117,9 @@ impl FullSync<'_> {
 
     /// Receives the primary's dataset and makes it the current one. What was received of it stays for the next try when
     /// it fails. `received` says which folder holds files of this primary, from an earlier try in this link's life.
-    pub fn run(&self, peer: Peer, received: &mut Option<u64>) -> Result<()> {
+    ///
+    /// Gives a warning when the old dataset had entries of its own, and is kept for them.
+    pub fn run(&self, peer: Peer, received: &mut Option<u64>) -> Result<Option<String>> {
         let _applying = self.instance.begin_apply()?;
         let directory = {
             let guard = self.instance.lock()?;
@@ -138,6 +144,7 @@ impl FullSync<'_> {
                 let _ = files::remove_dir(&incoming);
             }
         })?;
+        let gives_up = if self.diverged { Some(self.gives_up(&directory, manifest.as_ref())?) } else { None };
         let mut tell = |_: &sync_in::Progress| match self.check() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -145,10 +152,29 @@ impl FullSync<'_> {
         let mut watch = Watch::new(self.instance, &mut tell);
         let paths: Vec<PathBuf> = names.iter().map(|name| incoming.join(name)).collect();
         let installed = sync_in::complete(&directory, number, &paths, &mut watch).and_then(|()| {
-            sync_in::install(self.instance, &directory, number, manifest, false, Some(self.wish), &mut watch)
+            let linked = Linked { wish: self.wish, diverged: self.diverged };
+            sync_in::install(self.instance, &directory, number, manifest, false, Some(linked), &mut watch)
         });
         *received = None;
-        sync_in::clean_up(installed, &directory, number)
+        sync_in::clean_up(installed, &directory, number).map(|()| gives_up)
+    }
+
+    /// What the living dataset has and the primary's has not.
+    fn gives_up(&self, directory: &Directory, manifest: Option<&SyncManifest>) -> Result<String> {
+        let store = Arc::clone(&self.instance.generation()?.store);
+        let what = match manifest {
+            Some(manifest) => {
+                let (shared, entries) = log::own_entries(&store, &manifest.history, manifest.sequence)?;
+                format!("{entries} entries of its own after sequence {shared}")
+            }
+            None => "entries of its own".to_owned(),
+        };
+        Ok(format!(
+            "diverged from {}:{}: this engine gave up {what}; its former data is kept in {} until discard()",
+            self.desired.host,
+            self.desired.port,
+            directory.generation(store.number).display()
+        ))
     }
 
     fn check(&self) -> Result<()> {

@@ -111,6 +111,13 @@ struct Seen {
     full_syncs: u64,
 }
 
+/// That only a full sync helps, and why.
+struct Needed {
+    peer: Peer,
+    reason: String,
+    diverged: bool,
+}
+
 /// How an attempt to follow ended.
 enum Ended {
     /// The dataset is the primary's now: go on at once.
@@ -344,9 +351,9 @@ impl Attempt<'_> {
     /// Follows until it cannot. `synced_to` is the sequence at which a full sync from this primary ended.
     fn run(&mut self, synced_to: &mut Option<u64>) -> Ended {
         match self.follow(*synced_to) {
-            Ok((peer, reason)) => {
+            Ok(Needed { peer, reason, diverged }) => {
                 self.link.see(self.wish, |seen| seen.last_error = Some(format!("full sync: {reason}")));
-                match self.full_sync(peer) {
+                match self.full_sync(peer, diverged) {
                     Ok(sequence) => {
                         *synced_to = Some(sequence);
                         Ended::Synced
@@ -359,7 +366,7 @@ impl Attempt<'_> {
     }
 
     /// Follows the log. Returns when a full sync is needed, and why.
-    fn follow(&mut self, synced_to: Option<u64>) -> Result<(Peer, String), (Error, Retry)> {
+    fn follow(&mut self, synced_to: Option<u64>) -> std::result::Result<Needed, (Error, Retry)> {
         let soon = |error| (error, Retry::Soon);
         let link = self.link;
         link.enter(self.wish, LinkState::Connecting);
@@ -387,8 +394,8 @@ impl Attempt<'_> {
                         link.enter(self.wish, LinkState::Streaming);
                     }
                     Action::Latest(latest) => self.latest(Some(latest)),
-                    Action::FullSync { reason, .. } => {
-                        return Ok((session.peer().unwrap_or(Peer::Kvrocks), reason));
+                    Action::FullSync { reason, diverged } => {
+                        return Ok(Needed { peer: session.peer().unwrap_or(Peer::Kvrocks), reason, diverged });
                     }
                     Action::Warn(warning) => link.see(self.wish, |seen| seen.warning = Some(warning)),
                     Action::Failed { error, retry } => return Err((error, retry)),
@@ -447,7 +454,7 @@ impl Attempt<'_> {
         })
     }
 
-    fn full_sync(&mut self, peer: Peer) -> Result<u64> {
+    fn full_sync(&mut self, peer: Peer, diverged: bool) -> Result<u64> {
         let counters = Arc::new(FullSync::counters());
         self.link.see(self.wish, |seen| (seen.peer, seen.sync) = (Some(peer), Some(Arc::clone(&counters))));
         self.link.enter(self.wish, LinkState::Syncing);
@@ -457,8 +464,11 @@ impl Attempt<'_> {
             wish: self.wish,
             stop: self.stop,
             counters: &counters,
+            diverged,
         };
-        sync.run(peer, self.received)?;
+        if let Some(gives_up) = sync.run(peer, self.received)? {
+            self.link.see(self.wish, |seen| seen.warning = Some(gives_up));
+        }
         let sequence = self.link.instance.generation()?.store.db.latest_sequence();
         self.link.see(self.wish, |seen| seen.full_syncs += 1);
         Ok(sequence)

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::position::Position;
+use super::session::primary::Place;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::{Batch, PROPAGATE, Record};
 use crate::engine::format::entry::Entry;
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, check_replication_id, decode_registry};
-use crate::engine::format::side::Role;
+use crate::engine::format::side::{History, Role};
 use crate::engine::generation::{Store, Tail};
 use crate::engine::instance::{CommitGuard, Instance};
 use crate::engine::storage::wal::{self, WalRead, WalTail};
@@ -75,6 +76,11 @@ impl Log {
     /// Where it is: behind the last entry that it gave.
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// The latest sequence of the store that it reads.
+    pub fn latest(&self) -> u64 {
+        self.open.as_ref().map_or(self.position.sequence, |(store, _)| store.db.latest_sequence())
     }
 
     /// The next entry, waiting up to `wait` for it to be written. `None` is the end of the log for now. NotFound: the
@@ -150,6 +156,41 @@ impl Log {
     fn tail_of(&self, store: Arc<Store>) -> (Arc<Store>, WalTail) {
         let tail = WalTail::new(&store.db, self.position.sequence + 1);
         (store, tail)
+    }
+}
+
+/// The entries of an engine that lie after the last position which another history shares with its own, as far as its
+/// log tells: that position, and how many entries come after it.
+pub fn own_entries(store: &Arc<Store>, other: &History, other_latest: u64) -> Result<(u64, u64)> {
+    let own = store.history();
+    let latest = store.db.latest_sequence();
+    let shares =
+        |sequence: u64| sequence == 0 || (sequence <= other_latest && other.contains(own.id_at(sequence), sequence));
+    // Histories agree up to a point and never again, and ids change at few of them.
+    let mut ends: Vec<u64> =
+        own.past.iter().chain(&other.past).map(|past| past.ended).chain([latest, other_latest]).collect();
+    ends.retain(|&end| end <= latest && shares(end));
+    let shared = ends.into_iter().max().unwrap_or(0);
+    let mut tail = WalTail::new(&store.db, shared + 1);
+    let mut entries = 0;
+    while let WalRead::Entry(_) = tail.read()? {
+        entries += 1;
+    }
+    Ok((shared, entries))
+}
+
+/// Where a sequence lies in the log of a store.
+pub fn place(store: &Store, sequence: u64) -> Result<Place> {
+    let latest = store.db.latest_sequence();
+    if sequence > latest {
+        return Ok(if sequence == latest + 1 { Place::End } else { Place::Ahead });
+    }
+    match WalTail::new(&store.db, sequence).read() {
+        Ok(WalRead::Entry(_)) => Ok(Place::Start),
+        Ok(WalRead::CaughtUp) => Ok(Place::End),
+        Ok(WalRead::Gone { .. }) => Ok(Place::Gone),
+        Err(e) if e.kind() == ErrorKind::InvalidArgument => Ok(Place::Inside),
+        Err(e) => Err(e),
     }
 }
 

@@ -118,15 +118,23 @@ pub fn apply(instance: &Instance, source: &Path, verify: bool, watch: &mut Watch
     clean_up(applied, &directory, number)
 }
 
-/// Makes `generations/N`, whose files are there, durable and checked, the current generation. `wish` is that of the link
-/// that received them.
+/// The link that received a dataset.
+#[derive(Clone, Copy)]
+pub struct Linked {
+    /// The wish under which it runs.
+    pub wish: u64,
+    /// Whether the old dataset has entries that the new one does not have.
+    pub diverged: bool,
+}
+
+/// Makes `generations/N`, whose files are there, durable and checked, the current generation.
 pub fn install(
     instance: &Instance,
     directory: &Arc<Directory>,
     number: u64,
     manifest: Option<SyncManifest>,
     verify: bool,
-    wish: Option<u64>,
+    linked: Option<Linked>,
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     let next = open(instance, directory, number, manifest, verify, watch)?;
@@ -134,13 +142,13 @@ pub fn install(
     watch.check()?;
     let mut guard = instance.lock()?;
     guard.check_changeable()?;
-    wish.map_or(Ok(()), |wish| guard.check_wish(wish))?;
+    linked.map_or(Ok(()), |linked| guard.check_wish(linked.wish))?;
     if guard.role() == Role::Primary {
         guard.begin_history(&next)?;
     }
     let next = Generation::of(Arc::new(next))?;
     step!("apply::opened");
-    guard.swap(next)
+    guard.swap(next, linked.is_some_and(|linked| linked.diverged))
 }
 
 /// Deletes what a failed install leaves. After the link was renamed the generation is current, whatever went wrong

@@ -52,6 +52,11 @@ impl Stop {
     }
 }
 
+/// The addresses of a host, as text.
+pub fn addresses(host: &str, port: u16) -> Vec<String> {
+    (host, port).to_socket_addrs().map_or_else(|_| Vec::new(), |found| found.map(|a| a.ip().to_string()).collect())
+}
+
 /// What came from the peer.
 pub enum Received {
     Bytes(usize),

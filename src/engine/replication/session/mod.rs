@@ -8,6 +8,7 @@ pub mod fetch;
 pub mod frame;
 pub mod handshake;
 pub mod primary;
+pub mod promote;
 pub mod replica;
 
 use std::collections::HashSet;
