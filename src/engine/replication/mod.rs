@@ -2,5 +2,6 @@
 
 pub mod log;
 pub mod position;
+pub mod session;
 pub mod sync_in;
 pub mod sync_out;
