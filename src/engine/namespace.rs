@@ -347,16 +347,16 @@ impl Namespace {
 
     /// The values of many keys, seen at one moment, `None` for what is no string. `limit` bounds their bytes together.
     pub(super) fn strings(&self, keys: &[impl AsRef<[u8]>], limit: usize) -> Result<Vec<Option<Vec<u8>>>> {
-        // So many that their values are held twice at the same time.
+        // So many values are held twice at the same time.
         const AT_A_TIME: usize = 64;
         let generation = self.inner.instance.generation()?;
         self.admit(&generation)?;
         let rows = Arc::new(generation.store.db.snapshot());
         let reading = Reading { store: &generation.store, snapshot: Some(&rows), prefix: &self.inner.prefix };
-        let mut values = Vec::new();
+        let mut values = Vec::with_capacity(keys.len());
         let mut bytes = 0;
-        for keys in keys.chunks(AT_A_TIME) {
-            for value in reading.get_strings(keys)? {
+        for some in keys.chunks(AT_A_TIME) {
+            for value in reading.get_strings(some)? {
                 bytes += value.as_ref().map_or(0, |value| value.len());
                 if bytes > limit {
                     return Err(Error::new(
@@ -439,6 +439,19 @@ pub fn create(instance: &Instance, name: &[u8], token: Option<&str>) -> Result<(
         }
         registry.insert(given, name);
         Ok(())
+    })
+}
+
+/// Registers a namespace, or gives it another token; AlreadyExists when another one has the token.
+pub fn register(instance: &Instance, name: &[u8], token: &str) -> Result<()> {
+    check_token(token)?;
+    let name = registrable(name)?;
+    change_registry(instance, |_, registry| match registry.name_of(token) {
+        Some(owner) if owner != name => Err(token_taken()),
+        _ => {
+            registry.insert(token, name);
+            Ok(())
+        }
     })
 }
 

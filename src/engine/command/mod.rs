@@ -82,22 +82,6 @@ pub fn error(text: impl std::fmt::Display) -> Refusal {
     Refusal::Text(format!("ERR {text}"))
 }
 
-impl Context<'_> {
-    /// Runs a command that needs no connection.
-    pub fn execute(&self, args: &[Vec<u8>]) -> Reply {
-        self.answer(args).unwrap_or_else(Refusal::reply)
-    }
-
-    fn answer(&self, args: &[Vec<u8>]) -> Answer {
-        let command = find(args)?;
-        command.check(args, self.admin)?;
-        match command.run {
-            Run::Data(run) => run(self, args),
-            Run::Connection(_) | Run::Peer => Err(error(format_args!("{} needs a connection", command.name))),
-        }
-    }
-}
-
 impl Command {
     /// Refuses a wrong number of arguments, and what only an admin may do.
     pub fn check(&self, args: &[Vec<u8>], admin: bool) -> Result<(), Refusal> {

@@ -114,7 +114,8 @@ fn scan_options(options: &[Vec<u8>]) -> Result<Walk<'_>, Refusal> {
             [name, pattern] if is(name, "match") => walk.pattern = Some(pattern),
             [name, kind] if is(name, "type") => walk.kind = Some(kind),
             [name, count] if is(name, "count") => {
-                walk.count = u64::try_from(parse_integer(count)?).ok().filter(|&n| n > 0).ok_or_else(Refusal::syntax)?;
+                walk.count =
+                    u64::try_from(parse_integer(count)?).ok().filter(|&n| n > 0).ok_or_else(Refusal::syntax)?;
             }
             _ => return Err(Refusal::syntax()),
         }

@@ -105,7 +105,8 @@ mod tests {
         ] {
             assert!(matches!(options(words), Err(Refusal::Text(text)) if text == "ERR syntax error"), "{words:?}");
         }
-        for words in [&["EX", "0"][..], &["PX", "-1"], &["EXAT", "9223372036854775807"], &["PX", "9223372036854775807"]] {
+        for words in [&["EX", "0"][..], &["PX", "-1"], &["EXAT", "9223372036854775807"], &["PX", "9223372036854775807"]]
+        {
             let said = options(words).err();
             assert!(
                 matches!(&said, Some(Refusal::Text(text)) if text == "ERR invalid expire time in 'set' command"),

@@ -84,7 +84,7 @@ pub static COMMANDS: &[Command] = &[
     data("keys", 2, READ, NONE, scan::keys),
     data("mget", -2, READ, ALL, strings::mget),
     data("mset", -3, WRITE, (1, -1, 2), strings::mset),
-    own("namespace", -2, READ, namespaces::namespace),
+    data("namespace", -2, READ, NONE, namespaces::namespace),
     data("persist", 2, WRITE, ONE, keys::persist),
     data("pexpire", 3, WRITE, ONE, keys::expire),
     data("ping", -1, READ, NONE, general::ping),

@@ -146,10 +146,11 @@ impl Reading<'_> {
     /// As [`Reading::get_many`], with `None` for a key of another type.
     pub fn get_strings(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
         let found = self.records(keys)?;
-        let string = |(key, pinned): (&_, Option<Pinned>)| match pinned.map(|pinned| string_of(AsRef::as_ref(key), pinned)) {
-            Some(Err(e)) if e.kind() == ErrorKind::WrongType => Ok(None),
-            found => found.unwrap_or(Ok(None)),
-        };
+        let string =
+            |(key, pinned): (&_, Option<Pinned>)| match pinned.map(|pinned| string_of(AsRef::as_ref(key), pinned)) {
+                Some(Err(e)) if e.kind() == ErrorKind::WrongType => Ok(None),
+                found => found.unwrap_or(Ok(None)),
+            };
         keys.iter().zip(found).map(string).collect()
     }
 

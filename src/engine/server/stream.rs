@@ -1,0 +1,223 @@
+//! Sockets of both kinds: TCP, and Unix sockets in the file system.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::engine::error::{Error, ErrorKind, Result};
+
+/// Where a listener listens. Its display form is what [`crate::Engine::serve`] takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The IP address, or the path of the Unix socket.
+    pub fn host(&self) -> String {
+        match self {
+            Address::Tcp(address) => address.ip().to_string(),
+            Address::Unix(path) => path.display().to_string(),
+        }
+    }
+
+    /// The port; 0 for a Unix socket.
+    pub fn port(&self) -> u16 {
+        match self {
+            Address::Tcp(address) => address.port(),
+            Address::Unix(_) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket that accepts.
+pub struct Acceptor {
+    socket: Socket,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    /// With device and inode of its file.
+    Unix(UnixListener, (u64, u64)),
+}
+
+impl Acceptor {
+    /// Listens on `host:port` or `unix:/path`.
+    pub fn bind(address: &str) -> Result<(Acceptor, Address)> {
+        let failed = |e: io::Error| match e.kind() {
+            io::ErrorKind::AddrInUse => {
+                Error::new(ErrorKind::Busy, format!("serve on {address}: somebody else listens there"))
+            }
+            io::ErrorKind::InvalidInput => Error::new(
+                ErrorKind::InvalidArgument,
+                format!("serve on {address}: expected host:port, [IPv6 address]:port or unix:/path"),
+            ),
+            _ => Error::io(format!("serve on {address}"), e),
+        };
+        if let Some(path) = address.strip_prefix("unix:") {
+            let path = std::path::absolute(path).map_err(failed)?;
+            free(&path, address)?;
+            let (listener, inode) = bind_unix(&path).map_err(failed)?;
+            return Ok((Acceptor { socket: Socket::Unix(listener, inode) }, Address::Unix(path)));
+        }
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok((Acceptor { socket: Socket::Tcp(listener) }, Address::Tcp(address)))
+    }
+
+    /// The next connection. Blocks until there is one or until it is closed.
+    pub fn accept(&self) -> io::Result<Stream> {
+        Ok(match &self.socket {
+            Socket::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                stream.set_nodelay(true)?;
+                rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
+                Stream::Tcp(stream, peer)
+            }
+            Socket::Unix(listener, _) => Stream::Unix(listener.accept()?.0),
+        })
+    }
+
+    /// Wakes who accepts, for good, and removes the file of a Unix socket if it is still this one's.
+    pub fn close(&self, address: &Address) {
+        let socket = match &self.socket {
+            Socket::Tcp(listener) => listener.as_fd(),
+            Socket::Unix(listener, inode) => {
+                if let Address::Unix(path) = address
+                    && fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *inode)
+                {
+                    let _ = fs::remove_file(path);
+                }
+                listener.as_fd()
+            }
+        };
+        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+    }
+}
+
+/// Removes a socket on which nobody listens.
+fn free(path: &Path, address: &str) -> Result<()> {
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!("serve on {address}: a file that is no socket is there; name another path"),
+        ));
+    }
+    match UnixStream::connect(path) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|e| Error::io(format!("remove the old socket {}", path.display()), e))
+        }
+        _ => Err(Error::new(ErrorKind::Busy, format!("serve on {address}: somebody else listens there"))),
+    }
+}
+
+/// Only the owner may connect: the mode is set before anybody can.
+fn bind_unix(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
+    let socket: OwnedFd =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    rustix::net::listen(&socket, 128)?;
+    let file = fs::symlink_metadata(path)?;
+    Ok((UnixListener::from(socket), (file.dev(), file.ino())))
+}
+
+/// A connection. Reads and writes through a shared reference, so that another thread can shut it down.
+pub enum Stream {
+    /// With the address of the other end.
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// The IP address of the other end; of this machine for a Unix socket.
+    pub fn peer_ip(&self) -> String {
+        match self {
+            Stream::Tcp(_, peer) => peer.ip().to_canonical().to_string(),
+            Stream::Unix(_) => "127.0.0.1".to_owned(),
+        }
+    }
+
+    /// The address of the other end, as CLIENT LIST shows it.
+    pub fn peer(&self, own: &Address) -> String {
+        match self {
+            Stream::Tcp(_, peer) => peer.to_string(),
+            Stream::Unix(_) => format!("{}:0", own.host()),
+        }
+    }
+
+    /// The number of its descriptor.
+    pub fn number(&self) -> i32 {
+        match self {
+            Stream::Tcp(stream, _) => stream.as_raw_fd(),
+            Stream::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    /// Ends it for both sides: who reads or writes it is woken.
+    pub fn shutdown(&self) {
+        let _ = match self {
+            Stream::Tcp(stream, _) => stream.shutdown(Shutdown::Both),
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+
+    /// How long a read may wait; for ever without one.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream, _) => stream.set_read_timeout(timeout),
+            Stream::Unix(stream) => stream.set_read_timeout(timeout),
+        }
+    }
+
+    /// How long a write may wait for the other side to read anything.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream, _) => stream.set_write_timeout(timeout),
+            Stream::Unix(stream) => stream.set_write_timeout(timeout),
+        }
+    }
+}
+
+impl Read for &Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream, _) => (&mut &*stream).read(buffer),
+            Stream::Unix(stream) => (&mut &*stream).read(buffer),
+        }
+    }
+}
+
+impl Write for &Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream, _) => (&mut &*stream).write(bytes),
+            Stream::Unix(stream) => (&mut &*stream).write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
