@@ -63,6 +63,15 @@ impl Log {
         Ok(log)
     }
 
+    /// A reader of what comes after a sequence of the current history, whose place the caller has made sure of.
+    pub fn open_after(instance: &Arc<Instance>, sequence: u64) -> Result<Log> {
+        let store = Arc::clone(&instance.generation()?.store);
+        let position = Position { replication_id: store.history().id_at(sequence).to_owned(), sequence };
+        let mut log = Log { instance: Arc::clone(instance), position, open: None };
+        log.open = Some(log.tail_of(store));
+        Ok(log)
+    }
+
     /// Where it is: behind the last entry that it gave.
     pub fn position(&self) -> &Position {
         &self.position
@@ -166,7 +175,7 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
     }
     let effects = Effects::of(&batch)?;
 
-    let mut guard = instance.lock()?;
+    let guard = instance.lock()?;
     guard.check_changeable()?;
     if guard.role() != Role::Replica {
         return Err(Error::new(
@@ -203,7 +212,41 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
             ),
         ));
     }
-    let written = guard.write_verbatim(first, last, &entry.bytes)?;
+    write(instance, guard, effects, (first, last), &entry.bytes)
+}
+
+/// Writes a batch that a link received into the replica, for the wish under which the link runs. The link has made sure
+/// that it is of the right history and layout.
+pub fn apply_linked(instance: &Instance, wish: u64, bytes: &[u8]) -> Result<u64> {
+    let batch = Batch::parse(bytes)?;
+    let (first, last) = (batch.sequence(), batch.last_sequence());
+    let effects = Effects::of(&batch)?;
+    let guard = instance.lock()?;
+    guard.check_wish(wish)?;
+    guard.check_changeable()?;
+    let latest = guard.generation.store.db.latest_sequence();
+    if first != latest + 1 || batch.count() == 0 {
+        return Err(Error::new(
+            ErrorKind::Diverged,
+            format!(
+                "entry from the primary: got one of {} records that starts at {first}, expected the one after {latest}",
+                batch.count()
+            ),
+        ));
+    }
+    write(instance, guard, effects, (first, last), bytes)?;
+    Ok(last)
+}
+
+fn write(
+    instance: &Instance,
+    mut guard: CommitGuard<'_>,
+    effects: Effects,
+    (first, last): (u64, u64),
+    bytes: &[u8],
+) -> Result<()> {
+    let store = Arc::clone(&guard.generation.store);
+    let written = guard.write_verbatim(first, last, bytes)?;
     let applied = take_effect(&mut guard, &store, effects, first);
     store.append(written);
     applied?;
