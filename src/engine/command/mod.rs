@@ -13,12 +13,12 @@ pub mod table;
 
 use super::engine::Engine;
 use super::error::{Error, ErrorKind};
-use super::format::resp::Reply;
+use super::format::resp::{self, Reply};
 use super::namespace::Namespace;
 use super::server::Server;
 use super::server::connection::Connection;
 
-pub use table::{Command, Run, find};
+pub use table::{Command, Run};
 
 /// What a command runs on, and for whom.
 pub struct Context<'a> {
@@ -64,16 +64,14 @@ impl Refusal {
 
     /// The reply that says so, as Kvrocks words it.
     pub fn reply(self) -> Reply {
-        let text = match self {
+        Reply::Error(match self {
             Refusal::Text(text) => text,
             Refusal::Engine(error) => match error.kind() {
                 ErrorKind::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value".to_owned(),
                 ErrorKind::ReadOnly => "READONLY You can't write against a read only slave.".to_owned(),
                 _ => format!("ERR {error}"),
             },
-        };
-        // A line break would end the reply.
-        Reply::Error(text.replace(['\r', '\n'], " "))
+        })
     }
 }
 
@@ -124,8 +122,7 @@ pub fn bulks<T: Into<Vec<u8>>>(items: impl IntoIterator<Item = T>) -> Reply {
 
 /// A whole number as Redis reads one.
 pub fn parse_integer(bytes: &[u8]) -> Result<i64, Refusal> {
-    let text = std::str::from_utf8(bytes).ok().filter(|text| !text.starts_with('+'));
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| error("value is not an integer or out of range"))
+    resp::parse_integer(bytes).ok_or_else(|| error("value is not an integer or out of range"))
 }
 
 /// Whether an argument is a word, in whatever case.

@@ -168,7 +168,7 @@ impl Connection {
                 }
                 Ok(None) => return Flow::Continue,
                 Err(e) => {
-                    self.refuse(command::error(format_args!("Protocol error: {e}")));
+                    self.refuse(command::error(e));
                     return Flow::Close;
                 }
             }
