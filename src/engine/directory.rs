@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Error, ErrorKind, Result};
 use super::failpoint::step;
-use super::format::side::{self, History, State};
+use super::format::side::{self, History, MANIFEST_NAME, State};
 use super::storage::dir_lock::{DirLock, RocksLock, check_unlocked};
 use super::storage::files;
 
@@ -101,6 +101,14 @@ impl Directory {
     /// A number that no generation here has.
     pub fn next_number(&self) -> Result<u64> {
         Ok(self.numbers()?.last().copied().unwrap_or(0) + 1)
+    }
+
+    /// The number under which a dataset was being received when it broke off, or a new one.
+    pub fn incoming_number(&self) -> Result<u64> {
+        match self.numbers()?.into_iter().find(|&number| self.incoming(number).is_dir()) {
+            Some(number) => Ok(number),
+            None => self.next_number(),
+        }
     }
 
     /// Reads `state`; `None` when there is none.
@@ -316,11 +324,13 @@ impl Directory {
         }
         files::remove_file(&self.generation(current).with_extension("tmp"))?;
         for number in self.numbers()? {
-            if number != current {
+            // What was being received with a sync manifest goes on where it ended: every byte of it is checked then.
+            let resumes = self.incoming(number).join(MANIFEST_NAME).exists() && !self.generation(number).exists();
+            if number != current && !resumes {
                 self.remove_generation(number)?;
             }
         }
-        Ok(())
+        files::remove_dir(&self.path.join("checkpoints"))
     }
 
     /// Numbers of everything under `generations/` that is a generation, or part of one, in order.

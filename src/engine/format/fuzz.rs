@@ -21,8 +21,8 @@ use super::log_data::{LogData, parse_log_data, replication_id_log};
 use super::metadata::{Found, Kind, Metadata, append_string, decode_metadata, find_string, set_expire};
 use super::registry::{Registry, check_name, check_replication_id, decode_registry, encode_registry};
 use super::side::{
-    DesiredLink, History, ManifestFile, PastId, Role, State, SyncManifest, check_file_name, decode_history, decode_manifest,
-    decode_state, encode_history, encode_manifest, encode_state,
+    DesiredLink, History, ManifestFile, PastId, Role, State, SyncManifest, check_file_name, decode_history,
+    decode_manifest, decode_state, encode_history, encode_manifest, encode_state,
 };
 use crate::engine::clock;
 

@@ -488,7 +488,10 @@ mod tests {
         corrupt(decode_state(b"something else, long enough"), "state, magic");
         corrupt(decode_state(&frame(File::State, &[4])), "state, role: got 4");
         corrupt(decode_state(&frame(File::State, &[1, 1])), "state, link");
-        corrupt(decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 9])), "state, payload: got 1 bytes after the end");
+        corrupt(
+            decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 9])),
+            "state, payload: got 1 bytes after the end",
+        );
         corrupt(decode_history(&frame(File::History, &[3, 0, 0])), "history, layout: got 3");
         corrupt(decode_history(&frame(File::History, b"\x01\x03abc\x00")), "history");
     }
@@ -604,7 +607,8 @@ mod tests {
             [(Role::Primary, 1, "primary"), (Role::Replica, 2, "replica"), (Role::Detached, 3, "detached")]
         {
             assert_eq!((role as u8, role.name()), (number, name));
-            let link = DesiredLink { host: "primary".into(), port: 6666, password: Some("pw".into()), announce_port: 1 };
+            let link =
+                DesiredLink { host: "primary".into(), port: 6666, password: Some("pw".into()), announce_port: 1 };
             for link in [None, Some(DesiredLink { password: None, ..link.clone() }), Some(link)] {
                 let state = State { role, link };
                 assert_eq!(decode_state(&encode_state(&state)).unwrap(), state);
