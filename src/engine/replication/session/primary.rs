@@ -4,6 +4,7 @@
 use super::admission::{Address, Admissions};
 use super::handshake::{Hello, parse_sequence};
 use super::{Peer, parse_file_names};
+use crate::engine::format::batch::MAX_SEQUENCE;
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::check_replication_id;
 use crate::engine::format::resp::Reply;
@@ -124,7 +125,7 @@ impl PrimarySession {
         let Some((command, args)) = args.split_first() else { return Ask::NotMine };
         match command.to_ascii_lowercase().as_slice() {
             b"replconf" => self.replconf(args, facts),
-            b"psync" => self.psync(args),
+            b"psync" => self.psync(args, facts, admissions),
             b"pumice" => pumice(args),
             b"_db_name" if args.is_empty() => Ask::Reply(DATABASE_NAME.to_vec()),
             b"_fetch_meta" if args.is_empty() => Ask::FileNames,
@@ -195,7 +196,7 @@ impl PrimarySession {
         None
     }
 
-    fn psync(&mut self, args: &[Vec<u8>]) -> Ask {
+    fn psync(&mut self, args: &[Vec<u8>], facts: &Facts, admissions: &mut Admissions) -> Ask {
         let (id, next) = match args {
             [next] => (None, next),
             [id, next] => (Some(id), next),
@@ -210,6 +211,9 @@ impl PrimarySession {
             None => None,
         };
         self.psync = Some(Psync { id, next });
+        if next == 0 || next > MAX_SEQUENCE + 1 {
+            return self.located(Place::Ahead, facts, admissions);
+        }
         Ask::Locate(next)
     }
 
