@@ -35,12 +35,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub(super) fn of(instance: Arc<Instance>) -> Engine {
-        Engine { instance }
+    pub(super) fn of(node: Arc<Node>) -> Engine {
+        Engine { node }
     }
 
     pub(super) fn instance(&self) -> &Arc<Instance> {
-        &self.instance
+        &self.node.instance
     }
 
     /// Opens the data directory `path`, the folder that holds `db/`, as a Kvrocks' `dir` does. A folder written by a

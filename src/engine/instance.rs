@@ -1,7 +1,7 @@
 //! One open directory: the current generation, the role, the commit order, and what poisons it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -37,13 +37,6 @@ pub struct Instance {
     /// Held by whoever builds the next generation, on the thread that `applier` names.
     applying: Mutex<()>,
     applier: Mutex<Option<ThreadId>>,
-    dependents: Mutex<Vec<Weak<dyn Dependent>>>,
-}
-
-/// What serves an engine without keeping it open, and ends with it.
-pub trait Dependent: Send + Sync {
-    /// The engine is closed or gone. Returns when nothing of it runs any more, but for the calling thread.
-    fn end(&self);
 }
 
 /// What only the holder of the commit lock may see and change.
@@ -105,7 +98,6 @@ impl Instance {
             closing: Arc::default(),
             applying: Mutex::new(()),
             applier: Mutex::new(None),
-            dependents: Mutex::default(),
         };
         let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New, false)?;
         let store = Arc::new(Store::new(number, db, directory.history(number), layout, Layout::Standalone)?);
@@ -277,7 +269,6 @@ impl Instance {
         commit.directory = None;
         drop(commit);
         self.closing.abandon();
-        self.end_dependents();
         let db = Arc::downgrade(&generation.store.db);
         drop(generation);
         // An apply notices at its next step. Called from its own progress callback, close must not wait for it.
@@ -293,22 +284,6 @@ impl Instance {
         }
         self.closing.wait();
         Ok(())
-    }
-
-    /// Ends `dependent` when the engine is closed or gone; at once with Closed when it is.
-    pub fn attach(&self, dependent: Weak<dyn Dependent>) -> Result<()> {
-        let mut dependents = self.dependents.lock();
-        dependents.retain(|known| known.strong_count() > 0);
-        dependents.push(dependent);
-        drop(dependents);
-        self.generation().map(drop)
-    }
-
-    fn end_dependents(&self) {
-        let dependents = std::mem::take(&mut *self.dependents.lock());
-        for dependent in dependents.iter().filter_map(Weak::upgrade) {
-            dependent.end();
-        }
     }
 
     /// Makes the caller the only one that builds the next generation; Busy while somebody else does.
@@ -341,8 +316,7 @@ impl Drop for Instance {
         // Whoever lets go of an engine may end the process next, which RocksDB must not be closing in.
         if self.process.is_current() {
             self.closing.abandon();
-            self.end_dependents();
-            self.current.store(None);
+                self.current.store(None);
             self.closing.wait();
         }
     }

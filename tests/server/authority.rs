@@ -13,7 +13,8 @@ fn nothing_without_password() {
     let served = Served::with_password();
     served.engine.default_namespace().put(b"a", b"1").unwrap();
     let client = &mut served.client();
-    for command in ["GET a", "PING", "INFO", "ROLE", "CLIENT LIST", "NAMESPACE GET *", "PSYNC 1", "_fetch_meta", "GET"] {
+    for command in ["GET a", "PING", "INFO", "ROLE", "CLIENT LIST", "NAMESPACE GET *", "PSYNC 1", "_fetch_meta", "GET"]
+    {
         converse(client, &[(command, NOAUTH)]);
     }
     converse(

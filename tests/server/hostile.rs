@@ -53,7 +53,8 @@ fn promises_cost_nothing() {
     let clients: Vec<Client> = (0..100)
         .map(|n| {
             let mut client = served.client();
-            client.send([&b"*1000000\r\n$500000000\r\nx"[..], b"*2\r\n$500000000\r\n", b"*1048576\r\n$0\r\n\r\n"][n % 3]);
+            client
+                .send([&b"*1000000\r\n$500000000\r\nx"[..], b"*2\r\n$500000000\r\n", b"*1048576\r\n$0\r\n\r\n"][n % 3]);
             client
         })
         .collect();

@@ -7,6 +7,8 @@ use crate::engine::engine::Engine;
 use crate::engine::format::key::Layout;
 use crate::engine::format::resp::Reply;
 use crate::engine::format::side::Role;
+use crate::engine::options::FollowOptions;
+use crate::engine::replication::link::LinkState;
 
 /// Replication at one moment, as Kvrocks shows it.
 struct Shown {
@@ -16,21 +18,14 @@ struct Shown {
     replicas: Vec<Replica>,
 }
 
+/// A link, or the want of one.
 #[derive(Default)]
 struct Link {
     host: String,
     port: u16,
-    state: LinkState,
-    last_io_seconds: u64,
-}
-
-/// Kvrocks' states of a link, as far as it tells them apart.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum LinkState {
-    #[default]
-    Connecting,
-    Sync,
-    Connected,
+    state: Option<LinkState>,
+    /// -1 before anything came.
+    last_io_seconds: i64,
 }
 
 struct Replica {
@@ -40,9 +35,17 @@ struct Replica {
 }
 
 fn shown(engine: &Engine) -> Result<Shown, Refusal> {
-    let role = engine.role()?;
+    let primary = engine.role()? == Role::Primary;
     let latest = engine.position()?.sequence;
-    Ok(Shown { primary: role == Role::Primary, latest, link: Link::default(), replicas: Vec::new() })
+    let link = engine.link()?.map_or_else(Link::default, |link| Link {
+        last_io_seconds: link.last_io.map_or(-1, |ago| ago.as_secs() as i64),
+        host: link.host,
+        port: link.port,
+        state: Some(link.state),
+    });
+    let feeds = engine.feeds()?.into_iter();
+    let replicas = feeds.map(|feed| Replica { host: feed.host, port: feed.port, sent: feed.sent }).collect();
+    Ok(Shown { primary, latest, link, replicas })
 }
 
 /// The section of INFO, field for field as a Kvrocks (server.cc GetReplicationInfo).
@@ -51,8 +54,8 @@ pub fn section(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
     let Shown { latest, link, .. } = &shown;
     let _ = write!(out, "# Replication\r\nrole:{}\r\n", if shown.primary { "master" } else { "slave" });
     if !shown.primary {
-        let up = if link.state == LinkState::Connected { "up" } else { "down" };
-        let syncing = u8::from(link.state == LinkState::Sync);
+        let up = if link.state == Some(LinkState::Streaming) { "up" } else { "down" };
+        let syncing = u8::from(link.state == Some(LinkState::Syncing));
         let _ = write!(out, "master_host:{}\r\nmaster_port:{}\r\n", link.host, link.port);
         let _ = write!(out, "master_link_status:{up}\r\nmaster_sync_unrecoverable_error:no\r\n");
         let _ = write!(out, "master_sync_in_progress:{syncing}\r\n");
@@ -73,9 +76,9 @@ pub fn role(context: &Context<'_>, _: &[Vec<u8>]) -> Answer {
     let Shown { primary, latest, link, replicas } = shown(context.engine)?;
     if !primary {
         let state = match link.state {
-            LinkState::Connecting => "connecting",
-            LinkState::Sync => "sync",
-            LinkState::Connected => "connected",
+            Some(LinkState::Streaming) => "connected",
+            Some(LinkState::Syncing) => "sync",
+            _ => "connecting",
         };
         return Ok(bulks(["slave", &link.host, &link.port.to_string(), state, &latest.to_string()]));
     }
@@ -97,6 +100,23 @@ pub fn replicaof(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         return Ok(ok());
     }
     let port = std::str::from_utf8(&args[2]).ok().and_then(|port| port.parse::<u16>().ok());
-    let _port = port.ok_or_else(|| error("port should be number"))?;
-    Err(error("following another server is not possible yet"))
+    let port = port.ok_or_else(|| error("port should be number"))?;
+    let host = String::from_utf8_lossy(&args[1]).into_owned();
+    let mut options = FollowOptions::default();
+    if let Some(server) = context.server {
+        match server.address.is_reached_by(&host, port) {
+            None => return Err(error(format_args!("Can not resolve hostname: {host}"))),
+            Some(true) => return Err(error("can't replicate itself")),
+            Some(false) => {}
+        }
+        options = FollowOptions { password: server.options.password.clone(), announce_port: server.address.port() };
+    }
+    if context.engine.feeds()?.iter().any(|feed| feed.host == host && feed.port == port) {
+        return Err(error("can't replicate your own replicas"));
+    }
+    let link = context.engine.link()?;
+    if !link.is_some_and(|link| link.host == host && link.port == port) {
+        context.engine.follow(&host, port, &options)?;
+    }
+    Ok(ok())
 }

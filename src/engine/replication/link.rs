@@ -359,7 +359,7 @@ impl Attempt<'_> {
     }
 
     /// Follows the log. Returns when a full sync is needed, and why.
-    fn follow(&mut self, synced_to: Option<u64>) -> Result<(Peer, String), (Error, Retry)> {
+    fn follow(&mut self, synced_to: Option<u64>) -> std::result::Result<(Peer, String), (Error, Retry)> {
         let soon = |error| (error, Retry::Soon);
         let link = self.link;
         link.enter(self.wish, LinkState::Connecting);

@@ -21,6 +21,7 @@ pub struct Client {
     pub stream: Arc<Stream>,
     connected: Instant,
     shown: Mutex<Shown>,
+    on_end: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 struct Shown {
@@ -82,6 +83,7 @@ impl Clients {
                 active: now,
                 replica: false,
             }),
+            on_end: Mutex::default(),
         });
         known.clients.insert(client.id, Arc::clone(&client));
         known.threads += 1;
@@ -123,7 +125,7 @@ impl Clients {
     pub fn close(&self) -> bool {
         let mut known = self.known.lock();
         for client in known.clients.values() {
-            client.stream.shutdown();
+            client.end();
         }
         self.left.notify_all();
         !std::mem::replace(&mut known.closed, true)
@@ -159,9 +161,18 @@ impl Client {
         namespace.clone_into(&mut self.shown.lock().namespace);
     }
 
-    /// Notes that it is a replica.
-    pub fn is_replica(&self) {
+    /// Notes that it is a replica, which waits for more than its socket: `on_end` wakes it when it is ended.
+    pub fn is_replica(&self, on_end: Box<dyn Fn() + Send>) {
         self.shown.lock().replica = true;
+        *self.on_end.lock() = Some(on_end);
+    }
+
+    /// Ends it from another thread: what it reads or writes fails from now on.
+    pub fn end(&self) {
+        self.stream.shutdown();
+        if let Some(on_end) = &*self.on_end.lock() {
+            on_end();
+        }
     }
 
     pub fn set_name(&self, name: &[u8]) -> Result<(), Refusal> {
@@ -312,7 +323,7 @@ impl<'a> Wanted<'a> {
         let mut killed = 0;
         for client in seen(connection).iter().filter(|client| self.applies(client)) {
             if client.id != connection.client().id {
-                client.stream.shutdown();
+                client.end();
             } else if self.skip_own {
                 continue;
             } else {

@@ -15,8 +15,8 @@ use crate::engine::command::{self, Context, Refusal};
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::resp::{Limits, Reply, RequestParser};
-use crate::engine::instance::Instance;
 use crate::engine::namespace::Namespace;
+use crate::engine::replication::node::Node;
 use crate::engine::replication::session::primary::PrimarySession;
 
 /// One connection of a listener.
@@ -77,9 +77,10 @@ impl Connection {
         self.authority == Authority::Admin
     }
 
-    /// The engine's instance; Closed when it is gone. Let it go before waiting for anything.
-    pub fn instance(&self) -> Result<Arc<Instance>> {
-        self.server.instance()
+    /// The engine; Closed when it is gone. While it is held its drop by the user does not end it: let it go before
+    /// waiting for the other side.
+    pub fn node(&self) -> Result<Arc<Node>> {
+        self.server.node()
     }
 
     /// What a connection is before it says who it is: an admin where there is no password.
@@ -254,8 +255,8 @@ impl Connection {
             let generation = match &self.work {
                 Some(work) => work.engine.instance().generation()?,
                 None => {
-                    work = self.server.instance()?;
-                    work.generation()?
+                    work = self.server.node()?;
+                    work.instance.generation()?
                 }
             };
             let holds = self.seen == generation.stamp || self.authority.holds(&generation.registry);
@@ -271,7 +272,7 @@ impl Connection {
     /// Runs on the engine and the namespace of this connection.
     pub fn context(&mut self, run: impl FnOnce(&Context<'_>) -> command::Answer) -> command::Answer {
         if self.work.is_none() {
-            let engine = Engine::of(self.server.instance()?);
+            let engine = Engine::of(self.server.node()?);
             let namespace = engine.namespace(self.authority.namespace().unwrap_or_default())?;
             self.work = Some(Work { engine, namespace });
         }

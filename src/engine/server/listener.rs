@@ -1,8 +1,8 @@
 //! The listener that users hold.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use crate::engine::clock;
 use crate::engine::command::scan::Cursors;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::instance::Dependent;
 use crate::engine::storage::fork::Process;
 
 /// How to serve an engine. `ServeOptions::default()` asks for no password: whoever reaches the address may do everything.
@@ -129,14 +128,19 @@ impl Engine {
             clients: Clients::default(),
             counters: Counters::default(),
             cursors,
-            instance: Arc::downgrade(self.instance()),
+            node: Arc::downgrade(&self.node),
             acceptor,
             started: clock::instant(),
             process: Process::current(),
         });
         let listener = Listener { server: Arc::clone(&server) };
-        let dependent: Weak<dyn Dependent> = Arc::downgrade(&server) as Weak<dyn Dependent>;
-        self.instance().attach(dependent)?;
+        let weak = Arc::downgrade(&server);
+        self.node.on_close(Box::new(move || {
+            if let Some(server) = weak.upgrade() {
+                server.close();
+            }
+        }));
+        self.check_open()?;
         server.clients.begin_accepting();
         let accepting = Arc::clone(&server);
         let started =

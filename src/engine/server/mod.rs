@@ -18,7 +18,7 @@ use self::stream::{Acceptor, Address};
 use super::clock;
 use super::command::scan::Cursors;
 use super::error::{Error, ErrorKind, Result};
-use super::instance::{Dependent, Instance};
+use super::replication::node::Node;
 use super::storage::fork::Process;
 
 /// What the connections of one listener share. It does not keep the engine open.
@@ -28,7 +28,7 @@ pub struct Server {
     pub clients: Clients,
     pub counters: Counters,
     pub cursors: Cursors,
-    instance: Weak<Instance>,
+    node: Weak<Node>,
     acceptor: Acceptor,
     started: Instant,
     process: Process,
@@ -52,8 +52,8 @@ thread_local! {
 
 impl Server {
     /// The engine, for the length of what is done with it. Closed when it is gone.
-    pub fn instance(&self) -> Result<Arc<Instance>> {
-        self.instance.upgrade().ok_or_else(|| Error::new(ErrorKind::Closed, "the engine is closed; open it again"))
+    pub fn node(&self) -> Result<Arc<Node>> {
+        self.node.upgrade().ok_or_else(|| Error::new(ErrorKind::Closed, "the engine is closed; open it again"))
     }
 
     pub fn uptime(&self) -> Duration {
@@ -79,11 +79,5 @@ impl Server {
             self.acceptor.close(&self.address);
         }
         self.clients.wait(OWN.get() == self.place());
-    }
-}
-
-impl Dependent for Server {
-    fn end(&self) {
-        self.close();
     }
 }

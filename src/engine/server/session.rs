@@ -67,8 +67,8 @@ fn authenticate(connection: &mut Connection, user: &[u8], given: &[u8]) -> Resul
     let Some(password) = connection.server().options.password.clone() else {
         return Err(error("Client sent AUTH, but no password is set"));
     };
-    let instance = connection.instance()?;
-    let authority = Authority::of(given, &password, &instance.generation()?.registry);
+    let node = connection.node()?;
+    let authority = Authority::of(given, &password, &node.instance.generation()?.registry);
     let authority = authority.filter(|_| user == b"default").ok_or_else(|| error("Invalid password"))?;
     connection.set_authority(authority);
     Ok(())
@@ -107,9 +107,9 @@ pub fn hello(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
             }
         };
     }
-    let instance = connection.instance()?;
-    let mode = mode(instance.generation()?.store.layout);
-    let role = if instance.role()? == Role::Primary { "master" } else { "slave" };
+    let node = connection.node()?;
+    let mode = mode(node.instance.generation()?.store.layout);
+    let role = if node.instance.role()? == Role::Primary { "master" } else { "slave" };
     Ok(Reply::Array(vec![
         bulk("server"),
         bulk("redis"),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -38,6 +38,18 @@ impl Address {
             Address::Tcp(address) => address.port(),
             Address::Unix(_) => 0,
         }
+    }
+}
+
+impl Address {
+    /// Whether a connection to a host and port would end here, as far as the addresses tell; `None` when the host has
+    /// none.
+    pub(crate) fn is_reached_by(&self, host: &str, port: u16) -> Option<bool> {
+        let mut found = (host, port).to_socket_addrs().ok()?.peekable();
+        found.peek()?;
+        let Address::Tcp(own) = self else { return Some(false) };
+        let here = |ip: IpAddr| ip == own.ip() || (own.ip().is_unspecified() && ip.is_loopback());
+        Some(port == own.port() && found.any(|address| here(address.ip())))
     }
 }
 
