@@ -1,8 +1,8 @@
 //! How listeners and connections begin and end.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pumice::{Address, Engine, ErrorKind, Options, ServeOptions};
@@ -207,16 +207,27 @@ fn wrong_addresses() {
 fn forks() {
     let dir = quick_dir();
     let output = run(&mut process("fork", &[dir.path()]));
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success() && said(&output).contains("1 passed"), "{}", said(&output));
 }
 
-/// What the tests above start in a process of its own.
+/// A forked child does not keep the address of a process that was killed.
 #[test]
-fn child() {
-    let Some((job, paths)) = support::job() else { return };
-    assert_eq!(job, "fork");
-    let path: &PathBuf = &paths[0];
-    let engine = support::open(path);
+fn orphans() {
+    let dir = quick_dir();
+    let mut parent = process("orphan", &[dir.path()]).spawn().unwrap();
+    // The child lives until this is closed.
+    let held = parent.stdin.take();
+    let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.find_map(|line| line.strip_prefix("address ").map(str::to_owned)).unwrap();
+    parent.wait().unwrap();
+    let served = Served::open();
+    let again = served.engine.serve(&address, &ServeOptions::default()).unwrap();
+    assert_eq!(Client::of(again.address()).ask(&["PING"]), "+PONG");
+    drop(held);
+}
+
+/// Drops its listener in a forked child and goes on with it.
+pub fn fork(engine: &Engine) {
     let listener = engine.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
     let mut client = Client::of(listener.address());
     assert_eq!(client.ask(&["SET", "a", "1"]), "+OK");
@@ -226,7 +237,6 @@ fn child() {
             listener.close();
             let refused = engine.serve("127.0.0.1:0", &ServeOptions::default()).is_err();
             drop(listener);
-            drop(engine);
             // SAFETY: it ends this process and nothing else.
             unsafe { libc::_exit(if refused { 0 } else { 1 }) }
         }
@@ -239,4 +249,24 @@ fn child() {
     }
     assert_eq!(client.ask(&["GET", "a"]), "\"1\"");
     assert_eq!(Client::of(listener.address()).ask(&["GET", "a"]), "\"1\"");
+}
+
+/// Serves, leaves a child behind and is killed.
+pub fn orphan(engine: &Engine) {
+    let listener = engine.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
+    // SAFETY: the child reads until the end of its input, and ends with _exit.
+    match unsafe { libc::fork() } {
+        0 => {
+            let mut byte = 0u8;
+            // SAFETY: the byte outlives the calls, and _exit ends this process and nothing else.
+            unsafe {
+                while libc::read(0, (&raw mut byte).cast(), 1) > 0 {}
+                libc::_exit(0)
+            }
+        }
+        _ => {
+            println!("\naddress {}", listener.address());
+            std::process::abort();
+        }
+    }
 }

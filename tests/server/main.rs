@@ -17,6 +17,18 @@ use pumice::{Address, Engine, Listener, Options, ServeOptions};
 use support::{Random, quick_dir};
 use tempfile::TempDir;
 
+/// What tests start in a process of its own.
+#[test]
+fn child() {
+    let Some((job, paths)) = support::job() else { return };
+    let engine = support::open(&paths[0]);
+    match job.as_str() {
+        "fork" => life::fork(&engine),
+        "orphan" => life::orphan(&engine),
+        job => panic!("{job}"),
+    }
+}
+
 /// An engine that is served.
 struct Served {
     listener: Listener,
@@ -476,4 +488,40 @@ fn replicas_refuse_writes() {
     );
     assert!(client.ask(&["ROLE"]).starts_with("[\"slave\""));
     converse(&mut client, &[("SLAVEOF NO ONE", "+OK"), ("SET a 1", "+OK"), ("REPLICAOF no one", "+OK")]);
+}
+
+/// REPLICAOF makes a replica that looks for its primary and shows that it does, and refuses what cannot be.
+#[test]
+fn replicaof() {
+    let served = Served::open();
+    let client = &mut served.client();
+    let port = served.listener.address().port();
+    // A port on which nobody listens any more.
+    let gone = served.engine.serve("127.0.0.1:0", &ServeOptions::default()).unwrap().address().port();
+    converse(
+        client,
+        &[
+            (&format!("SLAVEOF 127.0.0.1 {port}"), "-ERR can't replicate itself"),
+            (&format!("REPLICAOF localhost {port}"), "-ERR can't replicate itself"),
+            ("SLAVEOF 127.0.0.1 x", "-ERR port should be number"),
+            ("SLAVEOF 127.0.0.1 65536", "-ERR port should be number"),
+            ("SLAVEOF 127.0.0.1", "-ERR wrong number of arguments"),
+            (&format!("SLAVEOF 127.0.0.1 {gone}"), "+OK"),
+            (&format!("REPLICAOF 127.0.0.1 {gone}"), "+OK"),
+            ("SET a 1", "-READONLY You can't write against a read only slave."),
+        ],
+    );
+    let sequence = served.engine.position().unwrap().sequence;
+    let role = client.ask(&["ROLE"]);
+    assert_eq!(role, format!("[\"slave\" \"127.0.0.1\" \"{gone}\" \"connecting\" \"{sequence}\"]"));
+    let expected = format!(
+        "# Replication|role:slave|master_host:127.0.0.1|master_port:{gone}|master_link_status:down|\
+         master_sync_unrecoverable_error:no|master_sync_in_progress:0|master_last_io_seconds_ago:-1|\
+         slave_repl_offset:{sequence}|slave_priority:100|connected_slaves:0|master_repl_offset:{sequence}|"
+    );
+    let info = client.ask(&["INFO", "replication"]).replace("\\r\\n", "|");
+    assert_eq!(info.trim_matches('"'), expected);
+    assert!(client.ask(&["HELLO"]).contains("\"role\" \"slave\""));
+    converse(client, &[("SLAVEOF NO ONE", "+OK"), ("SET a 1", "+OK")]);
+    assert!(client.ask(&["ROLE"]).starts_with("[\"master\""));
 }

@@ -1,5 +1,7 @@
 //! Commands on keys of any type: DEL, EXISTS, expiry, TYPE, DBSIZE, FLUSHDB.
 
+use std::ops::ControlFlow;
+
 use super::{Answer, Context, Refusal, error, integer, is, ok, parse_integer};
 use crate::engine::clock::now_ms;
 use crate::engine::format::resp::Reply;
@@ -50,7 +52,10 @@ pub fn kind(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 /// The number is exact and is counted at every call, so that `DBSIZE SCAN`, which makes a Kvrocks count, has nothing to do.
 pub fn dbsize(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     match args {
-        [_] => Ok(integer(context.namespace.count()?)),
+        [_] => Ok(integer(context.namespace.count_watched(&mut |_| match context.check_going_on() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })?)),
         [_, scan] if is(scan, "scan") => Ok(ok()),
         _ => Err(error("DBSIZE subcommand only supports scan")),
     }

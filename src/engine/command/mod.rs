@@ -31,6 +31,18 @@ pub struct Context<'a> {
     pub cursors: &'a scan::Cursors,
 }
 
+impl Context<'_> {
+    /// Refuses to go on with long work when the listener is being closed.
+    pub fn check_going_on(&self) -> Result<(), Refusal> {
+        match self.server {
+            Some(server) if server.clients.is_closed() => {
+                Err(Error::new(ErrorKind::Closed, "the listener is closed").into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What a command answers.
 pub type Answer = Result<Reply, Refusal>;
 

@@ -12,6 +12,9 @@ use crate::engine::format::resp::Reply;
 /// The most bytes of keys in one reply.
 const MOST_BYTES: usize = 256 << 20;
 
+/// After how many keys a walk asks whether it may go on.
+const LOOK_AROUND: u64 = 8192;
+
 /// Where walks go on. Clients want a number for a cursor, which has no room for a key, so the last key of a page is kept
 /// here: the newest of them, as Kvrocks does it.
 #[derive(Default)]
@@ -87,9 +90,12 @@ pub fn scan(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let prefix = walk.pattern.map_or(&[][..], literal_prefix);
     let mut items = namespace.items_after(prefix, after.as_deref())?;
     let mut found = Vec::new();
-    let (mut seen, mut bytes) = (0, 0);
+    let (mut seen, mut bytes) = (0u64, 0);
     let mut last = Vec::new();
     while let Some(item) = items.next_item()? {
+        if seen % LOOK_AROUND == 0 {
+            context.check_going_on()?;
+        }
         if walk.pattern.is_none_or(|pattern| matches(pattern, item.key))
             && walk.kind.is_none_or(|kind| is(kind, item.kind.name()))
         {
@@ -127,8 +133,12 @@ pub fn keys(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let pattern = &args[1];
     let mut items = context.namespace.items_after(literal_prefix(pattern), None)?;
     let mut found = Vec::new();
-    let mut bytes = 0;
+    let (mut seen, mut bytes) = (0u64, 0);
     while let Some(item) = items.next_item()? {
+        if seen % LOOK_AROUND == 0 {
+            context.check_going_on()?;
+        }
+        seen += 1;
         if matches(pattern, item.key) {
             // What a key costs here beside its bytes.
             bytes += item.key.len() + size_of::<Reply>();

@@ -6,7 +6,7 @@ use crate::engine::format::resp::Reply;
 use crate::engine::types::string::{Condition, Expiry, Set};
 
 /// The most bytes that the values of one MGET may have together.
-const MOST_AT_ONCE: usize = 1 << 30;
+const MOST_AT_ONCE: usize = 512 << 20;
 
 pub fn get(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     Ok(context.namespace.get(&args[1])?.map_or(Reply::Nil, |value| bulk(&*value)))
@@ -18,7 +18,7 @@ pub fn mget(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 }
 
 pub fn mset(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(Refusal::arity());
     }
     let mut batch = context.engine.batch();

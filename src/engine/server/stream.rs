@@ -1,18 +1,19 @@
 //! Sockets of both kinds: TCP, and Unix sockets in the file system.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::storage::fork::OwnFile;
 
 /// Where a listener listens. Its display form is what [`crate::Engine::serve`] takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,15 +63,11 @@ impl fmt::Display for Address {
     }
 }
 
-/// A socket that accepts.
+/// A socket that accepts. A forked child loses its copy at once, or it would keep the address when this process is gone.
 pub struct Acceptor {
-    socket: Socket,
-}
-
-enum Socket {
-    Tcp(TcpListener),
-    /// With device and inode of its file.
-    Unix(UnixListener, (u64, u64)),
+    socket: OwnFile,
+    /// Device and inode of the file of a Unix socket.
+    inode: Option<(u64, u64)>,
 }
 
 impl Acceptor {
@@ -86,44 +83,44 @@ impl Acceptor {
             ),
             _ => Error::io(format!("serve on {address}"), e),
         };
-        if let Some(path) = address.strip_prefix("unix:") {
-            let path = std::path::absolute(path).map_err(failed)?;
-            free(&path, address)?;
-            let (listener, inode) = bind_unix(&path).map_err(failed)?;
-            return Ok((Acceptor { socket: Socket::Unix(listener, inode) }, Address::Unix(path)));
-        }
-        let listener = TcpListener::bind(address).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok((Acceptor { socket: Socket::Tcp(listener) }, Address::Tcp(address)))
+        let (socket, inode, address) = match address.strip_prefix("unix:") {
+            Some(path) => {
+                let path = std::path::absolute(path).map_err(failed)?;
+                free(&path, address)?;
+                let (socket, inode) = bind_unix(&path).map_err(failed)?;
+                (socket, Some(inode), Address::Unix(path))
+            }
+            None => {
+                let listener = TcpListener::bind(address).map_err(failed)?;
+                let address = listener.local_addr().map_err(failed)?;
+                (OwnedFd::from(listener), None, Address::Tcp(address))
+            }
+        };
+        Ok((Acceptor { socket: OwnFile::new(File::from(socket)), inode }, address))
     }
 
     /// The next connection. Blocks until there is one or until it is closed.
     pub fn accept(&self) -> io::Result<Stream> {
-        Ok(match &self.socket {
-            Socket::Tcp(listener) => {
-                let (stream, peer) = listener.accept()?;
-                stream.set_nodelay(true)?;
-                rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
-                Stream::Tcp(stream, peer)
-            }
-            Socket::Unix(listener, _) => Stream::Unix(listener.accept()?.0),
-        })
+        let accepted = rustix::net::accept_with(&*self.socket, SocketFlags::CLOEXEC)?;
+        if self.inode.is_some() {
+            return Ok(Stream::Unix(UnixStream::from(accepted)));
+        }
+        let stream = TcpStream::from(accepted);
+        let peer = stream.peer_addr()?;
+        // Both only make it better.
+        let _ = stream.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
+        Ok(Stream::Tcp(stream, peer))
     }
 
     /// Wakes who accepts, for good, and removes the file of a Unix socket if it is still this one's.
     pub fn close(&self, address: &Address) {
-        let socket = match &self.socket {
-            Socket::Tcp(listener) => listener.as_fd(),
-            Socket::Unix(listener, inode) => {
-                if let Address::Unix(path) = address
-                    && fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *inode)
-                {
-                    let _ = fs::remove_file(path);
-                }
-                listener.as_fd()
-            }
-        };
-        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+        if let Address::Unix(path) = address
+            && fs::symlink_metadata(path).is_ok_and(|found| Some((found.dev(), found.ino())) == self.inode)
+        {
+            let _ = fs::remove_file(path);
+        }
+        let _ = rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Both);
     }
 }
 
@@ -145,14 +142,13 @@ fn free(path: &Path, address: &str) -> Result<()> {
 }
 
 /// Only the owner may connect: the mode is set before anybody can.
-fn bind_unix(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
-    let socket: OwnedFd =
-        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+fn bind_unix(path: &Path) -> io::Result<(OwnedFd, (u64, u64))> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     rustix::net::listen(&socket, 128)?;
     let file = fs::symlink_metadata(path)?;
-    Ok((UnixListener::from(socket), (file.dev(), file.ino())))
+    Ok((socket, (file.dev(), file.ino())))
 }
 
 /// A connection. Reads and writes through a shared reference, so that another thread can shut it down.
