@@ -113,11 +113,11 @@ impl Clients {
         self.known.lock().closed
     }
 
-    /// Waits until a connection has ended, or for a while.
-    pub fn wait_for_room(&self, while_: Duration) {
+    /// Waits until a connection has ended, or for that long.
+    pub fn wait_for_room(&self, wait: Duration) {
         let mut known = self.known.lock();
         if !known.closed {
-            self.left.wait_for(&mut known, while_);
+            self.left.wait_for(&mut known, wait);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Server;
 use super::client::Client;
@@ -288,6 +288,3 @@ impl Connection {
         })
     }
 }
-
-/// The shortest time-outs that a socket takes.
-pub const SHORTEST: Duration = Duration::from_millis(1);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::client::{Client, Clients, NotAdmitted};
-use super::connection::{Connection, SHORTEST};
+use super::connection::Connection;
 use super::stream::{Acceptor, Address, Stream};
 use super::{Counters, Server};
 use crate::engine::clock;
@@ -83,9 +83,21 @@ impl ServeOptions {
 
 /// A listener: Redis clients and replicas talk to the engine through it. It lives until it is closed or dropped, or until
 /// the engine is closed or its last handle goes; it does not keep the engine open. In a forked child it is nothing.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+/// let listener = engine.serve("127.0.0.1:0", &pumice::ServeOptions::default())?;
+/// println!("redis-cli -h {} -p {}", listener.address().host(), listener.address().port());
+/// listener.close();
+/// # Ok::<(), pumice::Error>(())
+/// ```
 pub struct Listener {
     server: Arc<Server>,
 }
+
+/// The shortest time that a socket can be told to wait.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A connection's thread needs no more: what is large is on the heap.
 const STACK_BYTES: usize = 1 << 20;
@@ -163,7 +175,8 @@ impl Listener {
         &self.server.address
     }
 
-    /// Ends all connections and waits until their threads have ended. A second close does nothing.
+    /// Ends all connections and waits until their threads have ended, for which the commands that run finish first. Then
+    /// the address is free. A second close does nothing.
     pub fn close(&self) {
         self.server.close();
     }
