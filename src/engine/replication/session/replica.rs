@@ -559,3 +559,6 @@ fn unexpected(step: &str, reply: &Reply) -> Error {
     reply.encode(&mut bytes);
     Error::new(ErrorKind::Corruption, format!("{step}: got {}", shown(&bytes)))
 }
+
+#[cfg(test)]
+mod tests;
