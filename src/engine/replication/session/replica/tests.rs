@@ -329,6 +329,22 @@ fn silence() {
     assert!(talk.tick(160_001)[0].starts_with("failed"));
 }
 
+/// A frame whose length is wrong swallows the heartbeats, and is given up; one that comes slowly is not.
+#[test]
+fn swallowed() {
+    for (pace, fails) in [(22, true), (2_000, false)] {
+        let mut talk = Talk::with_pumice(own(ID, 9, None));
+        talk.hear("$1073741824\r\n");
+        let mut said = Vec::new();
+        for second in 1..60 {
+            said.extend(talk.tick(second * 1000));
+            said.extend(talk.hear(vec![b'x'; pace]));
+        }
+        assert_eq!(said.len(), usize::from(fails));
+        assert!(said.iter().all(|said| said.contains("no whole frame for more than 30 s")), "{said:?}");
+    }
+}
+
 /// A Pumice hears what was applied after each read that changed something, when it asks, and each second.
 #[test]
 fn acknowledgements() {
