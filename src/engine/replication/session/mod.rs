@@ -10,6 +10,9 @@ pub mod handshake;
 pub mod primary;
 pub mod replica;
 
+#[cfg(test)]
+mod recorded;
+
 use std::collections::HashSet;
 
 use crate::engine::error::{Error, ErrorKind, Result, shown};
