@@ -25,5 +25,8 @@ pub mod info;
 pub mod namespace;
 pub mod snapshot;
 pub mod verify;
+// Floor 6: what is asked over a socket.
+pub mod command;
+pub mod server;
 
 pub use directory::release;
