@@ -46,7 +46,7 @@ fn a_fresh_replica_follows() {
     let (primary, replica) = (open(dir.path().join("p")), open_replica(dir.path().join("r")));
     for n in 0..17 {
         let namespace = primary.create_namespace(format!("ns{n}"), None).unwrap();
-        (0..100).for_each(|key| namespace.put(format!("key{key}"), b"value").unwrap());
+        (0..100).for_each(|key| namespace.put(format!("key{key}").as_bytes(), b"value").unwrap());
     }
     let listener = serve(&primary);
     follow(&replica, &listener);
@@ -224,13 +224,13 @@ fn a_delta_sync_moves_little() {
     let replica = open_replica(dir.path().join("r"));
     let namespace = primary.create_namespace("ns", None).unwrap();
     let mut random = support::Random(7);
-    (0..2000).for_each(|n| namespace.put(format!("key{n}"), random.bytes(1000)).unwrap());
+    (0..2000).for_each(|n| namespace.put(format!("key{n}").as_bytes(), &random.bytes(1000)).unwrap());
     let listener = serve(&primary);
     follow(&replica, &listener);
     linked(&replica);
     assert_follows(&replica, &primary);
     replica.detach().unwrap();
-    (0..20).for_each(|n| namespace.put(format!("key{n}"), random.bytes(1000)).unwrap());
+    (0..20).for_each(|n| namespace.put(format!("key{n}").as_bytes(), &random.bytes(1000)).unwrap());
     // Its own writes: only a full sync helps.
     replica.promote().unwrap();
     replica.default_namespace().put(b"own", b"entry").unwrap();
