@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ impl Server {
     }
 
     fn restart(&mut self) {
-        self.ask("", &["SHUTDOWN"]);
+        self.ask("rootpw", &["SHUTDOWN"]);
         self.process.wait().unwrap();
         self.process = spawn(&self.binary, &self.configuration);
         self.wait();
@@ -74,10 +74,8 @@ impl Server {
 
     fn all(&self, password: &str) -> Vec<(String, String)> {
         let keys = self.ask(password, &["KEYS", "*"]);
-        let mut found: Vec<(String, String)> = keys
-            .split_whitespace()
-            .map(|key| (key.to_owned(), self.ask(password, &["GET", key])))
-            .collect();
+        let mut found: Vec<(String, String)> =
+            keys.split_whitespace().map(|key| (key.to_owned(), self.ask(password, &["GET", key]))).collect();
         found.sort();
         found
     }
