@@ -1,6 +1,7 @@
 //! The running link of a replica: one thread that is driven to follow whom the engine wishes to follow.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -87,7 +88,7 @@ pub struct Link {
 
 #[derive(Default)]
 struct Run {
-    threaded: bool,
+    thread: Option<JoinHandle<()>>,
     closed: bool,
     /// The newest wish that the thread was woken for.
     woken_for: u64,
@@ -156,26 +157,29 @@ impl Link {
         {
             stop.stop();
         }
-        if desired.is_some() && !run.threaded {
+        if desired.is_some() && run.thread.is_none() {
             let link = Arc::clone(self);
             let started = std::thread::Builder::new().name("pumice-link".to_owned()).spawn(move || link.run());
-            started.map_err(|e| Error::io("start the thread of the link", e))?;
-            run.threaded = true;
+            run.thread = Some(started.map_err(|e| Error::io("start the thread of the link", e))?);
         }
         drop(run);
         self.changed.notify_all();
         Ok(())
     }
 
-    /// Ends it for good, without waiting for its thread, which may be looking up a name.
+    /// Ends it for good, and waits for its thread unless that is looking for the primary, which may take seconds and
+    /// holds nothing.
     pub fn close(&self) {
         let mut run = self.run.lock();
         run.closed = true;
         if let Some((_, stop)) = &run.following {
             stop.stop();
         }
+        let looking = run.seen.as_ref().is_some_and(|seen| seen.state == LinkState::Connecting);
+        let thread = run.thread.take().filter(|_| !looking);
         drop(run);
         self.changed.notify_all();
+        thread.map(JoinHandle::join);
     }
 
     /// What runs now. `None` when nobody is to be followed.

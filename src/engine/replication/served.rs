@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -93,6 +94,7 @@ struct State {
     /// Peers that have listed it and not come back yet.
     awaited: HashSet<String>,
     watched: bool,
+    watching: Option<JoinHandle<()>>,
     closed: bool,
 }
 
@@ -127,7 +129,7 @@ impl Serving {
         if !state.watched {
             let serving = Arc::clone(self);
             let started = std::thread::Builder::new().name("pumice-served".to_owned()).spawn(move || serving.watch());
-            started.map_err(|e| Error::io("start the thread of the served checkpoint", e))?;
+            state.watching = Some(started.map_err(|e| Error::io("start the thread of the served checkpoint", e))?);
             state.watched = true;
         }
         Ok(served)
@@ -159,8 +161,10 @@ impl Serving {
         let mut state = self.state.lock();
         state.closed = true;
         state.served = None;
+        let watching = state.watching.take();
         drop(state);
         self.woken.notify_all();
+        watching.map(JoinHandle::join);
     }
 
     fn make(&self, limit: Option<u64>) -> Result<Served> {

@@ -1,0 +1,245 @@
+//! Replication with a real Kvrocks, both ways. Needs `PUMICE_KVROCKS`, the path of a server.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use pumice::{Engine, FollowOptions, Peer, ServeOptions};
+use support::{assert_sound, open, open_replica, wait_until};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A running server in a directory of its own.
+struct Server {
+    process: Child,
+    binary: PathBuf,
+    configuration: PathBuf,
+    port: u16,
+}
+
+impl Server {
+    /// `None`, said aloud, where there is no server.
+    fn start(dir: &Path, more: &str) -> Option<Server> {
+        let Some(binary) = std::env::var_os("PUMICE_KVROCKS") else {
+            support::skipped("PUMICE_KVROCKS is not set");
+            return None;
+        };
+        fs::create_dir_all(dir).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let configuration = dir.join("kvrocks.conf");
+        let lines = format!("bind 127.0.0.1\nport {port}\ndir {}\ndaemonize no\n{more}\n", dir.display());
+        fs::write(&configuration, lines).unwrap();
+        let binary = PathBuf::from(binary);
+        let process = spawn(&binary, &configuration);
+        let mut server = Server { process, binary, configuration, port };
+        server.wait();
+        Some(server)
+    }
+
+    fn wait(&mut self) {
+        wait_until("the server listens", || {
+            assert!(self.process.try_wait().unwrap().is_none(), "the server ended instead of listening");
+            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
+    }
+
+    fn restart(&mut self) {
+        self.ask("rootpw", &["SHUTDOWN"]);
+        self.process.wait().unwrap();
+        self.process = spawn(&self.binary, &self.configuration);
+        self.wait();
+    }
+
+    /// One command on a connection of its own: the reply's words.
+    fn ask(&self, password: &str, words: &[&str]) -> String {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return String::new() };
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        let mut say = |words: &[&str]| {
+            let mut request = format!("*{}\r\n", words.len());
+            words.iter().for_each(|word| request.push_str(&format!("${}\r\n{word}\r\n", word.len())));
+            let _ = stream.write_all(request.as_bytes());
+            reply(&mut lines)
+        };
+        if !password.is_empty() {
+            assert_eq!(say(&["AUTH", password]), "+OK");
+        }
+        say(words)
+    }
+
+    fn all(&self, password: &str) -> Vec<(String, String)> {
+        let keys = self.ask(password, &["KEYS", "*"]);
+        let mut found: Vec<(String, String)> =
+            keys.split_whitespace().map(|key| (key.to_owned(), self.ask(password, &["GET", key]))).collect();
+        found.sort();
+        found
+    }
+}
+
+fn spawn(binary: &Path, configuration: &Path) -> Child {
+    Command::new(binary).arg("-c").arg(configuration).stdout(Stdio::null()).spawn().unwrap()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn reply(lines: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    if lines.read_line(&mut line).unwrap_or(0) == 0 {
+        return String::new();
+    }
+    let line = line.trim_end().to_owned();
+    let number = || line[1..].parse::<i64>().unwrap();
+    match line.as_bytes()[0] {
+        b'$' if number() < 0 => "(nil)".to_owned(),
+        b'$' => {
+            let mut bytes = vec![0; number() as usize + 2];
+            lines.read_exact(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes[..bytes.len() - 2]).into_owned()
+        }
+        b'*' => (0..number()).map(|_| reply(lines)).collect::<Vec<_>>().join(" "),
+        _ => line,
+    }
+}
+
+fn linked(engine: &Engine) {
+    assert!(engine.wait_linked(Some(SOON), &mut |_| ControlFlow::Continue(())).unwrap(), "{:?}", engine.link());
+}
+
+fn follow(engine: &Engine, server: &Server, password: Option<&str>) {
+    let options = FollowOptions { password: password.map(str::to_owned), ..Default::default() };
+    engine.follow("127.0.0.1", server.port, &options).unwrap();
+    linked(engine);
+}
+
+fn value(engine: &Engine, namespace: &str, key: &str) -> Option<String> {
+    let namespace = engine.namespace(namespace).ok()?;
+    namespace.get(key.as_bytes()).unwrap().map(|value| String::from_utf8_lossy(&value).into_owned())
+}
+
+fn follows(settings: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = format!("requirepass rootpw\nrepl-namespace-enabled yes\n{settings}");
+    let Some(mut server) = Server::start(&dir.path().join("k"), &settings) else { return };
+    let root = |words: &[&str]| server.ask("rootpw", words);
+    assert_eq!(root(&["NAMESPACE", "ADD", "alpha", "tok-alpha"]), "+OK");
+    for n in 0..100 {
+        assert_eq!(root(&["SET", &format!("key{n}"), &format!("value{n}")]), "+OK");
+        assert_eq!(server.ask("tok-alpha", &["SET", &format!("key{n}"), &format!("alpha{n}")]), "+OK");
+    }
+    // The log no longer has all: only a full sync brings it.
+    let replica = open(dir.path().join("r"));
+    replica.default_namespace().put(b"own", b"entry").unwrap();
+    follow(&replica, &server, Some("rootpw"));
+    let link = replica.link().unwrap().unwrap();
+    assert_eq!((link.peer, link.full_syncs), (Some(Peer::Kvrocks), 1));
+    assert_eq!(value(&replica, "alpha", "key7").as_deref(), Some("alpha7"));
+    assert_eq!(value(&replica, "__namespace", "own"), None);
+
+    // While it follows: entries, a namespace, a FLUSHDB.
+    root(&["SET", "more", "1"]);
+    root(&["NAMESPACE", "ADD", "beta", "tok-beta"]);
+    server.ask("tok-beta", &["SET", "in", "beta"]);
+    wait_until("the namespace comes", || value(&replica, "beta", "in").as_deref() == Some("beta"));
+    server.ask("tok-beta", &["FLUSHDB"]);
+    wait_until("the flush comes", || value(&replica, "beta", "in").is_none());
+    assert_eq!(replica.namespaces().unwrap(), ["__namespace", "alpha", "beta"]);
+
+    // A restart of each side: the log goes on.
+    server.restart();
+    server.ask("rootpw", &["SET", "after", "restart"]);
+    wait_until("it goes on", || value(&replica, "__namespace", "after").as_deref() == Some("restart"));
+    assert_eq!(replica.link().unwrap().unwrap().full_syncs, 1);
+    replica.close().unwrap();
+    server.ask("rootpw", &["SET", "away", "1"]);
+    let replica = open(dir.path().join("r"));
+    linked(&replica);
+    wait_until("it goes on", || value(&replica, "__namespace", "away").as_deref() == Some("1"));
+    assert_eq!(replica.link().unwrap().unwrap().full_syncs, 0);
+
+    for (key, stored) in server.all("rootpw") {
+        assert_eq!(value(&replica, "__namespace", &key), Some(stored));
+    }
+    assert_sound(&replica);
+}
+
+/// A Kvrocks as it is by default, which sends no ids, is followed: by a full sync, by its log, across restarts.
+#[test]
+fn a_kvrocks_is_followed() {
+    follows("");
+}
+
+/// And one that sends ids.
+#[test]
+fn a_kvrocks_with_ids_is_followed() {
+    follows("use-rsid-psync yes");
+}
+
+/// An empty replica takes the whole log of a Kvrocks that still has it, without a full sync.
+#[test]
+fn an_empty_replica_takes_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start(&dir.path().join("k"), "") else { return };
+    server.ask("", &["SET", "k", "v"]);
+    let replica = open_replica(dir.path().join("r"));
+    follow(&replica, &server, None);
+    wait_until("it comes", || value(&replica, "__namespace", "k").as_deref() == Some("v"));
+    assert_eq!(replica.link().unwrap().unwrap().full_syncs, 0);
+}
+
+fn feeds(settings: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let primary = open(dir.path().join("p"));
+    let namespace = primary.create_namespace("alpha", Some("tok-alpha")).unwrap();
+    for n in 0..100 {
+        namespace.put(format!("key{n}").as_bytes(), format!("alpha{n}").as_bytes()).unwrap();
+    }
+    let options = ServeOptions { password: Some("rootpw".to_owned()), ..Default::default() };
+    let listener = primary.serve("127.0.0.1:0", &options).unwrap();
+    let settings = format!(
+        "requirepass rootpw\nmasterauth rootpw\nrepl-namespace-enabled yes\nslaveof 127.0.0.1 {}\n{settings}",
+        listener.address().port()
+    );
+    let Some(mut server) = Server::start(&dir.path().join("k"), &settings) else { return };
+    wait_until("it has the data", || server.ask("rootpw", &["NAMESPACE", "GET", "alpha"]) == "tok-alpha");
+    wait_until("it has the data", || server.ask("tok-alpha", &["GET", "key99"]) == "alpha99");
+    namespace.put(b"more", b"1").unwrap();
+    wait_until("it goes on", || server.ask("tok-alpha", &["GET", "more"]) == "1");
+    primary.create_namespace("beta", Some("tok-beta")).unwrap().put(b"in", b"beta").unwrap();
+    wait_until("the namespace comes", || server.ask("rootpw", &["NAMESPACE", "GET", "beta"]) == "tok-beta");
+    wait_until("its data comes", || server.ask("tok-beta", &["GET", "in"]) == "beta");
+    namespace.clear().unwrap();
+    wait_until("the clear comes", || server.ask("tok-alpha", &["GET", "more"]) == "(nil)");
+    let feeds = primary.feeds().unwrap();
+    assert_eq!((feeds.len(), feeds[0].peer, feeds[0].port), (1, Peer::Kvrocks, server.port));
+    server.ask("rootpw", &["CONFIG", "REWRITE"]);
+    server.ask("rootpw", &["SHUTDOWN"]);
+    server.process.wait().unwrap();
+    namespace.put(b"away", b"2").unwrap();
+    server.process = spawn(&server.binary, &server.configuration);
+    server.wait();
+    wait_until("it comes back", || server.ask("tok-alpha", &["GET", "away"]) == "2");
+    let offset = server.ask("rootpw", &["INFO", "replication"]);
+    assert!(offset.contains(&format!("slave_repl_offset:{}", primary.position().unwrap().sequence)), "{offset}");
+}
+
+/// A Kvrocks as it is by default follows an engine: its data, what is written then, and again after a restart.
+#[test]
+fn a_kvrocks_follows() {
+    feeds("");
+}
+
+/// And one that asks with ids.
+#[test]
+fn a_kvrocks_with_ids_follows() {
+    feeds("use-rsid-psync yes");
+}
