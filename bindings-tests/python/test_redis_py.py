@@ -39,7 +39,7 @@ def test_strings(open_door: Any, engine: pumice.Engine) -> None:
     assert open_door.mset({"a": "1", "b": "2"}) is True
     assert open_door.mget("a", "nobody", "b") == [b"1", None, b"2"]
     assert open_door.exists("a", "b", "nobody") == 2 and open_door.type("a") == b"string"
-    assert open_door.delete("a", "nobody") == 1 and "a" not in engine.default
+    assert open_door.delete("a", "nobody") == 1 and b"a" not in engine.default
     assert open_door.set("b", "3", nx=True) is None and open_door.set("b", "3", xx=True) is True
     assert open_door.dbsize() >= 0
 
@@ -90,7 +90,7 @@ def test_auth(guarded: pumice.Listener, engine: pumice.Engine) -> None:
             user.execute_command("NAMESPACE", "GET", "*")
         with pytest.raises(redis.ResponseError, match="admin permission"):
             user.config_get("*")
-    assert engine.namespace("users")["grace"] == b"admiral" and "grace" not in engine.default
+    assert engine.namespace("users")["grace"] == b"admiral" and b"grace" not in engine.default
     with client(guarded) as nobody, pytest.raises(redis.AuthenticationError):
         nobody.get("ada")
     with client(guarded, password="wrong") as wrong, pytest.raises(redis.RedisError, match="[Ii]nvalid password"):

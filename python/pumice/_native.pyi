@@ -151,8 +151,8 @@ class Engine:
     def wait_linked(
         self, timeout: _Seconds | None = None, *, progress: Callable[[LinkStatus], object] | None = None
     ) -> bool:
-        """Waits until the link receives entries as they are written, which means that the primary's data is here. False
-        when `timeout` seconds are over, or nobody is followed. `progress` is called ten times a second at most; an
+        """Waits until the primary's data is here and the link receives entries as they are written. False when
+        `timeout` seconds are over, or nobody is followed. `progress` is called ten times a second at most; an
         exception from it ends the wait and propagates, and the link goes on."""
 
     @property

@@ -285,8 +285,8 @@ impl Engine {
         Err(errors::raise(py, ErrorKind::Busy, message))
     }
 
-    /// Waits until the link receives entries as they are written, which means that the primary's data is here. False when
-    /// `timeout` seconds are over, or nobody is followed. `progress` is called with the LinkStatus ten times a second at
+    /// Waits until the primary's data is here and the link receives entries as they are written. False when `timeout`
+    /// seconds are over, or nobody is followed. `progress` is called with the LinkStatus ten times a second at
     /// most; an exception from it ends the wait and propagates, and the link goes on.
     #[pyo3(signature = (timeout=None, *, progress=None))]
     fn wait_linked(
