@@ -12,6 +12,8 @@ pub mod replica;
 
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod simulation;
 
 use std::collections::HashSet;
 
