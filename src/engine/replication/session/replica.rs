@@ -552,17 +552,31 @@ impl ReplicaSession {
     fn frame(&mut self, frame: Cow<'_, [u8]>, out: &mut Vec<Action>) -> Outcome {
         if frame == PING {
             // It is sent when there is nothing else to send.
-            out.push(Action::Latest(self.next - 1));
+            let sent = self.last().filter(|_| matches!(self.step, Step::Overlap)).map_or(self.next, |(first, _)| first);
+            self.heartbeat(sent - 1, out);
         } else if frame == GET_ACK {
             (self.acks, self.ack_wanted) = (true, true);
         } else if let (Some(Peer::Pumice), Some(words)) = (self.peer, frame.strip_prefix(HEARTBEAT)) {
             let latest = words.strip_prefix(b"latest ").and_then(|rest| rest.split(|&byte| byte == b' ').next());
-            out.extend(latest.and_then(parse_sequence).map(Action::Latest));
+            if let Some(latest) = latest.and_then(parse_sequence) {
+                self.heartbeat(latest, out);
+            }
         } else if frame.len() >= HEADER {
             self.batch(frame, out)?;
         }
         // What is shorter than a batch is of a later version.
         Ok(())
+    }
+
+    /// The primary is at `latest`. It may be before our last entry: it accepts a PSYNC of what it will write next.
+    fn heartbeat(&mut self, latest: u64, out: &mut Vec<Action>) {
+        match self.last().filter(|_| matches!(self.step, Step::Overlap)) {
+            Some((first, _)) if latest < first => {
+                let reason = format!("the primary is at {latest} and has no entry at {first}, the last one here");
+                self.full_sync(reason, true, out);
+            }
+            _ => out.push(Action::Latest(latest)),
+        }
     }
 
     fn batch(&mut self, frame: Cow<'_, [u8]>, out: &mut Vec<Action>) -> Outcome {

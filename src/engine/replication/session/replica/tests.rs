@@ -229,10 +229,22 @@ fn overlap() {
     assert_eq!(talk.hear_frame(&batch(10, 1)), [""; 0], "it went on after its end");
     assert_eq!(fresh().hear_frame(&batch(8, 1)), ["full sync, diverged true"]);
     assert!(fresh().hear_frame(&batch(10, 1))[0].contains("got 10, expected 8"));
-    // Notes at that place and pings come before it.
+    // A primary that will write it next has not got it: it says so by having nothing to send.
+    assert_eq!(fresh().hear_frame(b"ping"), ["full sync, diverged true"]);
+    // Notes may come before it.
     let mut talk = fresh();
     assert_eq!(talk.hear_frame(&batch(8, 0)), [""; 0]);
     assert_eq!(talk.hear_frame(&own_batch), ["streaming kvrocks"]);
+}
+
+/// Between Pumice peers without an id the heartbeat tells whether the primary has the entry at all.
+#[test]
+fn overlap_of_a_pumice() {
+    let fresh = || Talk::with_pumice(own("", 9, Some((8, batch(8, 2)))));
+    assert_eq!(fresh().hear_frame(b"_pumice latest 7"), ["full sync, diverged true"]);
+    let mut talk = fresh();
+    assert_eq!(talk.hear_frame(b"_pumice latest 8"), ["latest 8"]);
+    assert_eq!(talk.hear_frame(&batch(8, 2)), ["streaming pumice", "latest 900"]);
 }
 
 /// An entry out of place, or one that is not whole, ends the session and is not applied.

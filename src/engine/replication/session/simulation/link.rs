@@ -75,14 +75,6 @@ impl Link {
         }
     }
 
-    pub fn what(&self) -> &'static str {
-        match &self.state {
-            State::Waiting { .. } => "waiting",
-            State::Following { .. } => "following",
-            State::Syncing { .. } => "syncing",
-        }
-    }
-
     /// The connection breaks.
     pub fn cut(&mut self, primary: &mut Node, now_ms: u64) {
         self.served.close(primary);
@@ -181,9 +173,6 @@ impl Link {
 
     fn act(&mut self, now_ms: u64, actions: Vec<Action>, replica: &mut Node, primary: &mut Node, random: &mut Random) {
         for action in actions {
-            if std::env::var("TRACE").is_ok() {
-                eprintln!("   {}", format!("{action:?}").chars().take(150).collect::<String>());
-            }
             match action {
                 Action::Send(bytes) => self.connection.to_primary.send(bytes),
                 Action::Apply(bytes) => {
