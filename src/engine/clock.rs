@@ -1,5 +1,6 @@
 //! The only place where time is read.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Unix time in milliseconds, as expiries are stored.
@@ -16,4 +17,10 @@ pub fn instant() -> Instant {
 pub fn after(wait: Duration) -> Instant {
     const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
     instant() + wait.min(LONGEST)
+}
+
+/// Milliseconds on the monotonic clock, for what must not hold an `Instant`.
+pub fn monotonic_ms() -> u64 {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGAN.elapsed().as_millis() as u64
 }

@@ -5,7 +5,9 @@
 //! <dir>/db -> generations/000003    the commit point: replaced by one rename
 //! <dir>/generations/000003/         RocksDB
 //! <dir>/generations/000003.history  layout and replication ids of that generation
-//! <dir>/generations/000004.incoming/
+//! <dir>/generations/000003.kept     diverged from its primary: kept when it is not current any more
+//! <dir>/generations/000004.incoming/  being received, with its sync manifest
+//! <dir>/checkpoints/                being served; deleted at open
 //! <dir>/state                       what this node is
 //! <dir>/db.creating, db.adopting, db.next   links that wait to become db
 //! ```
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Error, ErrorKind, Result};
 use super::failpoint::step;
-use super::format::side::{self, History, State};
+use super::format::side::{self, History, MANIFEST_NAME, State};
 use super::storage::dir_lock::{DirLock, RocksLock, check_unlocked};
 use super::storage::files;
 
@@ -103,6 +105,14 @@ impl Directory {
         Ok(self.numbers()?.last().copied().unwrap_or(0) + 1)
     }
 
+    /// The number under which a dataset was being received when it broke off, or a new one.
+    pub fn incoming_number(&self) -> Result<u64> {
+        match self.numbers()?.into_iter().find(|&number| self.incoming(number).is_dir()) {
+            Some(number) => Ok(number),
+            None => self.next_number(),
+        }
+    }
+
     /// Reads `state`; `None` when there is none.
     pub fn state(&self) -> Result<Option<State>> {
         match files::read_file(&self.path.join("state"), SIDE_FILE_LIMIT)? {
@@ -151,6 +161,24 @@ impl Directory {
     /// Makes the names of the generations survive a power cut.
     pub fn sync_generations(&self) -> Result<()> {
         files::sync_dir(&self.path.join("generations"))
+    }
+
+    /// Has a generation kept when it is not current any more, until it is discarded.
+    pub fn keep(&self, number: u64) -> Result<()> {
+        files::replace_file(&self.kept_path(number), b"")
+    }
+
+    fn is_kept(&self, number: u64) -> bool {
+        self.kept_path(number).exists()
+    }
+
+    fn kept_path(&self, number: u64) -> PathBuf {
+        self.generation(number).with_extension("kept")
+    }
+
+    /// Generations that are kept although they are not current, in order.
+    pub fn kept(&self) -> Result<Vec<u64>> {
+        Ok(self.numbers()?.into_iter().filter(|&number| self.is_kept(number) && !self.names(number)).collect())
     }
 
     /// Deletes a generation that is not current any more.
@@ -316,11 +344,13 @@ impl Directory {
         }
         files::remove_file(&self.generation(current).with_extension("tmp"))?;
         for number in self.numbers()? {
-            if number != current {
+            // What was being received with a sync manifest goes on where it ended: every byte of it is checked then.
+            let resumes = self.incoming(number).join(MANIFEST_NAME).exists() && !self.generation(number).exists();
+            if number != current && !resumes && !self.is_kept(number) {
                 self.remove_generation(number)?;
             }
         }
-        Ok(())
+        files::remove_dir(&self.path.join("checkpoints"))
     }
 
     /// Numbers of everything under `generations/` that is a generation, or part of one, in order.
@@ -336,7 +366,7 @@ impl Directory {
             let entry = entry.map_err(|e| Error::io(format!("list {}", folder.display()), e))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let stem = ["incoming", "history", "tmp"]
+            let stem = ["incoming", "history", "kept", "tmp"]
                 .iter()
                 .find_map(|kind| name.strip_suffix(kind)?.strip_suffix('.'))
                 .unwrap_or(&name);
@@ -392,7 +422,8 @@ pub fn remove_generation(directory: &Path, number: u64) -> Result<()> {
     files::remove_dir(&folder)?;
     files::remove_dir(&folder.with_extension("incoming"))?;
     files::remove_file(&folder.with_extension("tmp"))?;
-    files::remove_file(&folder.with_extension("history"))
+    files::remove_file(&folder.with_extension("history"))?;
+    files::remove_file(&folder.with_extension("kept"))
 }
 
 fn generation_name(number: u64) -> String {

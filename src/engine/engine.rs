@@ -3,18 +3,22 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::error::{Error, ErrorKind, Result};
 use super::format::batch as write_batch;
 use super::format::change::{self, Change};
 use super::format::entry::Entry;
-use super::format::side::Role;
+use super::format::side::{DesiredLink, Role};
 use super::info::Info;
 use super::instance::Instance;
 use super::namespace::{self, Namespace};
-use super::options::Options;
+use super::options::{FollowOptions, Options};
+use super::replication::feeds::FeedStatus;
+use super::replication::link::LinkStatus;
 use super::replication::log::{self, Log};
+use super::replication::node::Node;
 use super::replication::position::Position;
 use super::replication::sync_in::{self, Progress, Watch};
 use super::replication::sync_out::{self, Checkpoint};
@@ -28,7 +32,7 @@ use super::verify::{self, Depth, Finding};
 /// engines of its own, and should end with `_exit` or run another program: RocksDB's threads are the parent's.
 #[derive(Clone)]
 pub struct Engine {
-    instance: Arc<Instance>,
+    pub(super) node: Arc<Node>,
 }
 
 impl Engine {
@@ -50,34 +54,35 @@ impl Engine {
     /// # Ok::<(), pumice::Error>(())
     /// ```
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Engine> {
-        Ok(Engine { instance: Arc::new(Instance::open(path.as_ref(), options)?) })
+        Ok(Engine { node: Node::new(Instance::open(path.as_ref(), options)?)? })
     }
 
     /// Refuses all later calls, of every handle, with Closed. Files are closed and the directory is free once no
     /// value, iterator, snapshot or log reader is held any more. Calls that run on other threads finish first, but for
     /// `apply_checkpoint`, which ends with Closed. A second close does nothing.
     pub fn close(&self) -> Result<()> {
-        self.instance.close()
+        self.node.instance.check_process()?;
+        self.node.close()
     }
 
     /// Whether calls are answered: Closed after close, and in a forked child.
     pub fn check_open(&self) -> Result<()> {
-        self.instance.generation().map(drop)
+        self.node.instance.generation().map(drop)
     }
 
     /// The directory, without links in its path.
     pub fn path(&self) -> &Path {
-        self.instance.path()
+        self.node.instance.path()
     }
 
     /// What this engine is now.
     pub fn role(&self) -> Result<Role> {
-        self.instance.role()
+        self.node.instance.role()
     }
 
     /// Where the data is now: the replication id and the last sequence written.
     pub fn position(&self) -> Result<Position> {
-        let guard = self.instance.lock()?;
+        let guard = self.node.instance.lock()?;
         let store = &guard.generation.store;
         Ok(Position { replication_id: store.replication_id(), sequence: store.db.latest_sequence() })
     }
@@ -89,51 +94,51 @@ impl Engine {
     /// that is empty, longer than 255 bytes, not UTF-8, ends in 0xFF or is `__namespace`, and for an empty token;
     /// Unsupported in the cluster layout, which has no namespaces.
     pub fn create_namespace(&self, name: impl AsRef<[u8]>, token: Option<&str>) -> Result<Namespace> {
-        namespace::create(&self.instance, name.as_ref(), token)?;
+        namespace::create(&self.node.instance, name.as_ref(), token)?;
         self.namespace(name)
     }
 
     /// The handle of a namespace that is registered, or that has data (a Kvrocks may keep its registry in a
     /// configuration file). NotFound otherwise. The handle stays valid across `apply_checkpoint`.
     pub fn namespace(&self, name: impl AsRef<[u8]>) -> Result<Namespace> {
-        Namespace::open(&self.instance, name.as_ref())
+        Namespace::open(&self.node.instance, name.as_ref())
     }
 
     /// The handle of the default namespace, which is always there.
     pub fn default_namespace(&self) -> Namespace {
-        Namespace::default_of(&self.instance)
+        Namespace::default_of(&self.node.instance)
     }
 
     /// Names of all registered namespaces, the default one first as `__namespace`, the others in order.
     pub fn namespaces(&self) -> Result<Vec<String>> {
-        let generation = self.instance.generation()?;
+        let generation = self.node.instance.generation()?;
         Ok(namespace::names(&generation))
     }
 
     /// Names of namespaces that have data and no registration. One seek for each namespace.
     pub fn unregistered_namespaces(&self) -> Result<Vec<Vec<u8>>> {
-        self.instance.generation()?.unregistered()
+        self.node.instance.generation()?.unregistered()
     }
 
     /// Deletes a namespace with its data. Two writes: range deletes in every column family, then the registry alone.
     /// Takes milliseconds; the space comes back by compaction. NotFound when there is none of that name.
     pub fn drop_namespace(&self, name: impl AsRef<[u8]>) -> Result<()> {
-        namespace::remove(&self.instance, name.as_ref())
+        namespace::remove(&self.node.instance, name.as_ref())
     }
 
     /// A batch of writes that happen together or not at all.
     pub fn batch(&self) -> Batch {
-        Batch::new(&self.instance)
+        Batch::new(&self.node.instance)
     }
 
     /// A view of data and namespaces as they are at this moment.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        Snapshot::take(&self.instance)
+        Snapshot::take(&self.node.instance)
     }
 
     /// Returns when every write acknowledged before the call survives a power cut. One fsync, shared.
     pub fn flush(&self) -> Result<()> {
-        self.instance.flush()
+        self.node.instance.flush()
     }
 
     /// Makes a checkpoint of the whole dataset in a folder that does not exist yet: hard links of the SST files where
@@ -151,7 +156,7 @@ impl Engine {
         path: impl AsRef<Path>,
         progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Checkpoint> {
-        sync_out::create(&self.instance, path.as_ref(), &mut Watch::new(&self.instance, progress))
+        sync_out::create(&self.node.instance, path.as_ref(), &mut Watch::new(&self.node.instance, progress))
     }
 
     /// Replaces the whole dataset, data and namespaces as one, with that of a checkpoint: one made by
@@ -181,7 +186,7 @@ impl Engine {
         verify: bool,
         progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<()> {
-        sync_in::apply(&self.instance, path.as_ref(), verify, &mut Watch::new(&self.instance, progress))
+        sync_in::apply(&self.node.instance, path.as_ref(), verify, &mut Watch::new(&self.node.instance, progress))
     }
 
     /// A reader of the log: the entries after a position, or all that are still kept.
@@ -189,12 +194,12 @@ impl Engine {
     /// Errors: Diverged when the position is not in this history. Its `next_entry` answers NotFound when the log no longer
     /// reaches back that far.
     pub fn log(&self, after: Option<&Position>) -> Result<Log> {
-        Log::open(&self.instance, after)
+        Log::open(&self.node.instance, after)
     }
 
     /// What an entry does, record by record, for people and for change feeds.
     pub fn changes(&self, entry: &Entry) -> Result<Vec<Change>> {
-        let layout = self.instance.generation()?.store.layout;
+        let layout = self.node.instance.generation()?.store.layout;
         Ok(change::changes(&write_batch::Batch::parse(&entry.bytes)?, layout))
     }
 
@@ -204,19 +209,90 @@ impl Engine {
     /// not a replica; Corruption or Unsupported when its bytes are not a batch that a primary writes. Nothing is
     /// written then.
     pub fn apply(&self, entry: &Entry) -> Result<()> {
-        log::apply(&self.instance, entry)
+        log::apply(&self.node.instance, entry)
     }
 
     /// Makes this engine a primary, durably. It draws a fresh replication id; the former one stays known, so that
     /// replicas that are not ahead go on without a full sync. On a primary it does nothing.
     pub fn promote(&self) -> Result<()> {
-        self.instance.promote()
+        self.node.promote()
+    }
+
+    /// Makes this engine a replica of a primary: a Pumice that serves, or a Kvrocks. Persisted, so that it goes on after a
+    /// restart. Returns at once; a thread of its own then connects, brings the dataset or goes on from its position, and
+    /// tries again whenever that fails. Readers go on with the data of before until the primary's is here, all at once.
+    ///
+    /// Data that the primary does not have is given up, also that of a former primary.
+    ///
+    /// Errors: InvalidArgument for a host or port that cannot be; ReadOnly, Poisoned, Io, when it cannot be kept.
+    pub fn follow(&self, host: &str, port: u16, options: &FollowOptions) -> Result<()> {
+        self.node.follow(DesiredLink {
+            host: host.to_owned(),
+            port,
+            password: options.password.clone(),
+            announce_port: options.announce_port,
+        })
+    }
+
+    /// Waits until the link receives entries as they are written, which means that the primary's data is here. Tells
+    /// how it goes ten times a second at most; `Break` ends the wait with Busy, and the link goes on. `false` when the
+    /// time is over or nobody is followed.
+    pub fn wait_linked(
+        &self,
+        timeout: Option<Duration>,
+        progress: &mut dyn FnMut(&LinkStatus) -> ControlFlow<()>,
+    ) -> Result<bool> {
+        self.node.wait_linked(timeout, progress)
+    }
+
+    /// Follows nobody any more and stays read-only, durably. When it returns nothing of the former primary is written
+    /// any more. InvalidArgument on a primary.
+    pub fn detach(&self) -> Result<()> {
+        self.node.detach()
+    }
+
+    /// A planned switch: stops writes here, waits until the replica that announced `host` and `port` has acknowledged
+    /// every entry, makes it the primary, and follows it. Nothing is given up. The replica is asked with the password
+    /// of this engine's own listener.
+    ///
+    /// Errors: NotFound when no such replica is fed; Busy when it is not there in time, or says no: writes are taken
+    /// again then. Io when it did not answer whether it is the primary now: no writes are taken then.
+    pub fn hand_over(&self, host: &str, port: u16, timeout: Duration) -> Result<()> {
+        self.node.hand_over(host, port, timeout)
+    }
+
+    /// Deletes what was kept of datasets that this engine gave up because they had diverged from its primary's. Gives
+    /// how many there were.
+    pub fn discard(&self) -> Result<usize> {
+        self.node.discard()
+    }
+
+    /// The link as it runs now; `None` when this engine follows nobody.
+    pub fn link(&self) -> Result<Option<LinkStatus>> {
+        self.node.link.status()
+    }
+
+    /// The feeds that run now: who follows this engine.
+    pub fn feeds(&self) -> Result<Vec<FeedStatus>> {
+        self.node.feeds()
+    }
+
+    /// Waits until this engine has what a position says: to read on a replica what was written on its primary. `false`
+    /// when the time is over. Diverged when it has got there in another history.
+    pub fn wait_for(&self, position: &Position, timeout: Duration) -> Result<bool> {
+        self.node.wait_for(position, timeout)
+    }
+
+    /// Waits until as many replicas have applied what a position says; gives how many have when the time is over.
+    /// Diverged when the position is not in this history.
+    pub fn wait_acked(&self, position: &Position, replicas: usize, timeout: Duration) -> Result<usize> {
+        self.node.wait_acked(position, replicas, timeout)
     }
 
     /// Compares what must be equal: registry and stored key, link and open folder, history and log; and, as deep as asked,
     /// checksums and every record. Empty when all is well.
     pub fn verify(&self, depth: Depth) -> Result<Vec<Finding>> {
-        verify::verify(&self.instance, depth)
+        verify::verify(&self.node.instance, depth)
     }
 
     /// How many keys of which type each namespace has, and their bytes. Reads every record once, past the cache, and takes
@@ -232,7 +308,7 @@ impl Engine {
 
     /// Figures of this moment.
     pub fn info(&self) -> Result<Info> {
-        Info::of(&self.instance)
+        Info::of(&self.node.instance)
     }
 }
 

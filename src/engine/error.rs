@@ -101,6 +101,12 @@ impl Error {
         self
     }
 
+    /// Whether it was for want of space.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        let source = self.source.as_ref().and_then(|source| source.downcast_ref::<std::io::Error>());
+        source.is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull)
+    }
+
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind

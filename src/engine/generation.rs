@@ -223,6 +223,22 @@ impl Store {
         }
     }
 
+    /// Waits until `sequence` was written here, until `deadline`; `false` when it was not.
+    pub fn wait_for(&self, sequence: u64, deadline: Instant) -> bool {
+        let mut ring = self.ring.lock();
+        while ring.latest < sequence && !ring.retired {
+            if self.appended.wait_until(&mut ring, deadline).timed_out() {
+                break;
+            }
+        }
+        ring.latest >= sequence
+    }
+
+    /// Whether another store is current now, or none.
+    pub fn is_retired(&self) -> bool {
+        self.ring.lock().retired
+    }
+
     /// Wakes all waiters for good: another store is current now, or none.
     pub fn retire(&self) {
         self.ring.lock().retired = true;

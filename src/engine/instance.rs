@@ -6,7 +6,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::directory::{Current, Directory};
 use super::error::{Error, ErrorKind, Result};
@@ -15,8 +15,9 @@ use super::format::batch::{BatchBuilder, MAX_BYTES, PROPAGATE};
 use super::format::key::Layout;
 use super::format::log_data::replication_id_log;
 use super::format::registry::REPLICATION_ID_KEY;
-use super::format::side::{Role, State};
+use super::format::side::{DesiredLink, Role, State};
 use super::generation::{Generation, Store, Written};
+use super::group_sync::GroupSync;
 use super::options::Options;
 use super::storage::db::{Closing, Db};
 use super::storage::fork::{self, Process};
@@ -41,6 +42,10 @@ pub struct Instance {
 /// What only the holder of the commit lock may see and change.
 pub struct Commit {
     role: Role,
+    /// Whom to follow: the wish, of which the running link is derived.
+    desired: Option<DesiredLink>,
+    /// Tells one wish from every other: a link that runs for a former one may not write any more.
+    wish: u64,
     /// Why writes are refused for good.
     poisoned: Option<String>,
     /// Why writes are refused although the role would allow them.
@@ -62,7 +67,7 @@ impl Instance {
         let (state, mut read_only) = match directory.state() {
             Ok(state) => (state, None),
             Err(e) => (
-                Some(State { role: Role::Detached }),
+                Some(State { role: Role::Detached, link: None }),
                 Some(format!("its state file is unreadable ({e}); restore it, or promote() to make a new one")),
             ),
         };
@@ -81,7 +86,14 @@ impl Instance {
             memory,
             options: options.clone(),
             current: ArcSwapOption::empty(),
-            commit: Mutex::new(Commit { role, poisoned: None, read_only, directory: Some(Arc::clone(&directory)) }),
+            commit: Mutex::new(Commit {
+                role,
+                desired: state.as_ref().and_then(|state| state.link.clone()).filter(|_| read_only.is_none()),
+                wish: 0,
+                poisoned: None,
+                read_only,
+                directory: Some(Arc::clone(&directory)),
+            }),
             durable: GroupSync::default(),
             closing: Arc::default(),
             applying: Mutex::new(()),
@@ -92,7 +104,7 @@ impl Instance {
         let generation = Arc::new(Generation::of(store)?);
         if !options.read_only {
             if state.is_none() {
-                directory.write_state(&State { role })?;
+                directory.write_state(&State { role, link: None })?;
             }
             directory.write_history(number, &generation.store.history())?;
             if current == Current::New {
@@ -203,6 +215,11 @@ impl Instance {
         self.durable.sync(db, sequence).map_err(|e| self.commit.lock().poison("syncing the log failed", e))
     }
 
+    /// The last sequence that is known to survive a power cut.
+    pub fn durable_sequence(&self, db: &Arc<Db>) -> u64 {
+        self.durable.synced(db)
+    }
+
     /// Makes this engine a primary: persisted first, then written into its log as a fresh replication id.
     pub fn promote(&self) -> Result<()> {
         let mut guard = self.lock()?;
@@ -217,14 +234,42 @@ impl Instance {
         }
         let generation = Arc::clone(&guard.generation);
         let commit = &mut *guard.commit;
-        let promoted = commit.directory()?.write_state(&State { role: Role::Primary }).and_then(|()| {
+        let promoted = commit.take_role(Role::Primary, None).and_then(|()| {
             step!("promote::persisted");
-            commit.role = Role::Primary;
             commit.read_only = None;
             let directory = commit.directory()?;
             draw_replication_id(commit, &directory, &generation.store, true)
         });
         promoted.map_err(|e| commit.poison("promotion failed half way", e))
+    }
+
+    /// Refuses writes while the primary is handed over, whose last sequence this gives; `None` takes them again.
+    pub fn pause_writes(&self, why: Option<String>) -> Result<u64> {
+        let mut guard = self.lock()?;
+        guard.check_healthy()?;
+        if guard.commit.read_only.is_some() == why.is_some() || guard.commit.role != Role::Primary {
+            guard.check_writable()?;
+        }
+        guard.commit.read_only = why;
+        Ok(guard.generation.store.db.latest_sequence())
+    }
+
+    /// Makes this engine a replica that follows somebody, or nobody: persisted first, in force when it returns.
+    pub fn desire(&self, role: Role, desired: Option<DesiredLink>) -> Result<()> {
+        let mut guard = self.lock()?;
+        guard.check_changeable()?;
+        if guard.commit.role == role && guard.commit.desired == desired {
+            return Ok(());
+        }
+        guard.commit.take_role(role, desired).map_err(|e| guard.commit.poison("the role could not be kept", e))?;
+        guard.commit.read_only = None;
+        Ok(())
+    }
+
+    /// Whom to follow, and the number of that wish.
+    pub fn desired(&self) -> Result<(u64, Option<DesiredLink>)> {
+        let guard = self.lock()?;
+        Ok((guard.commit.wish, guard.commit.desired.clone()))
     }
 
     /// Refuses every later call and lets go of the directory once no value, iterator, snapshot or log reader holds
@@ -346,6 +391,14 @@ impl CommitGuard<'_> {
         self.commit.role
     }
 
+    /// Refuses what a link does for a wish that is no longer the one.
+    pub fn check_wish(&self, wish: u64) -> Result<()> {
+        if self.commit.wish == wish {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Closed, "the link was for another primary, and has ended"))
+    }
+
     /// Refuses writes of this engine's own.
     pub fn check_writable(&self) -> Result<()> {
         self.check_healthy()?;
@@ -432,9 +485,13 @@ impl CommitGuard<'_> {
 
     /// Publishes the next generation: the link first, then the pointer, then the old one goes. After the link is
     /// renamed there is no way back, so a failure behind it swaps all the same, and poisons.
-    pub fn swap(&mut self, next: Generation) -> Result<()> {
+    /// The old one stays on the disk when it is to be `kept`.
+    pub fn swap(&mut self, next: Generation, kept: bool) -> Result<()> {
         let directory = self.directory()?;
         let next = Arc::new(next);
+        if kept {
+            directory.keep(self.generation.store.number)?;
+        }
         step!("apply::publish");
         directory.publish(next.store.number)?;
         let synced = after_link(&directory);
@@ -447,7 +504,9 @@ impl CommitGuard<'_> {
         old.store.db.stop_background_work();
         let (path, number) = (directory.path().to_owned(), old.store.number);
         old.store.db.after_close(&self.instance.closing, move || {
-            let _ = retired(&path, number);
+            if !kept {
+                let _ = retired(&path, number);
+            }
             drop(directory);
         });
         Ok(())
@@ -469,6 +528,15 @@ fn retired(path: &Path, number: u64) -> Result<()> {
 }
 
 impl Commit {
+    /// Takes a role and a wish, once they are persisted.
+    fn take_role(&mut self, role: Role, desired: Option<DesiredLink>) -> Result<()> {
+        self.directory()?.write_state(&State { role, link: desired.clone() })?;
+        self.role = role;
+        self.desired = desired;
+        self.wish += 1;
+        Ok(())
+    }
+
     fn poison(&mut self, what: &str, e: Error) -> Error {
         self.poisoned.get_or_insert_with(|| format!("{what}: {e}"));
         e.context(format!("{what}; no write is taken until it is opened again"))
@@ -528,54 +596,6 @@ fn draw_replication_id(commit: &mut Commit, directory: &Directory, store: &Store
     store.set_history(history.clone());
     store.append(written);
     directory.write_history(store.number, &history)
-}
-
-/// Writers that want an fsync share it: one of them syncs for all that wrote before.
-#[derive(Default)]
-struct GroupSync {
-    state: Mutex<SyncState>,
-    done: Condvar,
-}
-
-#[derive(Default)]
-struct SyncState {
-    /// The database that `synced` counts in: a swap starts anew.
-    database: u64,
-    synced: u64,
-    leader: bool,
-}
-
-impl GroupSync {
-    fn sync(&self, db: &Arc<Db>, sequence: u64) -> Result<()> {
-        let database = db.id();
-        let mut state = self.state.lock();
-        loop {
-            if state.database == database && state.synced >= sequence {
-                return Ok(());
-            }
-            if !state.leader {
-                break;
-            }
-            self.done.wait(&mut state);
-        }
-        state.leader = true;
-        drop(state);
-        let target = db.latest_sequence();
-        let result = sync_step().and_then(|()| db.sync_wal());
-        let mut state = self.state.lock();
-        state.leader = false;
-        if result.is_ok() {
-            (state.database, state.synced) = (database, target);
-        }
-        drop(state);
-        self.done.notify_all();
-        result
-    }
-}
-
-fn sync_step() -> Result<()> {
-    step!("commit::sync");
-    Ok(())
 }
 
 /// The role that the record and the caller agree on; only a directory without a record takes primary by default.

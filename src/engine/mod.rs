@@ -11,6 +11,7 @@ pub mod storage;
 // Floor 3: directories, generations, the swap.
 mod directory;
 mod generation;
+mod group_sync;
 mod instance;
 pub mod options;
 // Floor 4: what is done on a generation.

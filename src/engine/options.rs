@@ -73,3 +73,18 @@ pub struct WriteOptions {
     /// Whether it survives a power cut when the call returns; `None` as the engine was opened.
     pub sync: Option<bool>,
 }
+
+/// How to follow a primary.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct FollowOptions {
+    /// The primary's admin password. It is kept in the file `state`, which only the owner can read.
+    pub password: Option<String>,
+    /// The port under which others can reach this engine, announced to the primary; 0 for none.
+    pub announce_port: u16,
+}
+
+impl std::fmt::Debug for FollowOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FollowOptions(announce_port={})", self.announce_port)
+    }
+}

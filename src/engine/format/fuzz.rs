@@ -21,8 +21,8 @@ use super::log_data::{LogData, parse_log_data, replication_id_log};
 use super::metadata::{Found, Kind, Metadata, append_string, decode_metadata, find_string, set_expire};
 use super::registry::{Registry, check_name, check_replication_id, decode_registry, encode_registry};
 use super::side::{
-    History, ManifestFile, PastId, Role, State, SyncManifest, check_file_name, decode_history, decode_manifest,
-    decode_state, encode_history, encode_manifest, encode_state,
+    DesiredLink, History, ManifestFile, PastId, Role, State, SyncManifest, check_file_name, decode_history,
+    decode_manifest, decode_state, encode_history, encode_manifest, encode_state,
 };
 use crate::engine::clock;
 
@@ -214,7 +214,9 @@ fn seeds() -> Vec<Vec<u8>> {
         registry.insert(format!("token-{n}"), format!("namespace-{n}"));
     }
     out.push(encode_registry(&registry));
-    out.push(encode_state(&State { role: Role::Primary }));
+    out.push(encode_state(&State { role: Role::Primary, link: None }));
+    let link = DesiredLink { host: "h".into(), port: 1, password: Some("p".into()), announce_port: 2 };
+    out.push(encode_state(&State { role: Role::Replica, link: Some(link) }));
     out.push(encode_history(&history));
     out.push(encode_manifest(&SyncManifest { sequence: 12345, history, files }));
     out.push(b"000123.sst".to_vec());

@@ -8,6 +8,7 @@ pub mod key;
 pub mod log_data;
 pub mod metadata;
 pub mod registry;
+pub mod resp;
 pub mod side;
 
 #[cfg(test)]

@@ -151,17 +151,42 @@ impl Role {
     }
 }
 
+/// Whom a replica is meant to follow: the only record of it. The running link is derived from it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DesiredLink {
+    /// The primary's host name or address.
+    pub host: String,
+    /// The primary's port.
+    pub port: u16,
+    /// What the primary wants to hear first.
+    pub password: Option<String>,
+    /// The port under which this replica can be reached, 0 when it is not to be reached.
+    pub announce_port: u16,
+}
+
+impl std::fmt::Debug for DesiredLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DesiredLink({}:{})", self.host, self.port)
+    }
+}
+
 /// The file `state`: what the engine is meant to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// The role.
     pub role: Role,
+    /// Whom it follows.
+    pub link: Option<DesiredLink>,
 }
 
 /// Writes the file `state`.
 pub fn encode_state(state: &State) -> Vec<u8> {
     let mut payload = Vec::new();
     put(&mut payload, state.role as u8);
+    // What is not there is not written, so that a state without a link reads as it always did.
+    if let Some(link) = &state.link {
+        put(&mut payload, (link.host.as_str(), link.port, link.password.as_deref(), link.announce_port));
+    }
     frame(File::State, &payload)
 }
 
@@ -174,8 +199,13 @@ pub fn decode_state(bytes: &[u8]) -> Result<State> {
         3 => Role::Detached,
         other => return Err(File::State.bad(format!("role: got {other}, expected 1, 2 or 3"))),
     };
+    let mut link = None;
+    if !reader.rest.is_empty() {
+        let (host, port, password, announce_port) = reader.take::<(String, u16, Option<String>, u16)>("link")?;
+        link = Some(DesiredLink { host, port, password, announce_port });
+    }
     reader.finish()?;
-    Ok(State { role })
+    Ok(State { role, link })
 }
 
 /// A replication id that is no longer current.
@@ -410,7 +440,7 @@ mod tests {
     /// The bytes of all side files never change.
     #[test]
     fn golden_bytes() {
-        let state = State { role: Role::Replica };
+        let state = State { role: Role::Replica, link: None };
         assert_eq!(encode_state(&state), hex(STATE));
         assert_eq!(decode_state(&hex(STATE)).unwrap(), state);
         assert_eq!(encode_history(&history()), hex(HISTORY));
@@ -457,7 +487,11 @@ mod tests {
         corrupt(decode_state(&hex(HISTORY)), "state, file kind: got 2, expected 1");
         corrupt(decode_state(b"something else, long enough"), "state, magic");
         corrupt(decode_state(&frame(File::State, &[4])), "state, role: got 4");
-        corrupt(decode_state(&frame(File::State, &[1, 1])), "state, payload: got 1 bytes after the end");
+        corrupt(decode_state(&frame(File::State, &[1, 1])), "state, link");
+        corrupt(
+            decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 9])),
+            "state, payload: got 1 bytes after the end",
+        );
         corrupt(decode_history(&frame(File::History, &[3, 0, 0])), "history, layout: got 3");
         corrupt(decode_history(&frame(File::History, b"\x01\x03abc\x00")), "history");
     }
@@ -573,7 +607,12 @@ mod tests {
             [(Role::Primary, 1, "primary"), (Role::Replica, 2, "replica"), (Role::Detached, 3, "detached")]
         {
             assert_eq!((role as u8, role.name()), (number, name));
-            assert_eq!(decode_state(&encode_state(&State { role })).unwrap().role, role);
+            let link =
+                DesiredLink { host: "primary".into(), port: 6666, password: Some("pw".into()), announce_port: 1 };
+            for link in [None, Some(DesiredLink { password: None, ..link.clone() }), Some(link)] {
+                let state = State { role, link };
+                assert_eq!(decode_state(&encode_state(&state)).unwrap(), state);
+            }
         }
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::position::Position;
+use super::session::primary::Place;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::{Batch, PROPAGATE, Record};
 use crate::engine::format::entry::Entry;
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, check_replication_id, decode_registry};
-use crate::engine::format::side::Role;
+use crate::engine::format::side::{History, Role};
 use crate::engine::generation::{Store, Tail};
 use crate::engine::instance::{CommitGuard, Instance};
 use crate::engine::storage::wal::{self, WalRead, WalTail};
@@ -63,9 +64,23 @@ impl Log {
         Ok(log)
     }
 
+    /// A reader of what comes after a sequence of the current history, whose place the caller has made sure of.
+    pub fn open_after(instance: &Arc<Instance>, sequence: u64) -> Result<Log> {
+        let store = Arc::clone(&instance.generation()?.store);
+        let position = Position { replication_id: store.history().id_at(sequence).to_owned(), sequence };
+        let mut log = Log { instance: Arc::clone(instance), position, open: None };
+        log.open = Some(log.tail_of(store));
+        Ok(log)
+    }
+
     /// Where it is: behind the last entry that it gave.
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// The latest sequence of the store that it reads.
+    pub fn latest(&self) -> u64 {
+        self.open.as_ref().map_or(self.position.sequence, |(store, _)| store.db.latest_sequence())
     }
 
     /// The next entry, waiting up to `wait` for it to be written. `None` is the end of the log for now. NotFound: the
@@ -144,6 +159,41 @@ impl Log {
     }
 }
 
+/// The entries of an engine that lie after the last position which another history shares with its own, as far as its
+/// log tells: that position, and how many entries come after it.
+pub fn own_entries(store: &Arc<Store>, other: &History, other_latest: u64) -> Result<(u64, u64)> {
+    let own = store.history();
+    let latest = store.db.latest_sequence();
+    let shares =
+        |sequence: u64| sequence == 0 || (sequence <= other_latest && other.contains(own.id_at(sequence), sequence));
+    // Histories agree up to a point and never again, and ids change at few of them.
+    let mut ends: Vec<u64> =
+        own.past.iter().chain(&other.past).map(|past| past.ended).chain([latest, other_latest]).collect();
+    ends.retain(|&end| end <= latest && shares(end));
+    let shared = ends.into_iter().max().unwrap_or(0);
+    let mut tail = WalTail::new(&store.db, shared + 1);
+    let mut entries = 0;
+    while let WalRead::Entry(_) = tail.read()? {
+        entries += 1;
+    }
+    Ok((shared, entries))
+}
+
+/// Where a sequence lies in the log of a store.
+pub fn place(store: &Store, sequence: u64) -> Result<Place> {
+    let latest = store.db.latest_sequence();
+    if sequence > latest {
+        return Ok(if sequence == latest + 1 { Place::End } else { Place::Ahead });
+    }
+    match WalTail::new(&store.db, sequence).read() {
+        Ok(WalRead::Entry(_)) => Ok(Place::Start),
+        Ok(WalRead::CaughtUp) => Ok(Place::End),
+        Ok(WalRead::Gone { .. }) => Ok(Place::Gone),
+        Err(e) if e.kind() == ErrorKind::InvalidArgument => Ok(Place::Inside),
+        Err(e) => Err(e),
+    }
+}
+
 fn gone(position: &Position, oldest: Option<u64>) -> Error {
     let oldest = oldest.map_or("no older entry is kept".to_owned(), |oldest| format!("the oldest kept is {oldest}"));
     Error::new(
@@ -166,7 +216,7 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
     }
     let effects = Effects::of(&batch)?;
 
-    let mut guard = instance.lock()?;
+    let guard = instance.lock()?;
     guard.check_changeable()?;
     if guard.role() != Role::Replica {
         return Err(Error::new(
@@ -203,7 +253,41 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
             ),
         ));
     }
-    let written = guard.write_verbatim(first, last, &entry.bytes)?;
+    write(instance, guard, effects, (first, last), &entry.bytes)
+}
+
+/// Writes a batch that a link received into the replica, for the wish under which the link runs. The link has made sure
+/// that it is of the right history and layout.
+pub fn apply_linked(instance: &Instance, wish: u64, bytes: &[u8]) -> Result<u64> {
+    let batch = Batch::parse(bytes)?;
+    let (first, last) = (batch.sequence(), batch.last_sequence());
+    let effects = Effects::of(&batch)?;
+    let guard = instance.lock()?;
+    guard.check_wish(wish)?;
+    guard.check_changeable()?;
+    let latest = guard.generation.store.db.latest_sequence();
+    if first != latest + 1 || batch.count() == 0 {
+        return Err(Error::new(
+            ErrorKind::Diverged,
+            format!(
+                "entry from the primary: got one of {} records that starts at {first}, expected the one after {latest}",
+                batch.count()
+            ),
+        ));
+    }
+    write(instance, guard, effects, (first, last), bytes)?;
+    Ok(last)
+}
+
+fn write(
+    instance: &Instance,
+    mut guard: CommitGuard<'_>,
+    effects: Effects,
+    (first, last): (u64, u64),
+    bytes: &[u8],
+) -> Result<()> {
+    let store = Arc::clone(&guard.generation.store);
+    let written = guard.write_verbatim(first, last, bytes)?;
     let applied = take_effect(&mut guard, &store, effects, first);
     store.append(written);
     applied?;

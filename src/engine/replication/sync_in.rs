@@ -120,24 +120,51 @@ pub fn apply(instance: &Instance, source: &Path, verify: bool, watch: &mut Watch
         guard.directory()?
     };
     let number = directory.next_number()?;
-    let applied = receive(&directory, number, source, watch).and_then(|manifest| {
-        let next = open(instance, &directory, number, manifest, verify, watch)?;
-        watch.begin(Stage::Publish, 0, 0);
-        watch.check()?;
-        let mut guard = instance.lock()?;
-        guard.check_changeable()?;
-        if guard.role() == Role::Primary {
-            guard.begin_history(&next)?;
-        }
-        let next = Generation::of(Arc::new(next))?;
-        step!("apply::opened");
-        guard.swap(next)
-    });
-    // After the link was renamed the generation is current, whatever went wrong behind that.
-    if applied.is_err() && !directory.names(number) {
+    let applied = receive(&directory, number, source, watch)
+        .and_then(|manifest| install(instance, &directory, number, manifest, verify, None, watch));
+    clean_up(applied, &directory, number)
+}
+
+/// The link that received a dataset.
+#[derive(Clone, Copy)]
+pub struct Linked {
+    /// The wish under which it runs.
+    pub wish: u64,
+    /// Whether the old dataset has entries that the new one does not have.
+    pub diverged: bool,
+}
+
+/// Makes `generations/N`, whose files are there, durable and checked, the current generation.
+pub fn install(
+    instance: &Instance,
+    directory: &Arc<Directory>,
+    number: u64,
+    manifest: Option<SyncManifest>,
+    verify: bool,
+    linked: Option<Linked>,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let next = open(instance, directory, number, manifest, verify, watch)?;
+    watch.begin(Stage::Publish, 0, 0);
+    watch.check()?;
+    let mut guard = instance.lock()?;
+    guard.check_changeable()?;
+    linked.map_or(Ok(()), |linked| guard.check_wish(linked.wish))?;
+    if guard.role() == Role::Primary {
+        guard.begin_history(&next)?;
+    }
+    let next = Generation::of(Arc::new(next))?;
+    step!("apply::opened");
+    guard.swap(next, linked.is_some_and(|linked| linked.diverged))
+}
+
+/// Deletes what a failed install leaves. After the link was renamed the generation is current, whatever went wrong
+/// behind that.
+pub fn clean_up(installed: Result<()>, directory: &Directory, number: u64) -> Result<()> {
+    if installed.is_err() && !directory.names(number) {
         let _ = directory.remove_generation(number);
     }
-    applied
+    installed
 }
 
 /// Brings all files of the source into `generations/N`, durable and checked.
@@ -177,15 +204,22 @@ fn receive(directory: &Directory, number: u64, source: &Path, watch: &mut Watch<
         watch.file()?;
         some_received()?;
     }
-    step!("apply::received");
     let received: Vec<PathBuf> = list.iter().map(|(name, _)| incoming.join(name)).collect();
-    files::sync_files(&received, || watch.check())?;
+    complete(directory, number, &received, watch)?;
+    Ok(manifest)
+}
+
+/// Makes received files durable, and their folder `generations/N`.
+pub fn complete(directory: &Directory, number: u64, received: &[PathBuf], watch: &mut Watch<'_>) -> Result<()> {
+    step!("apply::received");
+    let incoming = directory.incoming(number);
+    files::sync_files(received, || watch.check())?;
     files::sync_dir(&incoming)?;
     let folder = directory.generation(number);
     fs::rename(&incoming, &folder).map_err(|e| Error::io(format!("rename {}", incoming.display()), e))?;
     directory.sync_generations()?;
     step!("apply::renamed");
-    Ok(manifest)
+    Ok(())
 }
 
 const MANIFEST_LIMIT: u64 = 64 << 20;

@@ -387,6 +387,12 @@ impl Db {
         }
     }
 
+    /// Keeps every file, those of the log too, until the guard goes.
+    pub fn hold_files(self: &Arc<Self>) -> Result<HeldFiles> {
+        self.inner.disable_file_deletions().map_err(|e| storage_error("hold files", e.into_string()))?;
+        Ok(HeldFiles { db: Arc::clone(self), process: Process::current() })
+    }
+
     /// Reads every block of every file and compares its checksum.
     pub fn verify_checksums(&self) -> Result<()> {
         let mut error = std::ptr::null_mut();
@@ -628,4 +634,18 @@ pub(super) fn storage_error(what: &str, text: String) -> Error {
         ErrorKind::Io
     };
     Error::new(kind, format!("{what}: RocksDB says {text}"))
+}
+/// While it lives no file of the database goes.
+pub struct HeldFiles {
+    db: Arc<Db>,
+    process: Process,
+}
+
+impl Drop for HeldFiles {
+    fn drop(&mut self) {
+        if self.process.is_current() {
+            // Where it fails they stay for longer, until the database is opened again.
+            let _ = self.db.inner.enable_file_deletions();
+        }
+    }
 }

@@ -165,6 +165,23 @@ impl WalTail {
     }
 }
 
+/// The entry that ends at the latest sequence, with its first one, where the log still has it.
+pub fn last_entry(db: &Arc<Db>, latest: u64) -> Result<Option<(u64, Vec<u8>)>> {
+    let Some(mut iterator) = WalIterator::open(db, latest)? else { return Ok(None) };
+    while iterator.valid() {
+        let (first, bytes) = iterator.batch();
+        let count = u64::from(Batch::parse(&bytes)?.count());
+        if count > 0 && first + count - 1 == latest {
+            return Ok(Some((first, bytes)));
+        }
+        if first > latest {
+            break;
+        }
+        iterator.advance();
+    }
+    Ok(None)
+}
+
 /// The first sequence that the log still has, `None` when it has none.
 pub fn oldest_sequence(db: &Arc<Db>) -> Result<Option<u64>> {
     let latest = db.latest_sequence();

@@ -1,0 +1,546 @@
+//! A dataset coming in over the wire: from the checkpoint of a primary to the current generation, atomically.
+//!
+//! Between Pumice peers every file is compared with the sync manifest, wherever its bytes came from: from the wire, from
+//! what an earlier try had received, or from the living generation. A Kvrocks tells names alone: of an earlier
+//! try with the same primary only finished `.sst` and `.blob` files are kept, whose names are never used twice.
+
+use std::collections::{HashSet, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::log;
+use super::session::Peer;
+use super::session::fetch::{Fetch, FetchEvent};
+use super::sync_in::{self, Linked, Watch};
+use super::tcp::{Connection, Received, Stop};
+use crate::engine::clock;
+use crate::engine::directory::Directory;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::failpoint::step;
+use crate::engine::format::side::{DesiredLink, MANIFEST_NAME, ManifestFile, SyncManifest, encode_manifest};
+use crate::engine::instance::Instance;
+use crate::engine::storage::files;
+
+/// How far a full sync is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SyncStatus {
+    /// Files in all; 0 until they are known.
+    pub files: u64,
+    /// Files that are here.
+    pub files_done: u64,
+    /// Bytes in all, as far as they are known: a Kvrocks tells the size of a file when it sends it.
+    pub bytes: u64,
+    /// Bytes that are here.
+    pub bytes_done: u64,
+    /// Of those, bytes that were here before and did not come over the wire.
+    pub bytes_reused: u64,
+    /// Bytes a second over the wire, on average.
+    pub bytes_per_second: u64,
+    /// How long it will take at that rate.
+    pub remaining: Option<Duration>,
+}
+
+/// The counters of a running full sync.
+pub struct Counters {
+    began: Instant,
+    files: AtomicU64,
+    files_done: AtomicU64,
+    bytes: AtomicU64,
+    bytes_done: AtomicU64,
+    bytes_reused: AtomicU64,
+}
+
+impl Counters {
+    fn new() -> Counters {
+        let zero = || AtomicU64::new(0);
+        Counters {
+            began: clock::instant(),
+            files: zero(),
+            files_done: zero(),
+            bytes: zero(),
+            bytes_done: zero(),
+            bytes_reused: zero(),
+        }
+    }
+
+    pub fn status(&self) -> SyncStatus {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (bytes, bytes_done, bytes_reused) = (of(&self.bytes), of(&self.bytes_done), of(&self.bytes_reused));
+        let elapsed = clock::instant().duration_since(self.began).as_secs_f64();
+        let rate = (bytes_done.saturating_sub(bytes_reused)) as f64 / elapsed.max(0.001);
+        let left = bytes.saturating_sub(bytes_done) as f64;
+        SyncStatus {
+            files: of(&self.files),
+            files_done: of(&self.files_done),
+            bytes,
+            bytes_done,
+            bytes_reused,
+            bytes_per_second: rate as u64,
+            remaining: (rate >= 1.0).then(|| Duration::from_secs_f64((left / rate).min(1e9))),
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
+/// One full sync, for the wish under which the link runs.
+pub struct FullSync<'a> {
+    pub instance: &'a Instance,
+    pub desired: &'a DesiredLink,
+    pub wish: u64,
+    pub stop: &'a Arc<Stop>,
+    pub counters: &'a Counters,
+    /// Whether it is known that the living dataset has entries that the primary does not have.
+    pub diverged: bool,
+}
+
+/// As many files as a Kvrocks fetches over one connection, and how many connections it opens for more.
+const FEW_FILES: usize = 20;
+const CONNECTIONS: usize = 4;
+/// A primary that makes a checkpoint is silent for that long at most.
+const SILENCE: Duration = Duration::from_secs(60);
+
+impl FullSync<'_> {
+    pub fn counters() -> Counters {
+        Counters::new()
+    }
+
+    /// Receives the primary's dataset and makes it the current one. What was received of it stays for the next try when
+    /// it fails. `received` says which folder holds files of this primary, from an earlier try in this link's life.
+    ///
+    /// Gives a warning when the old dataset had entries of its own, and is kept for them.
+    pub fn run(&self, peer: Peer, received: &mut Option<u64>) -> Result<Option<String>> {
+        let _applying = self.instance.begin_apply()?;
+        let directory = {
+            let guard = self.instance.lock()?;
+            guard.check_wish(self.wish)?;
+            guard.check_changeable()?;
+            guard.directory()?
+        };
+        let number = directory.incoming_number()?;
+        let incoming = directory.incoming(number);
+        if peer == Peer::Kvrocks && *received != Some(number) {
+            files::remove_dir(&incoming)?;
+        }
+        fs::create_dir_all(&incoming).map_err(|e| Error::io(format!("create {}", incoming.display()), e))?;
+        *received = Some(number);
+        let brought = match peer {
+            Peer::Pumice => self.receive_manifest(&incoming),
+            Peer::Kvrocks => self.receive_names(&incoming),
+        };
+        let (names, manifest) = brought.inspect_err(|e| {
+            // A disk that is full must not be kept full by half a dataset.
+            if e.is_full_disk() {
+                let _ = files::remove_dir(&incoming);
+            }
+        })?;
+        let gives_up = if self.diverged { Some(self.gives_up(&directory, manifest.as_ref())?) } else { None };
+        let mut tell = |_: &sync_in::Progress| match self.check() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        };
+        let mut watch = Watch::new(self.instance, &mut tell);
+        let paths: Vec<PathBuf> = names.iter().map(|name| incoming.join(name)).collect();
+        let installed = sync_in::complete(&directory, number, &paths, &mut watch).and_then(|()| {
+            let linked = Linked { wish: self.wish, diverged: self.diverged };
+            sync_in::install(self.instance, &directory, number, manifest, false, Some(linked), &mut watch)
+        });
+        *received = None;
+        sync_in::clean_up(installed, &directory, number).map(|()| gives_up)
+    }
+
+    /// What the living dataset has and the primary's has not.
+    fn gives_up(&self, directory: &Directory, manifest: Option<&SyncManifest>) -> Result<String> {
+        let store = Arc::clone(&self.instance.generation()?.store);
+        let what = match manifest {
+            Some(manifest) => {
+                let (shared, entries) = log::own_entries(&store, &manifest.history, manifest.sequence)?;
+                format!("{entries} entries of its own after sequence {shared}")
+            }
+            None => "entries of its own".to_owned(),
+        };
+        Ok(format!(
+            "diverged from {}:{}: this engine gave up {what}; its former data is kept in {} until discard()",
+            self.desired.host,
+            self.desired.port,
+            directory.generation(store.number).display()
+        ))
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.stop.is_stopped() {
+            return Err(Error::new(ErrorKind::Closed, "full sync: the link was stopped"));
+        }
+        Ok(())
+    }
+
+    /// All files of a Pumice's checkpoint, each as its manifest says.
+    fn receive_manifest(&self, incoming: &Path) -> Result<(Vec<String>, Option<SyncManifest>)> {
+        let mut first = self.connect(Fetch::pumice(self.desired.password.clone()))?;
+        let (id, manifest) = first.checkpoint()?;
+        files::replace_file(&incoming.join(MANIFEST_NAME), &encode_manifest(&manifest))?;
+        step!("sync::manifest");
+        add(&self.counters.files, manifest.files.len() as u64);
+        add(&self.counters.bytes, manifest.files.iter().map(|file| file.size).sum());
+        self.forget_unlisted(incoming, &manifest)?;
+        let living = self.instance.generation()?.store.db.path().to_owned();
+        let mut missing = VecDeque::new();
+        let mut reader = files::PieceReader::new();
+        for file in &manifest.files {
+            self.check()?;
+            if self.is_here(&living, incoming, file, &mut reader)? {
+                add(&self.counters.bytes_reused, file.size);
+                add(&self.counters.bytes_done, file.size);
+                add(&self.counters.files_done, 1);
+            } else {
+                missing.push_back(file);
+            }
+        }
+        let threads = CONNECTIONS.min(missing.len());
+        let missing = Mutex::new(missing);
+        let fetch = |mut connection: FileConnection<'_>| -> Result<()> {
+            loop {
+                let Some(file) = missing.lock().pop_front() else { return Ok(()) };
+                if let Err(e) = self.fetch_file(&mut connection, &id, incoming, file) {
+                    missing.lock().clear();
+                    return Err(e);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads)
+                .map(|_| scope.spawn(|| fetch(self.connect(Fetch::pumice(self.desired.password.clone()))?)))
+                .collect();
+            let here = fetch(first);
+            others.into_iter().fold(here, |result, other| {
+                let there = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                result.and(there)
+            })
+        })?;
+        self.check()?;
+        files::remove_file(&incoming.join(MANIFEST_NAME))?;
+        let names = manifest.files.iter().map(|file| file.name.clone()).collect();
+        Ok((names, Some(manifest)))
+    }
+
+    /// Deletes what an earlier try received and this checkpoint does not have.
+    fn forget_unlisted(&self, incoming: &Path, manifest: &SyncManifest) -> Result<()> {
+        let mut wanted: HashSet<String> = HashSet::from([MANIFEST_NAME.to_owned()]);
+        for file in &manifest.files {
+            wanted.insert(partial_name(&file.name));
+            wanted.insert(file.name.clone());
+        }
+        keep_only(incoming, |name| wanted.contains(name))
+    }
+
+    /// Whether a file is in `incoming` already, or can be linked from the living generation: proven by its checksum.
+    fn is_here(
+        &self,
+        living: &Path,
+        incoming: &Path,
+        file: &ManifestFile,
+        reader: &mut files::PieceReader,
+    ) -> Result<bool> {
+        let target = incoming.join(&file.name);
+        let equal = |path: &Path, reader: &mut files::PieceReader| -> Result<bool> {
+            if fs::metadata(path).map_or(true, |found| !found.is_file() || found.len() != file.size) {
+                return Ok(false);
+            }
+            let mut crc = 0;
+            reader.read(path, |piece| {
+                crc = crc32c::crc32c_append(crc, piece);
+                self.check()
+            })?;
+            Ok(crc == file.crc32c)
+        };
+        if fs::symlink_metadata(&target).is_ok() {
+            if equal(&target, reader)? {
+                return Ok(true);
+            }
+            files::remove_file(&target)?;
+        }
+        let local = living.join(&file.name);
+        if !is_unchanging(&file.name) || !equal(&local, reader)? {
+            return Ok(false);
+        }
+        // Compaction may delete it meanwhile, and a file system may refuse to link: then it comes over the wire.
+        let linked = fs::hard_link(&local, &target).is_ok();
+        if linked {
+            files::remove_file(&incoming.join(partial_name(&file.name)))?;
+        }
+        Ok(linked)
+    }
+
+    /// One file, from where an earlier try ended.
+    fn fetch_file(
+        &self,
+        connection: &mut FileConnection<'_>,
+        id: &str,
+        incoming: &Path,
+        file: &ManifestFile,
+    ) -> Result<()> {
+        let partial = incoming.join(partial_name(&file.name));
+        let failed = |e| Error::io(format!("write {}", partial.display()), e);
+        let mut crc = 0;
+        let mut offset = fs::metadata(&partial).map_or(0, |found| found.len());
+        if offset > file.size {
+            files::remove_file(&partial)?;
+            offset = 0;
+        }
+        if offset > 0 {
+            files::PieceReader::new().read(&partial, |piece| {
+                crc = crc32c::crc32c_append(crc, piece);
+                Ok(())
+            })?;
+            add(&self.counters.bytes_reused, offset);
+            add(&self.counters.bytes_done, offset);
+        }
+        let mut out = OpenOptions::new().create(true).append(true).open(&partial).map_err(failed)?;
+        if offset < file.size {
+            connection.range(id, &file.name, offset, file.size - offset, &mut |data| {
+                out.write_all(data).map_err(failed)?;
+                crc = crc32c::crc32c_append(crc, data);
+                add(&self.counters.bytes_done, data.len() as u64);
+                step!("sync::data");
+                Ok(())
+            })?;
+        }
+        drop(out);
+        if crc != file.crc32c {
+            files::remove_file(&partial)?;
+            return Err(Error::new(
+                ErrorKind::Corruption,
+                format!("full sync, file {}: got crc32c {crc:08x}, expected {:08x}", file.name, file.crc32c),
+            ));
+        }
+        rename(&partial, &incoming.join(&file.name))?;
+        add(&self.counters.files_done, 1);
+        step!("sync::file");
+        Ok(())
+    }
+
+    /// All files of a Kvrocks' checkpoint.
+    fn receive_names(&self, incoming: &Path) -> Result<(Vec<String>, Option<SyncManifest>)> {
+        let mut names = Vec::new();
+        self.connect(Fetch::names(self.desired.password.clone()))?.until_closed(&mut |event| {
+            if let FetchEvent::Names(listed) = event {
+                names = listed;
+            }
+            Ok(())
+        })?;
+        add(&self.counters.files, names.len() as u64);
+        let listed: HashSet<&str> = names.iter().map(String::as_str).collect();
+        keep_only(incoming, |name| is_unchanging(name) && listed.contains(name))?;
+        step!("sync::listed");
+        let here = |name: &&String| fs::metadata(incoming.join(name)).ok();
+        let missing: Vec<&String> = names.iter().filter(|name| here(name).is_none()).collect();
+        for name in names.iter().filter_map(|name| here(&name)) {
+            for counter in [&self.counters.bytes, &self.counters.bytes_done, &self.counters.bytes_reused] {
+                add(counter, name.len());
+            }
+            add(&self.counters.files_done, 1);
+        }
+        let connections = if missing.len() <= FEW_FILES { 1 } else { CONNECTIONS };
+        let shares: Vec<Vec<String>> = (0..connections)
+            .map(|n| missing.iter().skip(n).step_by(connections).map(|name| (*name).clone()).collect())
+            .filter(|share: &Vec<String>| !share.is_empty())
+            .collect();
+        std::thread::scope(|scope| {
+            let fetching: Vec<_> =
+                shares.into_iter().map(|share| scope.spawn(move || self.fetch_share(incoming, share))).collect();
+            fetching.into_iter().fold(Ok(()), |result, fetch| {
+                let there = fetch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                result.and(there)
+            })
+        })?;
+        self.check()?;
+        Ok((names, None))
+    }
+
+    /// A share of the files over one connection.
+    fn fetch_share(&self, incoming: &Path, names: Vec<String>) -> Result<()> {
+        let mut open: Option<(File, PathBuf, PathBuf)> = None;
+        let expected = names.len();
+        let mut done = 0;
+        let fetch = Fetch::files(self.desired.password.clone(), names, u64::MAX >> 1);
+        self.connect(fetch)?.until_closed(&mut |event| {
+            match event {
+                FetchEvent::Begin { name, size } => {
+                    let (partial, target) = (incoming.join(partial_name(name)), incoming.join(name));
+                    let failed = |e| Error::io(format!("write {}", partial.display()), e);
+                    let file = File::create(&partial).map_err(failed)?;
+                    add(&self.counters.bytes, size);
+                    open = Some((file, partial, target));
+                }
+                FetchEvent::Data(data) => {
+                    if let Some((file, partial, _)) = &mut open {
+                        file.write_all(data).map_err(|e| Error::io(format!("write {}", partial.display()), e))?;
+                        add(&self.counters.bytes_done, data.len() as u64);
+                    }
+                }
+                FetchEvent::End => {
+                    if let Some((_, partial, target)) = open.take() {
+                        rename(&partial, &target)?;
+                        add(&self.counters.files_done, 1);
+                        done += 1;
+                        step!("sync::file");
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if done < expected {
+            let message = format!("full sync from {}: got {done} files, expected {expected}", self.desired.host);
+            return Err(Error::new(ErrorKind::Io, message));
+        }
+        Ok(())
+    }
+
+    fn connect(&self, fetch: Fetch) -> Result<FileConnection<'_>> {
+        self.check()?;
+        let connection = Connection::open(&self.desired.host, self.desired.port, SILENCE, self.stop)?;
+        let mut opened = FileConnection { connection, fetch, ready: false, buffer: vec![0; 256 << 10], sync: self };
+        let FileConnection { connection, fetch, ready, .. } = &mut opened;
+        fetch.start(&mut |event| match event {
+            FetchEvent::Send(bytes) => connection.send(bytes),
+            event => {
+                *ready |= matches!(event, FetchEvent::Ready);
+                Ok(())
+            }
+        })?;
+        Ok(opened)
+    }
+}
+
+/// One connection that brings files.
+struct FileConnection<'a> {
+    connection: Connection,
+    fetch: Fetch,
+    /// Whether the primary lets us ask.
+    ready: bool,
+    buffer: Vec<u8>,
+    sync: &'a FullSync<'a>,
+}
+
+impl FileConnection<'_> {
+    /// Reads once. `false` when the peer has closed.
+    fn read(&mut self, on: &mut dyn FnMut(FetchEvent<'_>) -> Result<()>) -> Result<bool> {
+        self.sync.check()?;
+        match self.connection.receive(&mut self.buffer)? {
+            Received::Bytes(read) => {
+                let (connection, ready) = (&mut self.connection, &mut self.ready);
+                self.fetch.receive(&self.buffer[..read], &mut |event| match event {
+                    FetchEvent::Send(bytes) => connection.send(bytes),
+                    event => {
+                        *ready |= matches!(event, FetchEvent::Ready);
+                        on(event)
+                    }
+                })?;
+                Ok(true)
+            }
+            Received::Quiet => Err(Error::new(
+                ErrorKind::Io,
+                format!("full sync from {}: got nothing for {SILENCE:?}", self.connection.peer()),
+            )),
+            Received::Closed => {
+                self.fetch.closed()?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn until_closed(&mut self, on: &mut dyn FnMut(FetchEvent<'_>) -> Result<()>) -> Result<()> {
+        while self.read(on)? {}
+        Ok(())
+    }
+
+    /// Reads until `done` says so.
+    fn until(&mut self, on: &mut dyn FnMut(FetchEvent<'_>) -> Result<bool>) -> Result<()> {
+        let mut done = false;
+        while !done {
+            let open = self.read(&mut |event| {
+                done |= on(event)?;
+                Ok(())
+            })?;
+            if !open && !done {
+                let message = format!("full sync from {}: the connection was closed", self.connection.peer());
+                return Err(Error::new(ErrorKind::Io, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn until_ready(&mut self) -> Result<()> {
+        if self.ready {
+            return Ok(());
+        }
+        self.until(&mut |event| Ok(matches!(event, FetchEvent::Ready)))
+    }
+
+    fn checkpoint(&mut self) -> Result<(String, SyncManifest)> {
+        self.until_ready()?;
+        let request = self.fetch.request_checkpoint()?;
+        self.connection.send(&request)?;
+        let mut found = None;
+        self.until(&mut |event| {
+            if let FetchEvent::Checkpoint { id, manifest } = event {
+                found = Some((id, manifest));
+            }
+            Ok(found.is_some())
+        })?;
+        found.ok_or_else(|| Error::new(ErrorKind::Internal, "full sync: no checkpoint came"))
+    }
+
+    fn range(
+        &mut self,
+        id: &str,
+        name: &str,
+        offset: u64,
+        length: u64,
+        data: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.until_ready()?;
+        let request = self.fetch.request_range(id, name, offset, length)?;
+        self.connection.send(&request)?;
+        self.until(&mut |event| match event {
+            FetchEvent::Data(bytes) => data(bytes).map(|()| false),
+            FetchEvent::End => Ok(true),
+            _ => Ok(false),
+        })
+    }
+}
+
+/// Names that RocksDB never uses twice in one database.
+fn is_unchanging(name: &str) -> bool {
+    name.ends_with(".sst") || name.ends_with(".blob")
+}
+
+fn partial_name(name: &str) -> String {
+    format!("{name}.partial")
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|e| Error::io(format!("rename {}", from.display()), e))
+}
+
+fn keep_only(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let failed = |e| Error::io(format!("list {}", folder.display()), e);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().to_str().is_some_and(&wanted) {
+            files::remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
+}

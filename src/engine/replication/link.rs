@@ -1,0 +1,482 @@
+//! The running link of a replica: one thread that is driven to follow whom the engine wishes to follow.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::full_sync::{Counters, FullSync, SyncStatus};
+use super::log;
+use super::position::Position;
+use super::session::Peer;
+use super::session::replica::{Action, Announce, Own, ReplicaSession, Retry};
+use super::tcp::{Connection, Received, Stop};
+use crate::engine::clock;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::side::DesiredLink;
+use crate::engine::instance::{Instance, random_id};
+use crate::engine::storage::wal;
+
+/// What a link is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum LinkState {
+    /// It looks for the primary.
+    Connecting = 1,
+    /// It agrees with the primary where to begin.
+    Handshake = 2,
+    /// It receives the whole dataset.
+    Syncing = 3,
+    /// It receives entries as they are written.
+    Streaming = 4,
+    /// It waits before it tries again.
+    Waiting = 5,
+}
+
+impl LinkState {
+    /// Its name in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkState::Connecting => "connecting",
+            LinkState::Handshake => "handshake",
+            LinkState::Syncing => "syncing",
+            LinkState::Streaming => "streaming",
+            LinkState::Waiting => "waiting",
+        }
+    }
+}
+
+/// The link of a replica at one moment, as it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkStatus {
+    /// The primary's host.
+    pub host: String,
+    /// The primary's port.
+    pub port: u16,
+    /// What the link is doing.
+    pub state: LinkState,
+    /// Since when it is doing that, in Unix milliseconds.
+    pub since_ms: u64,
+    /// Who the primary is, once it is known.
+    pub peer: Option<Peer>,
+    /// How many sequences the primary was ahead when it last told; `None` before it did.
+    pub lag_sequences: Option<u64>,
+    /// How long ago this replica last had everything, zero when it has; `None` before it ever had.
+    pub lag: Option<Duration>,
+    /// How long ago the last bytes came.
+    pub last_io: Option<Duration>,
+    /// Why it failed last.
+    pub last_error: Option<String>,
+    /// What the operator ought to know of the primary.
+    pub warning: Option<String>,
+    /// The full sync that runs.
+    pub sync: Option<SyncStatus>,
+    /// How many full syncs were done since this primary is followed.
+    pub full_syncs: u64,
+}
+
+/// The running link, shared by its thread and by who asks.
+pub struct Link {
+    instance: Arc<Instance>,
+    run_id: String,
+    run: Mutex<Run>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Run {
+    threaded: bool,
+    closed: bool,
+    /// The newest wish that the thread was woken for.
+    woken_for: u64,
+    /// Which wish is being followed, and what ends that.
+    following: Option<(u64, Arc<Stop>)>,
+    seen: Option<Seen>,
+}
+
+/// What was seen of the link that runs.
+struct Seen {
+    state: LinkState,
+    since_ms: u64,
+    peer: Option<Peer>,
+    /// The latest sequence that the primary told of.
+    latest: Option<u64>,
+    caught_up: Option<Instant>,
+    last_io: Option<Instant>,
+    last_error: Option<String>,
+    warning: Option<String>,
+    sync: Option<Arc<Counters>>,
+    full_syncs: u64,
+}
+
+/// That only a full sync helps, and why.
+struct Needed {
+    peer: Peer,
+    reason: String,
+    diverged: bool,
+}
+
+/// How an attempt to follow ended.
+enum Ended {
+    /// The dataset is the primary's now: go on at once.
+    Synced,
+    Failed(Error, Retry),
+}
+
+/// How long a link may hear nothing before it looks around.
+const QUIET: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// After as many full syncs without an entry in between it waits like after a failure.
+const SYNCS_IN_A_ROW: u32 = 2;
+
+impl Link {
+    pub fn new(instance: &Arc<Instance>, run_id: &str) -> Arc<Link> {
+        Arc::new(Link {
+            instance: Arc::clone(instance),
+            run_id: run_id.to_owned(),
+            run: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Brings the running link in line with the wish. Returns at once: who no longer is followed writes nothing more,
+    /// since each of its entries is checked against the wish.
+    pub fn reconcile(self: &Arc<Link>) -> Result<()> {
+        let (wish, desired) = self.instance.desired()?;
+        let mut run = self.run.lock();
+        if run.closed {
+            return Ok(());
+        }
+        run.woken_for = run.woken_for.max(wish);
+        if let Some((followed, stop)) = &run.following
+            && *followed != wish
+        {
+            stop.stop();
+        }
+        if desired.is_some() && !run.threaded {
+            let link = Arc::clone(self);
+            let started = std::thread::Builder::new().name("pumice-link".to_owned()).spawn(move || link.run());
+            started.map_err(|e| Error::io("start the thread of the link", e))?;
+            run.threaded = true;
+        }
+        drop(run);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Ends it for good, without waiting for its thread, which may be looking up a name.
+    pub fn close(&self) {
+        let mut run = self.run.lock();
+        run.closed = true;
+        if let Some((_, stop)) = &run.following {
+            stop.stop();
+        }
+        drop(run);
+        self.changed.notify_all();
+    }
+
+    /// What runs now. `None` when nobody is to be followed.
+    pub fn status(&self) -> Result<Option<LinkStatus>> {
+        let (wish, Some(desired)) = self.instance.desired()? else { return Ok(None) };
+        let own = self.instance.generation()?.store.db.latest_sequence();
+        let run = self.run.lock();
+        let followed = run.following.as_ref().is_some_and(|(followed, _)| *followed == wish);
+        let seen = run.seen.as_ref().filter(|_| followed);
+        let now = clock::instant();
+        let ago = |then: Instant| now.duration_since(then);
+        let lag_sequences = seen.and_then(|seen| seen.latest).map(|latest| latest.saturating_sub(own));
+        let streaming = seen.is_some_and(|seen| seen.state == LinkState::Streaming);
+        Ok(Some(LinkStatus {
+            host: desired.host,
+            port: desired.port,
+            state: seen.map_or(LinkState::Connecting, |seen| seen.state),
+            since_ms: seen.map_or_else(clock::now_ms, |seen| seen.since_ms),
+            peer: seen.and_then(|seen| seen.peer),
+            lag_sequences,
+            lag: match lag_sequences {
+                Some(0) if streaming => Some(Duration::ZERO),
+                _ => seen.and_then(|seen| seen.caught_up).map(ago),
+            },
+            last_io: seen.and_then(|seen| seen.last_io).map(ago),
+            last_error: seen.and_then(|seen| seen.last_error.clone()),
+            warning: seen.and_then(|seen| seen.warning.clone()),
+            sync: seen.and_then(|seen| seen.sync.as_ref()).map(|counters| counters.status()),
+            full_syncs: seen.map_or(0, |seen| seen.full_syncs),
+        }))
+    }
+
+    /// Waits until the link streams or is refused for good, and tells what it does meanwhile. `None` when the time is
+    /// over, or nobody is followed any more.
+    pub fn wait(
+        &self,
+        deadline: Option<Instant>,
+        tell: &mut dyn FnMut(&LinkStatus) -> std::ops::ControlFlow<()>,
+    ) -> Result<Option<LinkStatus>> {
+        const TELL: Duration = Duration::from_millis(100);
+        loop {
+            let Some(status) = self.status()? else { return Ok(None) };
+            if status.state == LinkState::Streaming {
+                return Ok(Some(status));
+            }
+            if tell(&status).is_break() {
+                return Err(Error::new(ErrorKind::Busy, "follow: cancelled by the caller; the link goes on"));
+            }
+            let next = clock::after(TELL);
+            let until = deadline.map_or(next, |deadline| deadline.min(next));
+            if deadline.is_some_and(|deadline| clock::instant() >= deadline) {
+                return Ok(None);
+            }
+            self.changed.wait_until(&mut self.run.lock(), until);
+        }
+    }
+
+    fn run(self: Arc<Link>) {
+        let mut wait = FIRST_WAIT;
+        let mut syncs = 0;
+        let mut received = None;
+        let mut synced_to = None;
+        while let Some((wish, desired, stop, fresh)) = self.next_wish() {
+            if fresh {
+                (wait, syncs, received, synced_to) = (FIRST_WAIT, 0, None, None);
+            }
+            let mut attempt =
+                Attempt { link: &self, wish, desired: &desired, stop: &stop, received: &mut received, streamed: false };
+            let ended = attempt.run(&mut synced_to);
+            if attempt.streamed {
+                (wait, syncs) = (FIRST_WAIT, 0);
+            }
+            let pause = match ended {
+                Ended::Synced if syncs < SYNCS_IN_A_ROW => {
+                    syncs += 1;
+                    continue;
+                }
+                Ended::Synced => {
+                    syncs = 0;
+                    LONGEST_WAIT
+                }
+                Ended::Failed(error, retry) => {
+                    self.see(wish, |seen| seen.last_error = Some(error.to_string()));
+                    match retry {
+                        Retry::Soon => {
+                            wait = (wait * 2).min(LONGEST_WAIT);
+                            wait
+                        }
+                        Retry::Later | Retry::Never => LONGEST_WAIT,
+                    }
+                }
+            };
+            self.enter(wish, LinkState::Waiting);
+            stop.sleep(jittered(pause));
+        }
+    }
+
+    /// Waits for somebody to follow. `None` when there will be nobody.
+    fn next_wish(&self) -> Option<(u64, DesiredLink, Arc<Stop>, bool)> {
+        loop {
+            // Without the lock of the run, since whoever changes the wish holds the commit lock and takes this one then.
+            let (wish, desired) = self.instance.desired().ok()?;
+            let mut run = self.run.lock();
+            if run.closed {
+                return None;
+            }
+            let Some(desired) = desired else {
+                run.following = None;
+                run.seen = None;
+                // Another wish may have come since this one was read.
+                if run.woken_for <= wish {
+                    self.changed.wait(&mut run);
+                }
+                continue;
+            };
+            let same = run.following.as_ref().filter(|(followed, stop)| *followed == wish && !stop.is_stopped());
+            if let Some((_, stop)) = same {
+                return Some((wish, desired, Arc::clone(stop), false));
+            }
+            let stop = Arc::new(Stop::default());
+            run.following = Some((wish, Arc::clone(&stop)));
+            run.seen = Some(Seen {
+                state: LinkState::Connecting,
+                since_ms: clock::now_ms(),
+                peer: None,
+                latest: None,
+                caught_up: None,
+                last_io: None,
+                last_error: None,
+                warning: None,
+                sync: None,
+                full_syncs: 0,
+            });
+            return Some((wish, desired, stop, true));
+        }
+    }
+
+    /// Notes something about the link that runs for a wish.
+    fn see(&self, wish: u64, note: impl FnOnce(&mut Seen)) {
+        let mut run = self.run.lock();
+        let current = run.following.as_ref().is_some_and(|(followed, _)| *followed == wish);
+        if let Some(seen) = run.seen.as_mut().filter(|_| current) {
+            note(seen);
+        }
+    }
+
+    fn enter(&self, wish: u64, state: LinkState) {
+        self.see(wish, |seen| {
+            if seen.state != state {
+                seen.state = state;
+                seen.since_ms = clock::now_ms();
+            }
+            if state != LinkState::Syncing {
+                seen.sync = None;
+            }
+        });
+        self.changed.notify_all();
+    }
+}
+
+/// One connection to the primary.
+struct Attempt<'a> {
+    link: &'a Link,
+    wish: u64,
+    desired: &'a DesiredLink,
+    stop: &'a Arc<Stop>,
+    /// Which folder holds files of this primary.
+    received: &'a mut Option<u64>,
+    streamed: bool,
+}
+
+impl Attempt<'_> {
+    /// Follows until it cannot. `synced_to` is the sequence at which a full sync from this primary ended.
+    fn run(&mut self, synced_to: &mut Option<u64>) -> Ended {
+        match self.follow(*synced_to) {
+            Ok(Needed { peer, reason, diverged }) => {
+                self.link.see(self.wish, |seen| seen.last_error = Some(format!("full sync: {reason}")));
+                match self.full_sync(peer, diverged) {
+                    Ok(sequence) => {
+                        *synced_to = Some(sequence);
+                        Ended::Synced
+                    }
+                    Err(e) => Ended::Failed(e, Retry::Soon),
+                }
+            }
+            Err((error, retry)) => Ended::Failed(error, retry),
+        }
+    }
+
+    /// Follows the log. Returns when a full sync is needed, and why.
+    fn follow(&mut self, synced_to: Option<u64>) -> std::result::Result<Needed, (Error, Retry)> {
+        let soon = |error| (error, Retry::Soon);
+        let link = self.link;
+        link.enter(self.wish, LinkState::Connecting);
+        let mut connection = Connection::open(&self.desired.host, self.desired.port, QUIET, self.stop).map_err(soon)?;
+        link.enter(self.wish, LinkState::Handshake);
+        let own = self.own(synced_to).map_err(soon)?;
+        let announce = Some(Announce { port: self.desired.announce_port, ip: None });
+        let announce = announce.filter(|announce| announce.port != 0);
+        let mut session = ReplicaSession::new(self.desired.password.clone(), announce, own);
+        let mut actions = Vec::new();
+        session.start(clock::monotonic_ms(), &mut actions);
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let mut applied = None;
+            for action in actions.drain(..) {
+                match action {
+                    Action::Send(bytes) => connection.send(&bytes).map_err(soon)?,
+                    Action::Apply(bytes) => {
+                        let last = log::apply_linked(&link.instance, self.wish, &bytes).map_err(soon)?;
+                        applied = Some(last);
+                    }
+                    Action::Streaming(peer) => {
+                        self.streamed = true;
+                        link.see(self.wish, |seen| (seen.peer, seen.last_error) = (Some(peer), None));
+                        link.enter(self.wish, LinkState::Streaming);
+                    }
+                    Action::Latest(latest) => self.latest(Some(latest)),
+                    Action::FullSync { reason, diverged } => {
+                        return Ok(Needed { peer: session.peer().unwrap_or(Peer::Kvrocks), reason, diverged });
+                    }
+                    Action::Warn(warning) => link.see(self.wish, |seen| seen.warning = Some(warning)),
+                    Action::Failed { error, retry } => return Err((error, retry)),
+                }
+            }
+            if let Some(last) = applied {
+                self.latest(None);
+                let durable = match link.instance.generation() {
+                    Ok(generation) => link.instance.durable_sequence(&generation.store.db),
+                    Err(e) => return Err(soon(e)),
+                };
+                session.applied(clock::monotonic_ms(), last, durable.min(last), &mut actions);
+                continue;
+            }
+            match connection.receive(&mut buffer).map_err(soon)? {
+                Received::Bytes(read) => {
+                    link.see(self.wish, |seen| seen.last_io = Some(clock::instant()));
+                    session.receive(clock::monotonic_ms(), &buffer[..read], &mut actions);
+                }
+                Received::Quiet => session.tick(clock::monotonic_ms(), &mut actions),
+                Received::Closed => {
+                    let message = format!("link to {}: the primary closed the connection", connection.peer());
+                    return Err((Error::new(ErrorKind::Io, message), Retry::Soon));
+                }
+            }
+        }
+    }
+
+    /// Notes where the primary is, or that more of it is here.
+    fn latest(&self, latest: Option<u64>) {
+        let Ok(generation) = self.link.instance.generation() else { return };
+        let own = generation.store.db.latest_sequence();
+        self.link.see(self.wish, |seen| {
+            seen.latest = latest.or(seen.latest.map(|known| known.max(own)));
+            if seen.latest.is_some_and(|latest| own >= latest) {
+                seen.caught_up = Some(clock::instant());
+            }
+        });
+    }
+
+    fn own(&self, synced_to: Option<u64>) -> Result<Own> {
+        let store = {
+            let guard = self.link.instance.lock()?;
+            guard.check_wish(self.wish)?;
+            Arc::clone(&guard.generation.store)
+        };
+        // Only this link writes, so that position and last entry belong together.
+        let sequence = store.db.latest_sequence();
+        let last = if sequence == 0 { None } else { wal::last_entry(&store.db, sequence)? };
+        Ok(Own {
+            position: Position { replication_id: store.replication_id(), sequence },
+            layout: store.layout,
+            last: last.map(|(first, bytes)| (first, bytes.into())),
+            admitted: synced_to == Some(sequence),
+            run_id: self.link.run_id.clone(),
+        })
+    }
+
+    fn full_sync(&mut self, peer: Peer, diverged: bool) -> Result<u64> {
+        let counters = Arc::new(FullSync::counters());
+        self.link.see(self.wish, |seen| (seen.peer, seen.sync) = (Some(peer), Some(Arc::clone(&counters))));
+        self.link.enter(self.wish, LinkState::Syncing);
+        let sync = FullSync {
+            instance: &self.link.instance,
+            desired: self.desired,
+            wish: self.wish,
+            stop: self.stop,
+            counters: &counters,
+            diverged,
+        };
+        if let Some(gives_up) = sync.run(peer, self.received)? {
+            self.link.see(self.wish, |seen| seen.warning = Some(gives_up));
+        }
+        let sequence = self.link.instance.generation()?.store.db.latest_sequence();
+        self.link.see(self.wish, |seen| seen.full_syncs += 1);
+        Ok(sequence)
+    }
+}
+
+/// Between half of it and all of it, so that many replicas do not come at once.
+fn jittered(wait: Duration) -> Duration {
+    let drawn = random_id().map_or(0, |id| id.bytes().map(u32::from).sum::<u32>() % 100);
+    wait / 2 + wait / 2 * drawn / 100
+}

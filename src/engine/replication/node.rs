@@ -1,0 +1,256 @@
+//! What an engine is among others: its link, its feeds, and what it serves.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::feeds::{FeedStatus, Feeds};
+use super::link::{Link, LinkStatus};
+use super::position::Position;
+use super::served::Serving;
+use super::session::admission::Admissions;
+use super::session::primary::Facts;
+use super::session::promote::Promote;
+use super::tcp::{self, Connection, Received, Stop};
+use crate::engine::clock;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::side::{DesiredLink, Role};
+use crate::engine::instance::{Instance, random_id};
+use crate::engine::storage::fork::Process;
+
+/// An engine among others. What it holds ends with it.
+pub struct Node {
+    pub instance: Arc<Instance>,
+    pub run_id: String,
+    pub link: Arc<Link>,
+    pub feeds: Arc<Feeds>,
+    pub serving: Arc<Serving>,
+    pub admissions: Mutex<Admissions>,
+    /// The admin password of the newest listener, which is taken for that of the other nodes too.
+    pub password: Mutex<Option<String>>,
+    /// The port of the newest listener.
+    pub listens: Mutex<u16>,
+    /// What must end when the engine is closed: listeners.
+    closers: Mutex<Vec<Box<dyn Fn() + Send>>>,
+    process: Process,
+}
+
+impl Node {
+    pub fn new(instance: Instance) -> Result<Arc<Node>> {
+        let instance = Arc::new(instance);
+        let run_id = random_id()?;
+        let node = Node {
+            link: Link::new(&instance, &run_id),
+            serving: Serving::new(&instance),
+            feeds: Arc::default(),
+            admissions: Mutex::default(),
+            password: Mutex::default(),
+            listens: Mutex::default(),
+            closers: Mutex::default(),
+            process: Process::current(),
+            run_id,
+            instance,
+        };
+        node.link.reconcile()?;
+        Ok(Arc::new(node))
+    }
+
+    /// What a primary's session must know of this moment.
+    pub fn facts(&self) -> Result<Facts> {
+        let guard = self.instance.lock()?;
+        let store = &guard.generation.store;
+        Ok(Facts {
+            run_id: self.run_id.clone(),
+            history: store.history(),
+            latest: store.db.latest_sequence(),
+            layout: store.layout,
+        })
+    }
+
+    /// Has `close` called when the engine is closed.
+    pub fn on_close(&self, close: Box<dyn Fn() + Send>) {
+        self.closers.lock().push(close);
+    }
+
+    pub fn follow(&self, desired: DesiredLink) -> Result<()> {
+        if desired.host.is_empty() || desired.host.len() > 255 || desired.port == 0 {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!(
+                    "follow: got {:?} port {}, expected a host name or address and a port",
+                    desired.host, desired.port
+                ),
+            ));
+        }
+        let announce_port = if desired.announce_port == 0 { self.port() } else { desired.announce_port };
+        self.instance.desire(Role::Replica, Some(DesiredLink { announce_port, ..desired }))?;
+        self.link.reconcile()
+    }
+
+    /// Waits until the link streams. `false` when the time is over.
+    pub fn wait_linked(
+        &self,
+        timeout: Option<Duration>,
+        tell: &mut dyn FnMut(&LinkStatus) -> ControlFlow<()>,
+    ) -> Result<bool> {
+        Ok(self.link.wait(timeout.map(clock::after), tell)?.is_some())
+    }
+
+    pub fn detach(&self) -> Result<()> {
+        if self.instance.role()? == Role::Primary {
+            return Err(Error::new(ErrorKind::InvalidArgument, "detach: this engine is a primary; it follows nobody"));
+        }
+        self.instance.desire(Role::Detached, None)?;
+        self.link.reconcile()
+    }
+
+    pub fn promote(&self) -> Result<()> {
+        self.instance.promote()?;
+        self.link.reconcile()
+    }
+
+    /// Hands the role of primary to a replica that is fed and has everything.
+    pub fn hand_over(&self, host: &str, port: u16, timeout: Duration) -> Result<()> {
+        let deadline = clock::after(timeout);
+        let feed = self.feed_of(host, port)?;
+        let why = format!("it is being handed over to {host}:{port}");
+        let last = self.instance.pause_writes(Some(why))?;
+        let resumed = |e: Error| match self.instance.pause_writes(None) {
+            Ok(_) => e.context("hand_over: writes are taken again"),
+            Err(resuming) => resuming,
+        };
+        if !self.feeds.wait_acked_by(feed.id, last, deadline) {
+            let got = self.feeds()?.into_iter().find(|now| now.id == feed.id).and_then(|feed| feed.acked);
+            let got = got.map_or("nothing".to_owned(), |acked| acked.to_string());
+            return Err(resumed(Error::new(
+                ErrorKind::Busy,
+                format!("{host}:{port} has acknowledged {got}, expected {last} within {timeout:?}"),
+            )));
+        }
+        let password = self.password.lock().clone();
+        let stop = Arc::new(Stop::default());
+        let mut connection = Connection::open(host, port, timeout, &stop).map_err(resumed)?;
+        let mut session = Promote::new(password.as_deref());
+        connection.send(&session.request()).map_err(resumed)?;
+        let mut buffer = [0; 1024];
+        let promoted = loop {
+            match connection.receive(&mut buffer) {
+                Ok(Received::Bytes(read)) => match session.receive(&buffer[..read]) {
+                    Ok(false) => {}
+                    Ok(true) => break Ok(()),
+                    // It says no: it is still a replica.
+                    Err(e) => return Err(resumed(e)),
+                },
+                Ok(_) => break Err(Error::new(ErrorKind::Io, "it did not answer")),
+                Err(e) => break Err(e),
+            }
+        };
+        promoted.map_err(|e| {
+            e.context(format!(
+                "hand_over to {host}:{port}: whether it is the primary now is not known, so no write is taken here;                  promote() or follow() when you know"
+            ))
+        })?;
+        self.follow(DesiredLink { host: host.to_owned(), port, password, announce_port: self.port() })
+    }
+
+    /// The feed of the replica that can be reached there.
+    fn feed_of(&self, host: &str, port: u16) -> Result<FeedStatus> {
+        let feeds = self.feeds()?;
+        let addresses = tcp::addresses(host, port);
+        let found =
+            feeds.iter().find(|feed| feed.port == port && (feed.host == host || addresses.contains(&feed.host)));
+        found.cloned().ok_or_else(|| {
+            let known: Vec<String> = feeds.iter().map(|feed| format!("{}:{}", feed.host, feed.port)).collect();
+            Error::new(
+                ErrorKind::NotFound,
+                format!("hand_over: no replica that announced {host}:{port} is fed; fed are [{}]", known.join(", ")),
+            )
+        })
+    }
+
+    /// Generations given up to a primary that this engine had diverged from.
+    pub fn discard(&self) -> Result<usize> {
+        let directory = {
+            let guard = self.instance.lock()?;
+            guard.check_changeable()?;
+            guard.directory()?
+        };
+        let kept = directory.kept()?;
+        for &number in &kept {
+            directory.remove_generation(number)?;
+        }
+        Ok(kept.len())
+    }
+
+    /// The port under which others reach this engine, 0 when it does not listen.
+    fn port(&self) -> u16 {
+        *self.listens.lock()
+    }
+
+    pub fn feeds(&self) -> Result<Vec<FeedStatus>> {
+        let latest = self.instance.generation()?.store.db.latest_sequence();
+        Ok(self.feeds.status(latest))
+    }
+
+    pub fn wait_for(&self, position: &Position, timeout: Duration) -> Result<bool> {
+        let deadline = clock::after(timeout);
+        loop {
+            let store = Arc::clone(&self.instance.generation()?.store);
+            if store.wait_for(position.sequence, deadline) {
+                let history = store.history();
+                let lies_on = history.contains(&position.replication_id, position.sequence)
+                    || (position.replication_id.is_empty() && history.id_at(position.sequence).is_empty());
+                if !lies_on {
+                    return Err(Error::new(
+                        ErrorKind::Diverged,
+                        format!(
+                            "position {position}: it is not in this history, which is \"{}\" there",
+                            history.id_at(position.sequence)
+                        ),
+                    ));
+                }
+                return Ok(true);
+            }
+            if !store.is_retired() || clock::instant() >= deadline {
+                return Ok(false);
+            }
+        }
+    }
+
+    pub fn wait_acked(&self, position: &Position, replicas: usize, timeout: Duration) -> Result<usize> {
+        let history = self.instance.generation()?.store.history();
+        if !history.contains(&position.replication_id, position.sequence) {
+            return Err(Error::new(
+                ErrorKind::Diverged,
+                format!(
+                    "position {position}: it is not in this history, which is \"{}\" there",
+                    history.id_at(position.sequence)
+                ),
+            ));
+        }
+        Ok(self.feeds.wait_acked(position.sequence, replicas, clock::after(timeout)))
+    }
+
+    pub fn close(&self) -> Result<()> {
+        self.end();
+        self.instance.close()
+    }
+
+    fn end(&self) {
+        self.link.close();
+        let closers = std::mem::take(&mut *self.closers.lock());
+        closers.iter().for_each(|close| close());
+        self.feeds.close();
+        self.serving.close();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.process.is_current() {
+            self.end();
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The checkpoint that a primary serves to replicas. There is one at a time, shared by all that come.
+//!
+//! It is kept until every replica that listed it has come back with PSYNC, or nobody has read it for ten minutes, for a
+//! day at most, and while what is kept for it stays within a limit. No file of the database goes meanwhile, those of the
+//! log too, so that a replica that took long finds the entry at which it must go on.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::sync_in::Watch;
+use super::sync_out;
+use crate::engine::clock;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::side::{MANIFEST_NAME, SyncManifest, decode_manifest};
+use crate::engine::generation::Store;
+use crate::engine::instance::{Instance, random_id};
+use crate::engine::storage::db::HeldFiles;
+use crate::engine::storage::files;
+
+const IDLE_MS: u64 = 10 * 60 * 1000;
+const OLDEST_MS: u64 = 24 * 60 * 60 * 1000;
+/// A checkpoint that is this old is not given to another replica.
+const SHARED_MS: u64 = 10 * 60 * 1000;
+/// How often what is kept is measured.
+const LOOK: Duration = Duration::from_secs(10);
+/// What may be kept, where nobody said: the dataset's size again, or this where that is more.
+const LIMIT: u64 = 1 << 30;
+const MANIFEST_LIMIT: u64 = 64 << 20;
+
+/// A checkpoint that replicas read.
+pub struct Served {
+    pub id: String,
+    pub folder: PathBuf,
+    pub manifest: SyncManifest,
+    /// The manifest as it goes over the wire.
+    pub encoded: Vec<u8>,
+    store: Arc<Store>,
+    made_ms: u64,
+    used_ms: AtomicU64,
+    /// What the database's folder had when it was made, and what it may have.
+    limit: u64,
+    _held: HeldFiles,
+}
+
+impl Served {
+    /// Somebody reads it.
+    pub fn touch(&self) {
+        self.used_ms.store(clock::monotonic_ms(), Ordering::Relaxed);
+    }
+
+    /// The file of that name, if it is one of the checkpoint's.
+    pub fn file(&self, name: &str) -> Result<PathBuf> {
+        if self.manifest.files.iter().any(|file| file.name == name) {
+            return Ok(self.folder.join(name));
+        }
+        Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("file {name:?}: got a name that checkpoint {} does not list", self.id),
+        ))
+    }
+
+    fn is_over(&self, now_ms: u64) -> bool {
+        let idle = now_ms.saturating_sub(self.used_ms.load(Ordering::Relaxed)) > IDLE_MS;
+        let old = now_ms.saturating_sub(self.made_ms) > OLDEST_MS;
+        idle || old || self.store.is_retired() || kept_bytes(self.store.db.path()) > self.limit
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = files::remove_dir(&self.folder);
+    }
+}
+
+/// What a primary serves now.
+pub struct Serving {
+    instance: Arc<Instance>,
+    state: Mutex<State>,
+    woken: Condvar,
+    /// Held by who makes a checkpoint: who comes meanwhile shares it.
+    making: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    served: Option<Arc<Served>>,
+    /// Peers that have listed it and not come back yet.
+    awaited: HashSet<String>,
+    watched: bool,
+    closed: bool,
+}
+
+impl Serving {
+    pub fn new(instance: &Arc<Instance>) -> Arc<Serving> {
+        let (state, woken, making) = (Mutex::default(), Condvar::new(), Mutex::new(()));
+        Arc::new(Serving { instance: Arc::clone(instance), state, woken, making })
+    }
+
+    /// The checkpoint for a replica at `peer`, made where there is none that can be shared. Blocks as
+    /// `create_checkpoint` does. What is kept for it may take `limit` bytes beside the dataset.
+    pub fn list(self: &Arc<Serving>, peer: &str, limit: Option<u64>) -> Result<Arc<Served>> {
+        let _making = self.making.lock();
+        let now_ms = clock::monotonic_ms();
+        let shared = self.state.lock().served.clone();
+        let shared = shared.filter(|served| now_ms - served.made_ms <= SHARED_MS && !served.is_over(now_ms));
+        let served = match shared {
+            Some(served) => served,
+            None => {
+                let made = Arc::new(self.make(limit)?);
+                self.state.lock().served = Some(Arc::clone(&made));
+                made
+            }
+        };
+        served.touch();
+        let mut state = self.state.lock();
+        if state.closed {
+            state.served = None;
+            return Err(Error::new(ErrorKind::Closed, "checkpoint: the engine is closed"));
+        }
+        state.awaited.insert(peer.to_owned());
+        if !state.watched {
+            let serving = Arc::clone(self);
+            let started = std::thread::Builder::new().name("pumice-served".to_owned()).spawn(move || serving.watch());
+            started.map_err(|e| Error::io("start the thread of the served checkpoint", e))?;
+            state.watched = true;
+        }
+        Ok(served)
+    }
+
+    /// The checkpoint of that id, or the newest for who names none, while it is served.
+    pub fn find(&self, id: Option<&str>) -> Result<Arc<Served>> {
+        let served = self.state.lock().served.clone();
+        let served = served.filter(|served| id.is_none_or(|id| served.id == id)).ok_or_else(|| {
+            let which = id.map_or("a checkpoint".to_owned(), |id| format!("checkpoint {id:?}"));
+            Error::new(ErrorKind::NotFound, format!("{which}: it is not served any more; ask for one first"))
+        })?;
+        served.touch();
+        Ok(served)
+    }
+
+    /// A replica that may have listed it has come back.
+    pub fn returned(&self, peer: &str) {
+        let mut state = self.state.lock();
+        if state.awaited.remove(peer) && state.awaited.is_empty() {
+            state.served = None;
+            drop(state);
+            self.woken.notify_all();
+        }
+    }
+
+    /// Serves nothing any more.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.served = None;
+        drop(state);
+        self.woken.notify_all();
+    }
+
+    fn make(&self, limit: Option<u64>) -> Result<Served> {
+        let store = Arc::clone(&self.instance.generation()?.store);
+        let held = store.db.hold_files()?;
+        let id = random_id()?;
+        let folder = self.instance.path().join("checkpoints").join(&id);
+        let mut on = |_: &_| std::ops::ControlFlow::Continue(());
+        sync_out::create(&self.instance, &folder, &mut Watch::new(&self.instance, &mut on))?;
+        let encoded = files::read_file(&folder.join(MANIFEST_NAME), MANIFEST_LIMIT)?.unwrap_or_default();
+        let manifest = decode_manifest(&encoded)?;
+        let has = kept_bytes(store.db.path());
+        let limit = has + limit.unwrap_or_else(|| has.max(LIMIT));
+        let now_ms = clock::monotonic_ms();
+        Ok(Served {
+            id,
+            folder,
+            manifest,
+            encoded,
+            store,
+            made_ms: now_ms,
+            used_ms: AtomicU64::new(now_ms),
+            limit,
+            _held: held,
+        })
+    }
+
+    /// Lets go of it when its time is over. Ends when there is nothing to watch.
+    fn watch(&self) {
+        let mut state = self.state.lock();
+        while let Some(served) = state.served.clone() {
+            drop(state);
+            let over = served.is_over(clock::monotonic_ms());
+            state = self.state.lock();
+            if over && state.served.as_ref().is_some_and(|now| Arc::ptr_eq(now, &served)) {
+                state.served = None;
+                state.awaited.clear();
+            }
+            drop(served);
+            if state.served.is_some() {
+                self.woken.wait_until(&mut state, clock::after(LOOK));
+            }
+        }
+        state.watched = false;
+    }
+}
+
+/// Bytes of all files in a database's folder, the kept ones too.
+fn kept_bytes(folder: &Path) -> u64 {
+    let sum = |folder: &Path| -> u64 {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.metadata().ok()).filter(|found| found.is_file()).map(|found| found.len()).sum()
+    };
+    sum(folder) + sum(&folder.join("archive"))
+}

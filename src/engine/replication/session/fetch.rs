@@ -1,0 +1,350 @@
+//! The replica's end of one connection of a full sync. Bytes of files are passed on as they come, without a copy.
+
+use std::collections::VecDeque;
+
+use super::handshake::parse_sequence;
+use super::{parse_file_names, refusal};
+use crate::engine::error::{Error, ErrorKind, Result, shown};
+use crate::engine::format::registry::check_replication_id;
+use crate::engine::format::resp::{Limits, Reply, ReplyParser, encode_request};
+use crate::engine::format::side::{SyncManifest, check_file_name, decode_manifest};
+
+/// The longest list of names, and how many they may be.
+const LONGEST_LIST: usize = 4 << 20;
+const MAX_FILES: usize = 100_000;
+/// The longest line of any other kind: an error.
+const LONGEST_LINE: usize = 64 << 10;
+/// A size in decimal has no more digits.
+const LONGEST_SIZE: usize = 20;
+/// A checkpoint is its id and its sync manifest.
+const CHECKPOINT: Limits =
+    Limits { count: 2, bulk: 64 << 20, line: 64 << 10, inline: false, total: 65 << 20, depth: 1 };
+
+/// What a fetching connection brings.
+#[derive(Debug)]
+pub enum FetchEvent<'a> {
+    /// Send these bytes.
+    Send(&'a [u8]),
+    /// Authenticated: `request_checkpoint` and `request_range` may be called. Only of `Fetch::pumice`.
+    Ready,
+    /// The names of all files, checked.
+    Names(Vec<String>),
+    /// A checkpoint of a Pumice.
+    Checkpoint {
+        /// Its id.
+        id: String,
+        /// Its files, checked.
+        manifest: SyncManifest,
+    },
+    /// A file begins, or the rest of it that was asked for.
+    Begin {
+        /// Its name.
+        name: &'a str,
+        /// How many bytes will come.
+        size: u64,
+    },
+    /// The next bytes of it.
+    Data(&'a [u8]),
+    /// All bytes of it were there.
+    End,
+}
+
+/// What takes the events.
+pub type OnEvent<'a> = &'a mut dyn FnMut(FetchEvent<'_>) -> Result<()>;
+
+/// What the connection is for.
+enum Purpose {
+    Names,
+    Files,
+    Pumice,
+}
+
+/// A file that was asked for, and how many bytes must come where that is known.
+struct Asked {
+    name: String,
+    expected: Option<u64>,
+}
+
+/// What is waited for.
+enum Step {
+    Connection,
+    Auth,
+    Names,
+    /// The size of the first file asked for, or that nothing is asked for.
+    Size,
+    /// So many bytes of the file.
+    Data(u64),
+    /// The line end behind a bulk.
+    BulkEnd,
+    Checkpoint(Box<ReplyParser>),
+    /// Nothing more may come.
+    Done,
+    Failed,
+}
+
+/// One connection of a full sync.
+pub struct Fetch {
+    password: Option<String>,
+    purpose: Purpose,
+    step: Step,
+    asked: VecDeque<Asked>,
+    /// How many bytes of files may still come.
+    left: u64,
+    line: Vec<u8>,
+}
+
+fn bad(message: String) -> Error {
+    Error::new(ErrorKind::Corruption, format!("full sync, {message}"))
+}
+
+impl Fetch {
+    /// Asks a Kvrocks for the names of the files of a checkpoint.
+    pub fn names(password: Option<String>) -> Fetch {
+        Fetch::new(password, Purpose::Names)
+    }
+
+    /// Asks a Kvrocks for files. More than `limit` bytes in all is an error.
+    pub fn files(password: Option<String>, names: Vec<String>, limit: u64) -> Fetch {
+        let mut fetch = Fetch::new(password, Purpose::Files);
+        fetch.asked.extend(names.into_iter().map(|name| Asked { name, expected: None }));
+        fetch.left = limit;
+        fetch
+    }
+
+    /// Asks a Pumice for what will be requested.
+    pub fn pumice(password: Option<String>) -> Fetch {
+        Fetch::new(password, Purpose::Pumice)
+    }
+
+    fn new(password: Option<String>, purpose: Purpose) -> Fetch {
+        let (step, asked) = (Step::Connection, VecDeque::new());
+        Fetch { password, purpose, step, asked, left: u64::MAX, line: Vec::new() }
+    }
+
+    /// The connection stands.
+    pub fn start(&mut self, on: OnEvent<'_>) -> Result<()> {
+        let Some(password) = &self.password else { return self.authenticated(on) };
+        self.step = Step::Auth;
+        on(FetchEvent::Send(&encode_request(&[b"AUTH", password.as_bytes()])))
+    }
+
+    fn authenticated(&mut self, on: OnEvent<'_>) -> Result<()> {
+        match self.purpose {
+            Purpose::Names => {
+                self.step = Step::Names;
+                on(FetchEvent::Send(&encode_request(&[b"_fetch_meta"])))
+            }
+            Purpose::Files if self.asked.is_empty() => {
+                self.step = Step::Done;
+                Ok(())
+            }
+            Purpose::Files => {
+                self.step = Step::Size;
+                let names: Vec<&str> = self.asked.iter().map(|asked| asked.name.as_str()).collect();
+                on(FetchEvent::Send(&encode_request(&[b"_fetch_file", names.join(",").as_bytes()])))
+            }
+            Purpose::Pumice => {
+                self.step = Step::Size;
+                on(FetchEvent::Ready)
+            }
+        }
+    }
+
+    /// Gives the request for a checkpoint, to be sent while nothing else is asked for.
+    pub fn request_checkpoint(&mut self) -> Result<Vec<u8>> {
+        self.check_ready(self.asked.is_empty())?;
+        self.step = Step::Checkpoint(Box::new(ReplyParser::new(CHECKPOINT)));
+        Ok(encode_request(&[b"PUMICE", b"CHECKPOINT"]))
+    }
+
+    /// Gives the request for a file from `offset` on, to be sent. The answer must have `expected` bytes. Several may be
+    /// asked for before the first has come.
+    pub fn request_range(&mut self, id: &str, name: &str, offset: u64, expected: u64) -> Result<Vec<u8>> {
+        self.check_ready(self.asked.len() < MAX_FILES)?;
+        self.asked.push_back(Asked { name: name.to_owned(), expected: Some(expected) });
+        let offset = offset.to_string();
+        Ok(encode_request(&[b"PUMICE", b"RANGE", id.as_bytes(), name.as_bytes(), offset.as_bytes()]))
+    }
+
+    fn check_ready(&self, free: bool) -> Result<()> {
+        let ready = matches!(self.step, Step::Size | Step::Data(_) | Step::BulkEnd);
+        if free && ready && matches!(self.purpose, Purpose::Pumice) {
+            return Ok(());
+        }
+        let message = "full sync: this connection takes no request now";
+        Err(Error::new(ErrorKind::Internal, message))
+    }
+
+    /// Bytes of the primary. After an error nothing more is taken.
+    pub fn receive(&mut self, bytes: &[u8], on: OnEvent<'_>) -> Result<()> {
+        self.read(bytes, on).inspect_err(|_| {
+            self.step = Step::Failed;
+            self.line = Vec::new();
+        })
+    }
+
+    fn read(&mut self, mut input: &[u8], on: OnEvent<'_>) -> Result<()> {
+        loop {
+            match &mut self.step {
+                // What was asked for and is empty still begins and ends.
+                Step::Data(0) => self.file_end(on)?,
+                _ if input.is_empty() => return Ok(()),
+                Step::Data(left) => {
+                    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                    let (data, rest) = input.split_at(length);
+                    *left -= length as u64;
+                    input = rest;
+                    on(FetchEvent::Data(data))?;
+                }
+                Step::BulkEnd => {
+                    if let Some(line) = self.take_line(&mut input, 2)? {
+                        if !line.is_empty() {
+                            return Err(bad(format!("end of a file: got {}, expected a line end", shown(&line))));
+                        }
+                        self.step = Step::Size;
+                    }
+                }
+                Step::Auth => {
+                    if let Some(line) = self.take_line(&mut input, LONGEST_LINE)? {
+                        check_error("AUTH", &line)?;
+                        if line.first() != Some(&b'+') {
+                            return Err(bad(format!("AUTH: got {}", shown(&line))));
+                        }
+                        self.authenticated(on)?;
+                    }
+                }
+                Step::Names => {
+                    if let Some(line) = self.take_line(&mut input, LONGEST_LIST)? {
+                        check_error("_fetch_meta", &line)?;
+                        let names = parse_file_names(&line, MAX_FILES)?;
+                        check_names(&names)?;
+                        self.step = Step::Done;
+                        on(FetchEvent::Names(names))?;
+                    }
+                }
+                Step::Size => self.size(&mut input, on)?,
+                Step::Checkpoint(parser) => {
+                    parser.push(input);
+                    let Some(reply) = parser.next()? else { return Ok(()) };
+                    let rest = parser.take_rest();
+                    self.step = Step::Size;
+                    on(checkpoint(reply)?)?;
+                    // What comes behind it can only answer a later request.
+                    return if rest.is_empty() { Ok(()) } else { self.read(&rest, on) };
+                }
+                Step::Connection | Step::Done | Step::Failed => {
+                    return Err(bad(format!("got {}, expected nothing more", shown(input))));
+                }
+            }
+        }
+    }
+
+    /// The size of a file: a bare number from a Kvrocks, the head of a bulk from a Pumice.
+    fn size(&mut self, input: &mut &[u8], on: OnEvent<'_>) -> Result<()> {
+        let pumice = matches!(self.purpose, Purpose::Pumice);
+        let Some(asked) = self.asked.front() else {
+            return Err(bad(format!("got {}, expected nothing more", shown(input))));
+        };
+        // An error may be longer than a number.
+        let first = self.line.first().or(input.first());
+        let limit = if first == Some(&b'-') { LONGEST_LINE } else { LONGEST_SIZE + 3 };
+        let expected = asked.expected;
+        let Some(line) = self.take_line(input, limit)? else { return Ok(()) };
+        let name = self.asked.front().map_or("", |asked| &asked.name);
+        check_error(name, &line)?;
+        let digits = if pumice { line.strip_prefix(b"$") } else { Some(line.as_slice()) };
+        let size = digits
+            .and_then(parse_sequence)
+            .ok_or_else(|| bad(format!("size of {name}: got {}, expected a number", shown(&line))))?;
+        if let Some(expected) = expected
+            && size != expected
+        {
+            return Err(bad(format!("size of {name}: got {size} bytes, expected {expected}")));
+        }
+        let left = self.left.checked_sub(size);
+        self.left = left.ok_or_else(|| bad(format!("size of {name}: got {size}, expected at most {}", self.left)))?;
+        on(FetchEvent::Begin { name, size })?;
+        self.step = Step::Data(size);
+        Ok(())
+    }
+
+    fn file_end(&mut self, on: OnEvent<'_>) -> Result<()> {
+        self.asked.pop_front();
+        self.step = match self.purpose {
+            Purpose::Pumice => Step::BulkEnd,
+            _ if self.asked.is_empty() => Step::Done,
+            _ => Step::Size,
+        };
+        on(FetchEvent::End)
+    }
+
+    /// The next line, without its end.
+    fn take_line(&mut self, input: &mut &[u8], limit: usize) -> Result<Option<Vec<u8>>> {
+        let room = limit.saturating_sub(self.line.len());
+        let end = input.iter().take(room).position(|&byte| byte == b'\n');
+        let (piece, rest) = input.split_at(end.map_or(input.len().min(room), |end| end + 1));
+        self.line.extend_from_slice(piece);
+        *input = rest;
+        if end.is_none() {
+            if self.line.len() < limit {
+                return Ok(None);
+            }
+            return Err(bad(format!("got the line {} of {limit} bytes or more", shown(&self.line))));
+        }
+        let line = std::mem::take(&mut self.line);
+        match line.strip_suffix(b"\r\n") {
+            Some(line) => Ok(Some(line.to_vec())),
+            None => Err(bad(format!("got the line {}, expected one that ends in CR LF", shown(&line)))),
+        }
+    }
+
+    /// The primary closed the connection: an error where something was still to come.
+    pub fn closed(&self) -> Result<()> {
+        let idle = matches!(self.purpose, Purpose::Pumice) && matches!(self.step, Step::Size) && self.asked.is_empty();
+        if matches!(self.step, Step::Done) || idle {
+            return Ok(());
+        }
+        let what = match &self.step {
+            Step::Data(left) => format!("the last {left} bytes of a file"),
+            Step::Names => "the names of the files".to_owned(),
+            Step::Checkpoint(_) => "a checkpoint".to_owned(),
+            _ => "an answer".to_owned(),
+        };
+        Err(Error::new(ErrorKind::Io, format!("full sync: the primary closed the connection before {what}")))
+    }
+}
+
+fn check_error(step: &str, line: &[u8]) -> Result<()> {
+    match line.strip_prefix(b"-") {
+        Some(text) => Err(refusal(step, &String::from_utf8_lossy(text))),
+        None => Ok(()),
+    }
+}
+
+/// A checkpoint without these is none.
+fn check_names(names: &[String]) -> Result<()> {
+    for (what, found) in [
+        ("CURRENT", names.iter().any(|name| name == "CURRENT")),
+        ("MANIFEST", names.iter().any(|name| name.starts_with("MANIFEST-"))),
+    ] {
+        if !found {
+            return Err(bad(format!("list of files: got no {what}, expected one")));
+        }
+    }
+    Ok(())
+}
+
+fn checkpoint(reply: Reply) -> Result<FetchEvent<'static>> {
+    let items = match reply {
+        Reply::Array(items) => items,
+        Reply::Error(text) => return Err(refusal("PUMICE CHECKPOINT", &text)),
+        _ => Vec::new(),
+    };
+    let [Reply::Bulk(id), Reply::Bulk(manifest)] = items.as_slice() else {
+        return Err(bad("checkpoint: got another reply, expected an id and a sync manifest".to_owned()));
+    };
+    let id = check_replication_id(id).map_err(|error| error.context("checkpoint id"))?.to_owned();
+    let manifest = decode_manifest(manifest)?;
+    manifest.files.iter().try_for_each(|file| check_file_name(&file.name))?;
+    Ok(FetchEvent::Checkpoint { id, manifest })
+}

@@ -1,0 +1,127 @@
+//! What two Pumice peers tell each other before PSYNC: `pumice <version> layout <layout> run <16 characters>`, and the
+//! primary also `id <replication id> latest <sequence>`. Pairs, in any order after the first; unknown ones are skipped.
+
+use crate::engine::error::{Error, ErrorKind, Result, shown};
+use crate::engine::format::key::Layout;
+use crate::engine::format::registry::{REPLICATION_ID_LENGTH, check_replication_id};
+
+/// The version of the dialect. A later one must still understand this one.
+const VERSION: &str = "1";
+/// More pairs than any version will have.
+const MAX_PAIRS: usize = 64;
+
+/// What a Pumice says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// How its keys are laid out.
+    pub layout: Layout,
+    /// 16 characters, drawn when the engine was opened.
+    pub run_id: String,
+    /// A primary: its current replication id, empty where it has none, and its latest sequence.
+    pub at: Option<(String, u64)>,
+}
+
+impl Hello {
+    /// The words.
+    pub fn words(&self) -> Vec<Vec<u8>> {
+        let mut words = vec!["pumice", VERSION, "layout", self.layout.name(), "run", &self.run_id];
+        let latest;
+        if let Some((id, sequence)) = &self.at {
+            latest = sequence.to_string();
+            words.extend(["id", id, "latest", &latest]);
+        }
+        words.into_iter().map(|word| word.as_bytes().to_vec()).collect()
+    }
+
+    /// Reads the words.
+    pub fn parse(words: &[impl AsRef<[u8]>]) -> Result<Hello> {
+        if words.len() > 2 * MAX_PAIRS {
+            return Err(bad("words", format!("got {}, expected at most {}", words.len(), 2 * MAX_PAIRS)));
+        }
+        let (mut layout, mut run_id, mut id, mut latest) = (None, None, None, None);
+        for pair in words.chunks_exact(2) {
+            let [name, value] = pair else { continue };
+            let value = value.as_ref();
+            match name.as_ref().to_ascii_lowercase().as_slice() {
+                b"layout" => layout = Some(parse_layout(value)?),
+                b"run" => run_id = Some(parse_run_id(value)?),
+                b"id" => id = Some(parse_replication_id(value)?),
+                b"latest" => latest = Some(parse_sequence(value).ok_or_else(|| bad_value("latest", value))?),
+                _ => {}
+            }
+        }
+        let missing = |what| bad(what, "got none, expected one".to_owned());
+        Ok(Hello {
+            layout: layout.ok_or_else(|| missing("layout"))?,
+            run_id: run_id.ok_or_else(|| missing("run"))?,
+            at: id.zip(latest),
+        })
+    }
+}
+
+fn bad(what: &str, message: String) -> Error {
+    Error::new(ErrorKind::Corruption, format!("handshake of a Pumice, {what}: {message}"))
+}
+
+fn bad_value(what: &str, value: &[u8]) -> Error {
+    bad(what, format!("got {}", shown(value)))
+}
+
+fn parse_layout(value: &[u8]) -> Result<Layout> {
+    let known = [Layout::Standalone, Layout::Cluster];
+    known.into_iter().find(|layout| layout.name().as_bytes() == value).ok_or_else(|| bad_value("layout", value))
+}
+
+fn parse_run_id(value: &[u8]) -> Result<String> {
+    let good = value.len() == REPLICATION_ID_LENGTH && value.iter().all(u8::is_ascii_alphanumeric);
+    if good { Ok(String::from_utf8_lossy(value).into_owned()) } else { Err(bad_value("run", value)) }
+}
+
+fn parse_replication_id(value: &[u8]) -> Result<String> {
+    if value.is_empty() { Ok(String::new()) } else { check_replication_id(value).map(str::to_owned) }
+}
+
+/// A sequence number in decimal.
+pub fn parse_sequence(value: &[u8]) -> Option<u64> {
+    let decimal = !value.is_empty() && value.len() <= 20 && value.iter().all(u8::is_ascii_digit);
+    if decimal { std::str::from_utf8(value).ok()?.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one says is what the other reads, and what a later version adds is skipped.
+    #[test]
+    fn both_ways() {
+        let run_id = "abcDEF0123456789".to_owned();
+        let mut hello = Hello { layout: Layout::Cluster, run_id, at: None };
+        assert_eq!(Hello::parse(&hello.words()).unwrap(), hello);
+        for id in ["ABCDEFGHIJKLMNOP", ""] {
+            hello.at = Some((id.to_owned(), 77));
+            let mut words = hello.words();
+            assert_eq!(Hello::parse(&words).unwrap(), hello);
+            words.extend([b"colour".to_vec(), b"grey".to_vec(), b"odd".to_vec()]);
+            words[1] = b"2".to_vec();
+            assert_eq!(Hello::parse(&words).unwrap(), hello);
+        }
+    }
+
+    /// Missing and malformed values are refused by name.
+    #[test]
+    fn refused() {
+        for (words, what) in [
+            ("pumice 1 layout standalone", "run: got none"),
+            ("pumice 1 run abcDEF0123456789", "layout: got none"),
+            ("pumice 1 layout sideways run abcDEF0123456789", "layout: got \"sideways\""),
+            ("pumice 1 layout cluster run short", "run: got \"short\""),
+            ("pumice 1 layout cluster run abcDEF0123456789 latest -1", "latest: got \"-1\""),
+            ("pumice 1 layout cluster run abcDEF0123456789 id short", "replication id"),
+        ] {
+            let words: Vec<&str> = words.split(' ').collect();
+            let error = Hello::parse(&words).unwrap_err();
+            assert!(error.message().contains(what), "{error}");
+        }
+        assert!(Hello::parse(&vec!["x"; 200]).unwrap_err().message().contains("got 200"));
+    }
+}

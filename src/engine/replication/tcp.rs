@@ -1,0 +1,132 @@
+//! The sockets of a link, and how they are stopped from another thread.
+
+use std::io::{ErrorKind as IoKind, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::engine::clock;
+use crate::engine::error::{Error, ErrorKind, Result};
+
+/// As long as a Kvrocks waits for its primary.
+const CONNECT: Duration = Duration::from_millis(3100);
+/// How long a peer may leave sent bytes unread.
+const SEND: Duration = Duration::from_secs(30);
+
+/// Ends all connections that were made with it, and all sleeps, for good.
+#[derive(Default)]
+pub struct Stop {
+    state: Mutex<Stopping>,
+    woken: Condvar,
+}
+
+#[derive(Default)]
+struct Stopping {
+    stopped: bool,
+    made: u64,
+    sockets: Vec<(u64, TcpStream)>,
+}
+
+impl Stop {
+    pub fn stop(&self) {
+        let mut state = self.state.lock();
+        state.stopped = true;
+        for (_, socket) in state.sockets.drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        drop(state);
+        self.woken.notify_all();
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.state.lock().stopped
+    }
+
+    /// Waits for that long, or until it is stopped.
+    pub fn sleep(&self, wait: Duration) {
+        let deadline = clock::after(wait);
+        let mut state = self.state.lock();
+        while !state.stopped && !self.woken.wait_until(&mut state, deadline).timed_out() {}
+    }
+}
+
+/// The addresses of a host, as text.
+pub fn addresses(host: &str, port: u16) -> Vec<String> {
+    (host, port).to_socket_addrs().map_or_else(|_| Vec::new(), |found| found.map(|a| a.ip().to_string()).collect())
+}
+
+/// What came from the peer.
+pub enum Received {
+    Bytes(usize),
+    /// Nothing, for as long as it may be quiet.
+    Quiet,
+    Closed,
+}
+
+/// A connection to a primary.
+pub struct Connection {
+    stream: TcpStream,
+    stop: Arc<Stop>,
+    number: u64,
+    peer: String,
+}
+
+impl Connection {
+    /// Connects. Reads then wait for at most `quiet`.
+    pub fn open(host: &str, port: u16, quiet: Duration, stop: &Arc<Stop>) -> Result<Connection> {
+        let peer = format!("{host}:{port}");
+        let failed = |e| Error::io(format!("connect to {peer}"), e);
+        let mut last = None;
+        for address in (host, port).to_socket_addrs().map_err(failed)? {
+            match TcpStream::connect_timeout(&address, CONNECT) {
+                Ok(stream) => {
+                    stream.set_nodelay(true).map_err(failed)?;
+                    stream.set_read_timeout(Some(quiet)).map_err(failed)?;
+                    stream.set_write_timeout(Some(SEND)).map_err(failed)?;
+                    let mut state = stop.state.lock();
+                    if state.stopped {
+                        return Err(Error::new(ErrorKind::Closed, format!("connect to {peer}: the link was stopped")));
+                    }
+                    state.made += 1;
+                    let number = state.made;
+                    state.sockets.push((number, stream.try_clone().map_err(failed)?));
+                    drop(state);
+                    return Ok(Connection { stream, stop: Arc::clone(stop), number, peer });
+                }
+                Err(e) => last = Some(e),
+            }
+        }
+        let none = || std::io::Error::new(IoKind::NotFound, "the name has no address");
+        Err(failed(last.unwrap_or_else(none)))
+    }
+
+    /// Sends all of it.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).map_err(|e| Error::io(format!("send to {}", self.peer), e))
+    }
+
+    /// Some bytes of the peer.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Received> {
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Ok(Received::Closed),
+                Ok(read) => return Ok(Received::Bytes(read)),
+                Err(e) if e.kind() == IoKind::Interrupted => {}
+                Err(e) if matches!(e.kind(), IoKind::WouldBlock | IoKind::TimedOut) => return Ok(Received::Quiet),
+                Err(e) => return Err(Error::io(format!("receive from {}", self.peer), e)),
+            }
+        }
+    }
+
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.stop.state.lock().sockets.retain(|(number, _)| *number != self.number);
+    }
+}
