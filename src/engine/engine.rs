@@ -303,7 +303,7 @@ impl Engine {
 
     /// [`Engine::usage`] that tells its progress; `Break` cancels it with Busy.
     pub fn usage_watched(&self, progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Result<Usage> {
-        usage::of(&self.instance, &mut Watch::new(&self.instance, progress))
+        usage::of(&self.node.instance, &mut Watch::new(&self.node.instance, progress))
     }
 
     /// Figures of this moment.
