@@ -58,6 +58,8 @@ pub use engine::replication::position::Position;
 pub use engine::replication::session::Peer;
 pub use engine::replication::sync_in::{Progress, Stage};
 pub use engine::replication::sync_out::Checkpoint;
+pub use engine::server::listener::{Listener, ServeOptions};
+pub use engine::server::stream::Address;
 pub use engine::snapshot::{Snapshot, SnapshotNamespace};
 pub use engine::storage::options::Compression;
 pub use engine::types::string::{Item, Items, Range, Ttl, Value};

@@ -36,6 +36,14 @@ pub struct Engine {
 }
 
 impl Engine {
+    pub(super) fn of(node: Arc<Node>) -> Engine {
+        Engine { node }
+    }
+
+    pub(super) fn instance(&self) -> &Arc<Instance> {
+        &self.node.instance
+    }
+
     /// Opens the data directory `path`, the folder that holds `db/`, as a Kvrocks' `dir` does. A folder written by a
     /// Kvrocks is adopted: its `db` becomes a link. Blocks while the log is replayed: about a second for 500 MB of it.
     ///

@@ -27,5 +27,8 @@ pub mod namespace;
 pub mod snapshot;
 pub mod usage;
 pub mod verify;
+// Floor 6: what is asked over a socket.
+pub mod command;
+pub mod server;
 
 pub use directory::release;

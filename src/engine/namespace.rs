@@ -1,10 +1,12 @@
 //! Namespaces: their registry, and the handle through which keys are read and written.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::clock::now_ms;
 use super::engine::same_engine;
 use super::error::{Error, ErrorKind, Result, shown};
 use super::format::batch::{BatchBuilder, DEFAULT, METADATA, PROPAGATE, SEARCH, STREAM, ZSET_SCORE};
@@ -14,7 +16,7 @@ use super::format::registry::{MAX_REGISTRY, REGISTRY_KEY, Registry, check_name, 
 use super::generation::Generation;
 use super::instance::{CommitGuard, Instance, random_text};
 use super::options::WriteOptions;
-use super::types::string::{self, Items, Range, Reading, Ttl, Value};
+use super::types::string::{self, Condition, Expiry, Items, Range, Reading, Set, Ttl, Value};
 
 /// A handle of one namespace. A cheap handle: clones are the same. It stays valid across `apply_checkpoint`, and
 /// answers NotFound while its namespace does not exist.
@@ -286,6 +288,93 @@ impl Namespace {
         self.write(None, |at, batch| string::expire(&at, batch, key, 0))
     }
 
+    /// Lets a key of any type expire at a unix time, which deletes it when that has passed. `false` when there is no such key.
+    pub(super) fn expire_at(&self, key: &[u8], expire_ms: u64) -> Result<bool> {
+        self.write(None, |at, batch| {
+            if expire_ms > now_ms() {
+                return string::expire(&at, batch, key, expire_ms);
+            }
+            let found = at.metadata(key)?.is_some();
+            if found {
+                string::delete(at.store, batch, at.prefix, key);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Stores a string if the key is as `condition` asks; no other write comes between. Gives whether it did, and
+    /// what the key held before when that is asked for, which is WrongType for other than a string.
+    pub(super) fn set(&self, key: &[u8], value: &[u8], set: &Set) -> Result<(bool, Option<Vec<u8>>)> {
+        string::check_key(key)?;
+        string::check_value(value)?;
+        self.write(None, |at, batch| {
+            let old = if set.give_old { at.get(key)?.map(|old| old.to_vec()) } else { None };
+            let looks = set.condition != Condition::Always || set.expiry == Expiry::Keep;
+            let found = if looks { at.metadata(key)? } else { None };
+            let fits = match set.condition {
+                Condition::Always => true,
+                Condition::Absent => found.is_none(),
+                Condition::Present => found.is_some(),
+            };
+            if fits {
+                let expire_ms = match set.expiry {
+                    Expiry::At(expire_ms) => expire_ms,
+                    Expiry::Keep => found.map_or(0, |found| found.expire_ms),
+                };
+                string::put(at.store, batch, at.prefix, key, value, expire_ms);
+            }
+            Ok((fits, old))
+        })
+    }
+
+    /// Deletes keys of any type, all at one moment. How many were there.
+    pub(super) fn delete_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<u64> {
+        let keys: BTreeSet<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        for key in &keys {
+            string::check_key(key)?;
+        }
+        self.write(None, |at, batch| {
+            let mut deleted = 0;
+            for key in keys {
+                if at.metadata(key)?.is_some() {
+                    string::delete(at.store, batch, at.prefix, key);
+                    deleted += 1;
+                }
+            }
+            Ok(deleted)
+        })
+    }
+
+    /// The values of many keys, seen at one moment, `None` for what is no string. `limit` bounds their bytes together.
+    pub(super) fn strings(&self, keys: &[impl AsRef<[u8]>], limit: usize) -> Result<Vec<Option<Vec<u8>>>> {
+        // So many values are held twice at the same time.
+        const AT_A_TIME: usize = 64;
+        let generation = self.inner.instance.generation()?;
+        self.admit(&generation)?;
+        let rows = Arc::new(generation.store.db.snapshot());
+        let reading = Reading { store: &generation.store, snapshot: Some(&rows), prefix: &self.inner.prefix };
+        let mut values = Vec::with_capacity(keys.len());
+        let mut bytes = 0;
+        for some in keys.chunks(AT_A_TIME) {
+            for value in reading.get_strings(some)? {
+                bytes += value.as_ref().map_or(0, |value| value.len());
+                if bytes > limit {
+                    return Err(Error::new(
+                        ErrorKind::InvalidArgument,
+                        format!("values of {} keys: more than {limit} bytes; ask for fewer at a time", keys.len()),
+                    ));
+                }
+                values.push(value.map(|value| value.to_vec()));
+            }
+        }
+        Ok(values)
+    }
+
+    /// The keys with a prefix that come after `after` in the order of [`Namespace::items`], in every layout.
+    pub(super) fn items_after(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Items> {
+        self.read(|reading| Ok(reading.items_after(prefix, after)))
+    }
+
     /// Deletes all keys: one range delete, whatever their number.
     pub fn clear(&self) -> Result<()> {
         self.write(None, |at, batch| {
@@ -350,6 +439,19 @@ pub fn create(instance: &Instance, name: &[u8], token: Option<&str>) -> Result<(
         }
         registry.insert(given, name);
         Ok(())
+    })
+}
+
+/// Registers a namespace, or gives it another token; AlreadyExists when another one has the token.
+pub fn register(instance: &Instance, name: &[u8], token: &str) -> Result<()> {
+    check_token(token)?;
+    let name = registrable(name)?;
+    change_registry(instance, |_, registry| match registry.name_of(token) {
+        Some(owner) if owner != name => Err(token_taken()),
+        _ => {
+            registry.insert(token, name);
+            Ok(())
+        }
     })
 }
 

@@ -20,21 +20,29 @@ use super::key::{
 use super::log_data::{LogData, parse_log_data, replication_id_log};
 use super::metadata::{Found, Kind, Metadata, append_string, decode_metadata, find_string, set_expire};
 use super::registry::{Registry, check_name, check_replication_id, decode_registry, encode_registry};
+use super::resp::{Limits, Reply, ReplyParser, RequestParser, encode_request};
 use super::side::{
     DesiredLink, History, ManifestFile, PastId, Role, State, SyncManifest, check_file_name, decode_history,
     decode_manifest, decode_state, encode_history, encode_manifest, encode_state,
 };
 use crate::engine::clock;
+use crate::engine::error::Result;
 
 /// What a Kvrocks master sent to a replica, by settings.
-pub(super) const WIRE: [(&str, &[u8]); 3] = [
-    ("default-psync", include_bytes!("../../../tests/fixtures/wire/default-psync.bin")),
-    ("rsid-fullsync", include_bytes!("../../../tests/fixtures/wire/rsid-fullsync.bin")),
-    ("cluster-rsid", include_bytes!("../../../tests/fixtures/wire/cluster-rsid.bin")),
+pub(in crate::engine) const WIRE: [(&str, &[u8]); 3] = [
+    (
+        "default-psync",
+        include_bytes!("../../../tests/fixtures/wire/default-psync/session1/conn01.master_to_replica.bin"),
+    ),
+    (
+        "rsid-fullsync",
+        include_bytes!("../../../tests/fixtures/wire/rsid-fullsync/session1/conn04.master_to_replica.bin"),
+    ),
+    ("cluster-rsid", include_bytes!("../../../tests/fixtures/wire/cluster-rsid/session1/conn04.master_to_replica.bin")),
 ];
 
 /// The bytes of a hexadecimal text; white space is skipped.
-pub(super) fn hex(text: &str) -> Vec<u8> {
+pub(in crate::engine) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .chars()
         .filter(|c| !c.is_whitespace())
@@ -44,7 +52,7 @@ pub(super) fn hex(text: &str) -> Vec<u8> {
 }
 
 /// The write batches of a recorded feed: its `$<length>` frames without the pings.
-pub(super) fn wire_batches(mut feed: &[u8]) -> Vec<&[u8]> {
+pub(in crate::engine) fn wire_batches(mut feed: &[u8]) -> Vec<&[u8]> {
     let mut out = Vec::new();
     while let Some(end) = feed.windows(2).position(|pair| pair == b"\r\n") {
         let (line, rest) = (&feed[..end], &feed[end + 2..]);
@@ -96,6 +104,7 @@ fn check_all(bytes: &[u8]) {
         assert_eq!(replication_id_log(id).concat(), bytes);
     }
     check_batch(bytes);
+    check_resp(bytes);
     if let Ok(entry) = Entry::decode(bytes) {
         assert_eq!(entry.encode(), bytes);
     }
@@ -162,11 +171,59 @@ fn check_batch(bytes: &[u8]) {
     }
 }
 
+/// Reads bytes with a parser of RESP, in pieces of that length, until they end or are refused.
+fn parsed<P, T>(
+    mut parser: P,
+    bytes: &[u8],
+    piece: usize,
+    push: fn(&mut P, &[u8]),
+    next: fn(&mut P) -> Result<Option<T>>,
+) -> (Vec<T>, Option<String>) {
+    let mut out = Vec::new();
+    for piece in bytes.chunks(piece) {
+        push(&mut parser, piece);
+        loop {
+            match next(&mut parser) {
+                Ok(Some(item)) => out.push(item),
+                Ok(None) => break,
+                Err(error) => return (out, Some(error.message().to_owned())),
+            }
+        }
+    }
+    (out, None)
+}
+
+/// RESP is read the same in whatever pieces it comes, and what was read is written the same.
+fn check_resp(bytes: &[u8]) {
+    let limits = Limits { count: 1000, bulk: 1000, line: 200, total: 4000, ..Limits::default() };
+    let requests = |bytes: &[u8], piece| {
+        parsed(RequestParser::new(limits), bytes, piece, RequestParser::push, RequestParser::next)
+    };
+    let replies =
+        |bytes: &[u8], piece| parsed(ReplyParser::new(limits), bytes, piece, ReplyParser::push, ReplyParser::next);
+    let (requests_read, replies_read) = (requests(bytes, usize::MAX), replies(bytes, usize::MAX));
+    for piece in [1, 7] {
+        assert_eq!(requests(bytes, piece), requests_read);
+        assert_eq!(replies(bytes, piece), replies_read);
+    }
+    for request in requests_read.0 {
+        let args: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
+        assert_eq!(requests(&encode_request(&args), usize::MAX), (vec![request], None));
+    }
+    for reply in replies_read.0 {
+        let mut again = Vec::new();
+        reply.encode(&mut again);
+        // What was no UTF-8 in a line, or a line break, was replaced.
+        let replaced = format!("{reply:?}").contains(['\u{FFFD}', '\\']);
+        assert!(replaced || replies(&again, usize::MAX) == (vec![reply], None));
+    }
+}
+
 /// SplitMix64.
-struct Random(u64);
+pub(in crate::engine) struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -174,7 +231,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 }
@@ -220,6 +277,12 @@ fn seeds() -> Vec<Vec<u8>> {
     out.push(encode_history(&history));
     out.push(encode_manifest(&SyncManifest { sequence: 12345, history, files }));
     out.push(b"000123.sst".to_vec());
+    out.push([&encode_request(&[b"replconf", b"listening-port", b"7302"])[..], b"PSYNC 'a b' 7\r\n"].concat());
+    let mut replies = Vec::new();
+    Reply::Array(vec![Reply::bulk("pumice"), Reply::Nil, Reply::Array(vec![Reply::Integer(-7)])]).encode(&mut replies);
+    Reply::Error("ERR unknown option".to_owned()).encode(&mut replies);
+    Reply::Simple("OK".to_owned()).encode(&mut replies);
+    out.push(replies);
     out.sort();
     out.dedup();
     out

@@ -12,4 +12,4 @@ pub mod resp;
 pub mod side;
 
 #[cfg(test)]
-mod fuzz;
+pub(in crate::engine) mod fuzz;

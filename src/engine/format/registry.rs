@@ -43,6 +43,11 @@ impl Registry {
         self.tokens.get(token).map(String::as_str)
     }
 
+    /// All tokens with the namespace that each opens, sorted by token.
+    pub fn tokens(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tokens.iter().map(|(token, name)| (token.as_str(), name.as_str()))
+    }
+
     /// The names, sorted by their bytes. The default namespace is not among them.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(String::as_str)

@@ -32,8 +32,8 @@ pub struct Node {
     pub password: Mutex<Option<String>>,
     /// The port of the newest listener.
     pub listens: Mutex<u16>,
-    /// What must end when the engine is closed: listeners.
-    closers: Mutex<Vec<Box<dyn Fn() + Send>>>,
+    /// What must end when the engine is closed: listeners. `None` when it is.
+    closers: Mutex<Option<Vec<Box<dyn Fn() + Send>>>>,
     process: Process,
 }
 
@@ -48,7 +48,7 @@ impl Node {
             admissions: Mutex::default(),
             password: Mutex::default(),
             listens: Mutex::default(),
-            closers: Mutex::default(),
+            closers: Mutex::new(Some(Vec::new())),
             process: Process::current(),
             run_id,
             instance,
@@ -69,9 +69,13 @@ impl Node {
         })
     }
 
-    /// Has `close` called when the engine is closed.
+    /// Has `close` called when the engine is closed; at once when it is.
     pub fn on_close(&self, close: Box<dyn Fn() + Send>) {
-        self.closers.lock().push(close);
+        match &mut *self.closers.lock() {
+            Some(closers) => return closers.push(close),
+            None => {}
+        }
+        close();
     }
 
     pub fn follow(&self, desired: DesiredLink) -> Result<()> {
@@ -240,9 +244,10 @@ impl Node {
 
     fn end(&self) {
         self.link.close();
-        let closers = std::mem::take(&mut *self.closers.lock());
-        closers.iter().for_each(|close| close());
+        // Listeners wait for the threads of their connections, and feeds run on those.
         self.feeds.close();
+        let closers = self.closers.lock().take();
+        closers.iter().flatten().for_each(|close| close());
         self.serving.close();
     }
 }

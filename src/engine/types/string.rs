@@ -86,6 +86,32 @@ pub struct Item<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// How a string is stored by a command that says more than key and value.
+#[derive(Clone, Copy, Debug)]
+pub struct Set {
+    pub condition: Condition,
+    pub expiry: Expiry,
+    /// Whether to give what the key held before.
+    pub give_old: bool,
+}
+
+/// When a string is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Always,
+    Absent,
+    Present,
+}
+
+/// The expiry that a stored string gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// A unix time in milliseconds, 0 for never.
+    At(u64),
+    /// The one that the key has.
+    Keep,
+}
+
 /// Reads in one namespace of one store, now or as of a snapshot.
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
@@ -110,6 +136,25 @@ impl Reading<'_> {
     }
 
     pub fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
+        let found = self.records(keys)?;
+        keys.iter()
+            .zip(found)
+            .map(|(key, pinned)| pinned.map_or(Ok(None), |pinned| string_of(key.as_ref(), pinned)))
+            .collect()
+    }
+
+    /// As [`Reading::get_many`], with `None` for a key of another type.
+    pub fn get_strings(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
+        let found = self.records(keys)?;
+        let string =
+            |(key, pinned): (&_, Option<Pinned>)| match pinned.map(|pinned| string_of(AsRef::as_ref(key), pinned)) {
+                Some(Err(e)) if e.kind() == ErrorKind::WrongType => Ok(None),
+                found => found.unwrap_or(Ok(None)),
+            };
+        keys.iter().zip(found).map(string).collect()
+    }
+
+    fn records(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Pinned>>> {
         // All keys as they are on disk, one behind the other.
         let mut stored = Vec::with_capacity(keys.iter().map(|key| self.prefix.len() + 2 + key.as_ref().len()).sum());
         let mut ends = Vec::with_capacity(keys.len());
@@ -119,11 +164,7 @@ impl Reading<'_> {
         }
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let full: Vec<&[u8]> = starts.zip(&ends).map(|(start, &end)| &stored[start..end]).collect();
-        let found = self.store.db.get_many(METADATA, &full, self.snapshot.map(|s| &**s))?;
-        keys.iter()
-            .zip(found)
-            .map(|(key, pinned)| pinned.map_or(Ok(None), |pinned| string_of(key.as_ref(), pinned)))
-            .collect()
+        self.store.db.get_many(METADATA, &full, self.snapshot.map(|s| &**s))
     }
 
     /// The metadata of a key that is alive.
@@ -143,6 +184,18 @@ impl Reading<'_> {
 
     pub fn items(&self, range: &Range) -> Items {
         Items::open(self, range, true)
+    }
+
+    /// The keys with a prefix that come after one, in the order of the layout.
+    pub fn items_after(&self, prefix: &[u8], after: Option<&[u8]>) -> Items {
+        let range = Range { prefix: prefix.to_vec(), ..Range::default() };
+        let after = after.map(|after| {
+            let mut from = Vec::with_capacity(self.prefix.len() + after.len() + 3);
+            append_key(&mut from, self.prefix, self.store.layout, after);
+            from.push(0);
+            from
+        });
+        Items::open_at(self, &range, true, after)
     }
 
     /// The number of keys that are alive. Reads every one of them, past the cache.
@@ -181,6 +234,11 @@ pub struct Items {
 
 impl Items {
     fn open(reading: &Reading<'_>, range: &Range, fill_cache: bool) -> Items {
+        Items::open_at(reading, range, fill_cache, None)
+    }
+
+    /// `from` is a key as it is on disk, before which none comes.
+    fn open_at(reading: &Reading<'_>, range: &Range, fill_cache: bool, from: Option<Vec<u8>>) -> Items {
         let prefix = reading.prefix;
         let (lower, upper, head, filter) = match reading.store.layout {
             Layout::Standalone => {
@@ -198,6 +256,7 @@ impl Items {
             }
             Layout::Cluster => (prefix.to_vec(), prefix_end(prefix), prefix.len() + 2, true),
         };
+        let lower = from.map_or(lower.clone(), |from| from.max(lower));
         // RocksDB does not like an upper bound below the lower one.
         let upper = upper.map(|upper| upper.max(lower.clone()));
         let cursor = Cursor::open(&reading.store.db, METADATA, lower, upper, reading.snapshot, fill_cache);

@@ -166,7 +166,7 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(feed.sent(), 4);
         feed.entry(5, 7, &batch(5, 3), &mut out).unwrap();
-        let expected = [b"$53\r\n".as_slice(), &batch(5, 3), b"\r\n"].concat();
+        let expected = [b"$51\r\n".as_slice(), &batch(5, 3), b"\r\n"].concat();
         assert_eq!((out.as_slice(), feed.sent()), (expected.as_slice(), 7));
         for (first, last, bytes) in
             [(5, 7, batch(5, 3)), (9, 9, batch(9, 1)), (8, 8, batch(9, 1)), (8, 9, batch(8, 1)), (8, 7, batch(8, 0))]
@@ -198,7 +198,7 @@ mod tests {
         feed.entry(1, 1, &batch(1, 1), &mut out).unwrap();
         out.clear();
         feed.tick(1_100, 7, &mut out);
-        assert_eq!(out, b"$17\r\n_pumice latest 7\r\n");
+        assert_eq!(out, b"$16\r\n_pumice latest 7\r\n");
         assert_eq!(feed.next_tick_ms(), 2_100);
     }
 

@@ -197,6 +197,9 @@ impl Fetch {
                     on(FetchEvent::Data(data))?;
                 }
                 Step::BulkEnd => {
+                    if self.line.is_empty() && input.first() != Some(&b'\r') {
+                        return Err(bad(format!("end of a file: got {}, expected a line end", shown(input))));
+                    }
                     if let Some(line) = self.take_line(&mut input, 2)? {
                         if !line.is_empty() {
                             return Err(bad(format!("end of a file: got {}, expected a line end", shown(&line))));
@@ -347,4 +350,209 @@ fn checkpoint(reply: Reply) -> Result<FetchEvent<'static>> {
     let manifest = decode_manifest(manifest)?;
     manifest.files.iter().try_for_each(|file| check_file_name(&file.name))?;
     Ok(FetchEvent::Checkpoint { id, manifest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::format::key::Layout;
+    use crate::engine::format::side::{History, ManifestFile, encode_manifest};
+    use crate::engine::replication::session::primary::checkpoint_reply;
+
+    const ID: &str = "AAAAAAAAAAAAAAAA";
+
+    /// What a connection brought: requests and events in words, data collected.
+    fn written(event: FetchEvent<'_>, out: &mut Vec<String>) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\r\n", " ");
+        match event {
+            FetchEvent::Send(bytes) => out.push(text(bytes)),
+            FetchEvent::Ready => out.push("ready".to_owned()),
+            FetchEvent::Names(names) => out.push(names.join(" ")),
+            FetchEvent::Checkpoint { id, manifest } => out.push(format!("{id} {}", manifest.files.len())),
+            FetchEvent::Begin { name, size } => out.push(format!("{name} {size}: ")),
+            FetchEvent::Data(bytes) => out.last_mut().unwrap().push_str(&text(bytes)),
+            FetchEvent::End => out.last_mut().unwrap().push('.'),
+        }
+    }
+
+    fn start(fetch: &mut Fetch) -> Vec<String> {
+        let mut out = Vec::new();
+        fetch.start(&mut |event| Ok(written(event, &mut out))).unwrap();
+        out
+    }
+
+    fn hear(fetch: &mut Fetch, bytes: &[u8], piece: usize) -> Result<Vec<String>> {
+        let mut out = Vec::new();
+        for piece in bytes.chunks(piece) {
+            fetch.receive(piece, &mut |event| Ok(written(event, &mut out)))?;
+        }
+        Ok(out)
+    }
+
+    #[track_caller]
+    fn refused(fetch: &mut Fetch, bytes: &[u8], message: &str) {
+        let error = hear(fetch, bytes, 1 << 20).unwrap_err();
+        assert!(error.message().contains(message), "{error}");
+        let after = hear(fetch, b"x", 1).unwrap_err();
+        assert!(after.message().contains("expected nothing more"), "{after}");
+        assert!(fetch.closed().is_err());
+    }
+
+    fn names(list: &str) -> Vec<String> {
+        list.split(' ').map(str::to_owned).collect()
+    }
+
+    /// The names of a Kvrocks' checkpoint, in any pieces; the connection may end after them and not before.
+    #[test]
+    fn list_of_names() {
+        for piece in [1, 2, 5, 100] {
+            let mut fetch = Fetch::names(Some("pw".to_owned()));
+            assert_eq!(start(&mut fetch), ["*2 $4 AUTH $2 pw "]);
+            assert!(fetch.closed().is_err());
+            assert_eq!(hear(&mut fetch, b"+OK\r\n", piece).unwrap(), ["*1 $11 _fetch_meta "]);
+            let said = hear(&mut fetch, b"MANIFEST-000001,CURRENT,1.sst\r\n", piece).unwrap();
+            assert_eq!(said, ["MANIFEST-000001 CURRENT 1.sst"]);
+            fetch.closed().unwrap();
+        }
+        let started = || {
+            let mut fetch = Fetch::names(None);
+            start(&mut fetch);
+            fetch
+        };
+        refused(&mut started(), b"CURRENT,1.sst\r\n", "got no MANIFEST");
+        refused(&mut started(), b"MANIFEST-1,1.sst\r\n", "got no CURRENT");
+        refused(&mut started(), b"MANIFEST-1,CURRENT,../../x\r\n", "got \"../../x\"");
+        refused(&mut started(), b"MANIFEST-1,CURRENT,CURRENT\r\n", "got CURRENT twice");
+        refused(&mut started(), b"\r\n", "file name: got \"\"");
+        refused(&mut started(), b"CURRENT\n", "expected one that ends in CR LF");
+        refused(&mut started(), b"MANIFEST-1,CURRENT\r\nx", "expected nothing more");
+        refused(&mut started(), &vec![b'1'; LONGEST_LIST], "or more");
+        let many: Vec<String> = (0..=MAX_FILES).map(|n| format!("{n}.sst")).collect();
+        refused(&mut started(), format!("{}\r\n", many.join(",")).as_bytes(), "got more than 100000 names");
+        for (line, kind) in [
+            ("-can't create db checkpoint\r\n", ErrorKind::Busy),
+            ("-LOADING kvrocks is restoring\r\n", ErrorKind::Busy),
+            ("-ERR admin permission required\r\n", ErrorKind::InvalidArgument),
+        ] {
+            assert_eq!(hear(&mut started(), line.as_bytes(), 100).unwrap_err().kind(), kind, "{line}");
+        }
+        let mut fetch = Fetch::names(Some("pw".to_owned()));
+        start(&mut fetch);
+        refused(&mut fetch, b"-ERR Invalid password\r\n", "AUTH: the primary answered");
+    }
+
+    /// Files of a Kvrocks, empty ones too, in any pieces, and the end where it belongs.
+    #[test]
+    fn files_of_a_kvrocks() {
+        let stream = b"3\r\nabc0\r\n10\r\n0123456789";
+        for piece in 1..=stream.len() {
+            let mut fetch = Fetch::files(None, names("CURRENT 1.log 2.sst"), 13);
+            assert_eq!(start(&mut fetch), ["*2 $11 _fetch_file $19 CURRENT,1.log,2.sst "]);
+            let said = hear(&mut fetch, stream, piece).unwrap();
+            assert_eq!(said, ["CURRENT 3: abc.", "1.log 0: .", "2.sst 10: 0123456789."], "pieces of {piece}");
+            fetch.closed().unwrap();
+        }
+        for cut in 0..stream.len() {
+            let mut fetch = Fetch::files(None, names("CURRENT 1.log 2.sst"), 13);
+            start(&mut fetch);
+            hear(&mut fetch, &stream[..cut], 100).unwrap();
+            assert_eq!(fetch.closed().unwrap_err().kind(), ErrorKind::Io, "cut at {cut}");
+        }
+        let started = || {
+            let mut fetch = Fetch::files(None, names("CURRENT 1.log"), 13);
+            start(&mut fetch);
+            fetch
+        };
+        refused(&mut started(), b"14\r\n", "size of CURRENT: got 14, expected at most 13");
+        refused(&mut started(), b"3\r\nabc11\r\n", "size of 1.log: got 11, expected at most 10");
+        refused(&mut started(), b"18446744073709551616\r\n", "expected a number");
+        refused(&mut started(), b"999999999999999999999999999\r\n", "or more");
+        refused(&mut started(), b"-1\r\n", "the primary answered \"1\"");
+        refused(&mut started(), b"+3\r\n", "expected a number");
+        refused(&mut started(), b"0\r\n0\r\nx", "expected nothing more");
+        let mut fetch = Fetch::files(None, Vec::new(), 0);
+        assert!(start(&mut fetch).is_empty());
+        fetch.closed().unwrap();
+    }
+
+    /// Whoever takes the data can stop it.
+    #[test]
+    fn stopped() {
+        let mut fetch = Fetch::files(None, names("CURRENT"), 13);
+        start(&mut fetch);
+        let full = |event: FetchEvent<'_>| match event {
+            FetchEvent::Data(_) => Err(Error::new(ErrorKind::Io, "disk full")),
+            _ => Ok(()),
+        };
+        assert_eq!(fetch.receive(b"3\r\nabc", &mut { full }).unwrap_err().message(), "disk full");
+        assert!(fetch.closed().is_err());
+    }
+
+    fn manifest() -> Vec<u8> {
+        let file = |name: &str| ManifestFile { name: name.to_owned(), size: 3, crc32c: 1 };
+        let history = History { layout: Layout::Standalone, current: ID.to_owned(), past: Vec::new() };
+        encode_manifest(&SyncManifest { sequence: 9, history, files: vec![file("CURRENT"), file("1.sst")] })
+    }
+
+    /// A checkpoint of a Pumice, then ranges of its files on the same connection.
+    #[test]
+    fn a_pumice() {
+        for piece in [1, 3, 1000] {
+            let mut fetch = Fetch::pumice(Some("pw".to_owned()));
+            start(&mut fetch);
+            assert!(fetch.request_checkpoint().is_err());
+            assert_eq!(hear(&mut fetch, b"+OK\r\n", piece).unwrap(), ["ready"]);
+            assert_eq!(fetch.request_checkpoint().unwrap(), encode_request(&[b"PUMICE", b"CHECKPOINT"]));
+            assert!(fetch.request_range(ID, "1.sst", 0, 3).is_err());
+            assert!(fetch.closed().is_err());
+            let said = hear(&mut fetch, &checkpoint_reply(ID, &manifest()), piece).unwrap();
+            assert_eq!(said, [format!("{ID} 2")]);
+            fetch.closed().unwrap();
+            let request = fetch.request_range(ID, "1.sst", 1, 2).unwrap();
+            let words: [&[u8]; 5] = [b"PUMICE", b"RANGE", ID.as_bytes(), b"1.sst", b"1"];
+            assert_eq!(request, encode_request(&words));
+            fetch.request_range(ID, "2.sst", 3, 0).unwrap();
+            let said = hear(&mut fetch, b"$2\r\nbc\r\n$0\r\n\r", piece).unwrap();
+            assert_eq!(said, ["1.sst 2: bc.", "2.sst 0: ."]);
+            assert!(fetch.closed().is_err());
+            assert!(hear(&mut fetch, b"\n", piece).unwrap().is_empty());
+            fetch.closed().unwrap();
+            fetch.request_range(ID, "1.sst", 0, 3).unwrap();
+            assert_eq!(hear(&mut fetch, b"$3\r\nabc\r\n", piece).unwrap(), ["1.sst 3: abc."]);
+        }
+    }
+
+    /// Another length than the manifest's, unasked bytes, a checkpoint that is none or is gone: errors.
+    #[test]
+    fn a_pumice_that_lies() {
+        let started = |asked: bool| {
+            let mut fetch = Fetch::pumice(None);
+            start(&mut fetch);
+            if asked {
+                fetch.request_range(ID, "1.sst", 0, 3).unwrap();
+            }
+            fetch
+        };
+        refused(&mut started(true), b"$4\r\n", "size of 1.sst: got 4 bytes, expected 3");
+        refused(&mut started(true), b"3\r\n", "expected a number");
+        refused(&mut started(true), b"$-1\r\n", "expected a number");
+        refused(&mut started(true), b"$3\r\nabcd", "end of a file");
+        refused(&mut started(true), b"$3\r\nabc\r\n$", "expected nothing more");
+        refused(&mut started(false), b"$", "expected nothing more");
+        let gone = hear(&mut started(true), b"-NOTFOUND no such checkpoint\r\n", 1).unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::NotFound);
+        let asking = || {
+            let mut fetch = started(false);
+            fetch.request_checkpoint().unwrap();
+            fetch
+        };
+        refused(&mut asking(), b"+OK\r\n", "got another reply");
+        refused(&mut asking(), b"*3\r\n", "got an array of 3");
+        refused(&mut asking(), b"*2\r\n$16\r\nAAAAAAAAAAAAAAAA\r\n$67108865\r\n", "expected at most 67108864");
+        refused(&mut asking(), &checkpoint_reply("../../../../../..", &manifest()), "checkpoint id");
+        let mut damaged = manifest();
+        damaged[30] ^= 1;
+        refused(&mut asking(), &checkpoint_reply(ID, &damaged), "crc32c");
+        refused(&mut asking(), b"-ERR unknown command\r\n", "PUMICE CHECKPOINT: the primary answered");
+    }
 }

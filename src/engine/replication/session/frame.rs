@@ -69,6 +69,11 @@ impl FrameReader {
         }))
     }
 
+    /// How much is there of a frame that is not whole.
+    pub fn pending(&self) -> Option<usize> {
+        self.body.as_ref().map(|(_, got)| got.len())
+    }
+
     fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<usize>> {
         let room = LONGEST_HEADER - self.header.len();
         let end = input.iter().take(room).position(|&byte| byte == b'\n');

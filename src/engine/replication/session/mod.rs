@@ -11,6 +11,9 @@ pub mod primary;
 pub mod promote;
 pub mod replica;
 
+#[cfg(test)]
+mod recorded;
+
 use std::collections::HashSet;
 
 use crate::engine::error::{Error, ErrorKind, Result, shown};

@@ -14,6 +14,8 @@ use crate::engine::replication::position::Position;
 
 /// How long a primary may say nothing. It has something to say every two seconds.
 const LONGEST_SILENCE_MS: u64 = 30_000;
+/// The slowest that a frame may come, in bytes a second. Below it, its length was wrong: heartbeats fill it.
+const SLOWEST_FRAME: u64 = 1_000;
 /// How often the primary hears of what was applied.
 const ACK_INTERVAL_MS: u64 = 1_000;
 /// What may come before the feed. INFO is a bulk; the longest reply is a table of namespaces.
@@ -125,6 +127,8 @@ pub struct ReplicaSession {
     /// The first sequence of the next entry.
     next: u64,
     heard_ms: u64,
+    /// When the last frame was whole.
+    frame_ms: u64,
     /// Whether the primary reads acknowledgements.
     acks: bool,
     ack_wanted: bool,
@@ -167,6 +171,7 @@ impl ReplicaSession {
             replies: ReplyParser::new(HANDSHAKE),
             frames: FrameReader::default(),
             heard_ms: 0,
+            frame_ms: 0,
             acks: false,
             ack_wanted: false,
             applied: None,
@@ -193,8 +198,15 @@ impl ReplicaSession {
             return;
         }
         self.heard_ms = now_ms;
+        if self.frames.pending().is_none() {
+            self.frame_ms = now_ms;
+        }
+        let entries = out.len();
         if let Err(End { error, retry }) = self.read(bytes, out) {
             self.fail(error, retry, out);
+        }
+        if out.len() > entries {
+            self.frame_ms = now_ms;
         }
     }
 
@@ -205,6 +217,10 @@ impl ReplicaSession {
             _ if now_ms.saturating_sub(self.heard_ms) > LONGEST_SILENCE_MS => {
                 let message = format!("the primary said nothing for more than {} s", LONGEST_SILENCE_MS / 1000);
                 self.fail(Error::new(ErrorKind::Io, message), Retry::Soon, out);
+            }
+            Step::Overlap | Step::Entry if self.is_stuck(now_ms) => {
+                let message = format!("feed: got no whole frame for more than {} s", LONGEST_SILENCE_MS / 1000);
+                self.fail(Error::new(ErrorKind::Corruption, message), Retry::Soon, out);
             }
             Step::Entry if self.acks && now_ms.saturating_sub(self.told_ms) >= ACK_INTERVAL_MS => {
                 self.acknowledge(now_ms, out);
@@ -226,6 +242,12 @@ impl ReplicaSession {
     /// Who the primary is, once it is known.
     pub fn peer(&self) -> Option<Peer> {
         self.peer
+    }
+
+    fn is_stuck(&self, now_ms: u64) -> bool {
+        let elapsed_ms = now_ms.saturating_sub(self.frame_ms);
+        let pending = self.frames.pending().map(|length| length as u64);
+        elapsed_ms > LONGEST_SILENCE_MS && pending.is_some_and(|length| length < elapsed_ms * SLOWEST_FRAME / 1000)
     }
 
     fn acknowledge(&mut self, now_ms: u64, out: &mut Vec<Action>) {
@@ -559,3 +581,6 @@ fn unexpected(step: &str, reply: &Reply) -> Error {
     reply.encode(&mut bytes);
     Error::new(ErrorKind::Corruption, format!("{step}: got {}", shown(&bytes)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Commands: what can be asked in Redis' words, with Kvrocks' replies. One table for everyone who runs them.
+
+pub mod config;
+pub mod general;
+pub mod info;
+pub mod keys;
+pub mod namespaces;
+pub mod pattern;
+pub mod replication;
+pub mod scan;
+pub mod strings;
+pub mod table;
+
+use super::engine::Engine;
+use super::error::{Error, ErrorKind};
+use super::format::resp::{self, Reply};
+use super::namespace::Namespace;
+use super::server::Server;
+use super::server::connection::Connection;
+
+pub use table::{Command, Run};
+
+/// What a command runs on, and for whom.
+pub struct Context<'a> {
+    pub engine: &'a Engine,
+    pub namespace: &'a Namespace,
+    /// Whether the caller may see and change more than the namespace.
+    pub admin: bool,
+    /// The listener that it came by, if by one.
+    pub server: Option<&'a Server>,
+    pub cursors: &'a scan::Cursors,
+}
+
+impl Context<'_> {
+    /// Refuses to go on with long work when the listener is being closed.
+    pub fn check_going_on(&self) -> Result<(), Refusal> {
+        match self.server {
+            Some(server) if server.clients.is_closed() => {
+                Err(Error::new(ErrorKind::Closed, "the listener is closed").into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a command answers.
+pub type Answer = Result<Reply, Refusal>;
+
+/// Why a command was not done, on its way to the caller.
+#[derive(Debug)]
+pub enum Refusal {
+    /// An error reply, word for word, with its code in front.
+    Text(String),
+    /// An error of the engine.
+    Engine(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Engine(error)
+    }
+}
+
+impl Refusal {
+    pub fn syntax() -> Refusal {
+        error("syntax error")
+    }
+
+    pub fn arity() -> Refusal {
+        error("wrong number of arguments")
+    }
+
+    pub fn admin() -> Refusal {
+        error("admin permission required to perform the command")
+    }
+
+    /// The reply that says so, as Kvrocks words it.
+    pub fn reply(self) -> Reply {
+        Reply::Error(match self {
+            Refusal::Text(text) => text,
+            Refusal::Engine(error) => match error.kind() {
+                ErrorKind::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value".to_owned(),
+                ErrorKind::ReadOnly => "READONLY You can't write against a read only slave.".to_owned(),
+                _ => format!("ERR {error}"),
+            },
+        })
+    }
+}
+
+/// A refusal with the code `ERR`.
+pub fn error(text: impl std::fmt::Display) -> Refusal {
+    Refusal::Text(format!("ERR {text}"))
+}
+
+impl Command {
+    /// Refuses a wrong number of arguments, and what only an admin may do.
+    pub fn check(&self, args: &[Vec<u8>], admin: bool) -> Result<(), Refusal> {
+        let wanted = self.arity.unsigned_abs() as usize;
+        if args.len() < wanted || (self.arity > 0 && args.len() > wanted) {
+            return Err(Refusal::arity());
+        }
+        if self.flags & table::ADMIN != 0 && !admin {
+            return Err(Refusal::admin());
+        }
+        Ok(())
+    }
+}
+
+/// Runs a command that came by a connection, but for those of replication, which `None` hands back.
+pub fn execute_for(connection: &mut Connection, command: &Command, args: &[Vec<u8>]) -> Option<Answer> {
+    match command.run {
+        Run::Data(run) => Some(connection.context(|context| run(context, args))),
+        Run::Connection(run) => Some(run(connection, args)),
+        Run::Peer => None,
+    }
+}
+
+pub fn ok() -> Reply {
+    Reply::Simple("OK".into())
+}
+
+pub fn bulk(bytes: impl Into<Vec<u8>>) -> Reply {
+    Reply::Bulk(bytes.into())
+}
+
+pub fn integer(number: u64) -> Reply {
+    Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// An array of bulk strings.
+pub fn bulks<T: Into<Vec<u8>>>(items: impl IntoIterator<Item = T>) -> Reply {
+    Reply::Array(items.into_iter().map(bulk).collect())
+}
+
+/// A whole number as Redis reads one.
+pub fn parse_integer(bytes: &[u8]) -> Result<i64, Refusal> {
+    resp::parse_integer(bytes).ok_or_else(|| error("value is not an integer or out of range"))
+}
+
+/// Whether an argument is a word, in whatever case.
+pub fn is(argument: &[u8], word: &str) -> bool {
+    argument.eq_ignore_ascii_case(word.as_bytes())
+}

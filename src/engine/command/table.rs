@@ -1,0 +1,188 @@
+//! The table of commands, and COMMAND, which shows it.
+
+use super::super::server::connection::Connection;
+use super::super::server::{client, session};
+use super::{Answer, Context, Refusal, bulk, config, error, general, info, integer, is, keys, namespaces};
+use super::{replication, scan, strings};
+use crate::engine::format::resp::Reply;
+
+/// One command.
+pub struct Command {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// The number of arguments with the name among them; negative for at least so many.
+    pub arity: i32,
+    /// The sum of its flags.
+    pub flags: u32,
+    /// Where its keys are: the first, the last (-1 for the last argument) and the step; zeros for none.
+    pub keys: (i32, i32, i32),
+    pub run: Run,
+}
+
+/// How a command is run.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// On the data of an engine, wherever it came from.
+    Data(fn(&Context<'_>, &[Vec<u8>]) -> Answer),
+    /// On the connection that it came by.
+    Connection(fn(&mut Connection, &[Vec<u8>]) -> Answer),
+    /// By the primary's side of replication.
+    Peer,
+}
+
+/// It changes data.
+pub const WRITE: u32 = 1;
+/// It only reads.
+pub const READ: u32 = 2;
+/// Only an admin may.
+pub const ADMIN: u32 = 4;
+/// It is answered before the caller has said who they are.
+pub const NO_AUTH: u32 = 8;
+
+const FLAG_NAMES: [(u32, &str); 4] = [(WRITE, "write"), (READ, "readonly"), (ADMIN, "admin"), (NO_AUTH, "no_auth")];
+
+const fn data(
+    name: &'static str,
+    arity: i32,
+    flags: u32,
+    keys: (i32, i32, i32),
+    run: fn(&Context<'_>, &[Vec<u8>]) -> Answer,
+) -> Command {
+    Command { name, arity, flags, keys, run: Run::Data(run) }
+}
+
+const fn own(name: &'static str, arity: i32, flags: u32, run: fn(&mut Connection, &[Vec<u8>]) -> Answer) -> Command {
+    Command { name, arity, flags, keys: NONE, run: Run::Connection(run) }
+}
+
+const fn peer(name: &'static str, arity: i32) -> Command {
+    Command { name, arity, flags: READ | ADMIN, keys: NONE, run: Run::Peer }
+}
+
+const NONE: (i32, i32, i32) = (0, 0, 0);
+const ONE: (i32, i32, i32) = (1, 1, 1);
+const ALL: (i32, i32, i32) = (1, -1, 1);
+
+/// All commands, in the order of their names.
+pub static COMMANDS: &[Command] = &[
+    peer("_db_name", 1),
+    peer("_fetch_file", 2),
+    peer("_fetch_meta", 1),
+    own("auth", -2, READ | NO_AUTH, session::auth),
+    own("client", -2, READ, client::client),
+    data("command", -1, READ, NONE, command),
+    data("config", -2, READ | ADMIN, NONE, config::config),
+    data("dbsize", -1, READ, NONE, keys::dbsize),
+    data("del", -2, WRITE, ALL, keys::del),
+    data("echo", 2, READ, NONE, general::echo),
+    data("exists", -2, READ, ALL, keys::exists),
+    data("expire", 3, WRITE, ONE, keys::expire),
+    data("flushdb", -1, WRITE, NONE, keys::flushdb),
+    data("get", 2, READ, ONE, strings::get),
+    own("hello", -1, READ | NO_AUTH, session::hello),
+    data("info", -1, READ, NONE, info::info),
+    data("keys", 2, READ, NONE, scan::keys),
+    data("mget", -2, READ, ALL, strings::mget),
+    data("mset", -3, WRITE, (1, -1, 2), strings::mset),
+    data("namespace", -2, READ, NONE, namespaces::namespace),
+    data("persist", 2, WRITE, ONE, keys::persist),
+    data("pexpire", 3, WRITE, ONE, keys::expire),
+    data("ping", -1, READ, NONE, general::ping),
+    peer("psync", -2),
+    data("pttl", 2, READ, ONE, keys::ttl),
+    peer("pumice", -2),
+    own("quit", -1, READ | NO_AUTH, session::quit),
+    peer("replconf", -3),
+    data("replicaof", 3, READ | ADMIN, NONE, replication::replicaof),
+    own("reset", 1, READ | NO_AUTH, session::reset),
+    data("role", 1, READ, NONE, replication::role),
+    data("scan", -2, READ, NONE, scan::scan),
+    data("select", 2, READ, NONE, general::select),
+    data("set", -3, WRITE, ONE, strings::set),
+    data("slaveof", 3, READ | ADMIN, NONE, replication::replicaof),
+    data("time", 1, READ, NONE, general::time),
+    data("ttl", 2, READ, ONE, keys::ttl),
+    data("type", 2, READ, ONE, keys::kind),
+];
+
+/// The command that the first argument names.
+pub fn find(args: &[Vec<u8>]) -> Result<&'static Command, Refusal> {
+    let name = args.first().map_or(&[][..], Vec::as_slice);
+    by_name(name).ok_or_else(|| unknown(name, args.get(1..).unwrap_or_default()))
+}
+
+fn by_name(name: &[u8]) -> Option<&'static Command> {
+    let name = name.to_ascii_lowercase();
+    let place = COMMANDS.binary_search_by(|command| command.name.as_bytes().cmp(&name)).ok()?;
+    COMMANDS.get(place)
+}
+
+fn unknown(name: &[u8], args: &[Vec<u8>]) -> Refusal {
+    /// How much of a stranger's bytes goes back to them.
+    const MOST: usize = 128;
+    let cut = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)]).into_owned();
+    let args: Vec<String> = args.iter().take(4).map(|arg| format!("`{}`", cut(arg))).collect();
+    error(format_args!("unknown command `{}`, with args beginning with: {}", cut(name), args.join(", ")))
+}
+
+impl Command {
+    fn describe(&self) -> Reply {
+        let flags = FLAG_NAMES.iter().filter(|(flag, _)| self.flags & flag != 0);
+        let (first, last, step) = self.keys;
+        Reply::Array(vec![
+            bulk(self.name),
+            Reply::Integer(self.arity.into()),
+            Reply::Array(flags.map(|(_, name)| Reply::Simple((*name).into())).collect()),
+            Reply::Integer(first.into()),
+            Reply::Integer(last.into()),
+            Reply::Integer(step.into()),
+        ])
+    }
+}
+
+fn command(_: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let Some(subcommand) = args.get(1) else {
+        return Ok(Reply::Array(COMMANDS.iter().map(Command::describe).collect()));
+    };
+    if is(subcommand, "count") && args.len() == 2 {
+        Ok(integer(COMMANDS.len() as u64))
+    } else if is(subcommand, "info") {
+        let named = args.get(2..).unwrap_or_default();
+        let shown = named.iter().map(|name| by_name(name).map_or(Reply::NilArray, Command::describe));
+        Ok(Reply::Array(shown.collect()))
+    } else if is(subcommand, "docs") {
+        Ok(Reply::Array(Vec::new()))
+    } else {
+        Err(error("Command subcommand must be one of COUNT, DOCS, INFO"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table is in the order of names, which looking up relies on, and each row can be.
+    #[test]
+    fn the_table_is_in_order() {
+        assert!(COMMANDS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for command in COMMANDS {
+            assert!(command.arity != 0 && command.name == command.name.to_ascii_lowercase(), "{}", command.name);
+            let (first, last, step) = command.keys;
+            assert_eq!(first == 0, step == 0, "{}", command.name);
+            assert!(last == -1 || (first..command.arity.abs()).contains(&last) || first == 0, "{}", command.name);
+        }
+        assert_eq!(find(&[b"GeT".to_vec()]).unwrap().name, "get");
+    }
+
+    /// An unknown command is told what was understood of it, and no more of it than a little.
+    #[test]
+    fn unknown_commands() {
+        let said = |args: &[&[u8]]| {
+            let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
+            let Reply::Error(text) = find(&args).err().unwrap().reply() else { panic!("no error") };
+            text
+        };
+        assert_eq!(said(&[b"nope", b"a", b"b"]), "ERR unknown command `nope`, with args beginning with: `a`, `b`");
+        assert!(said(&[&[b'x'; 100_000], &[b'y'; 100_000]]).len() < 400);
+    }
+}

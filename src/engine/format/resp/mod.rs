@@ -1,0 +1,185 @@
+//! RESP2: requests and replies, read from pieces of any size. What a length claims is allocated when the bytes are
+//! there, not before.
+
+mod reply;
+mod request;
+
+pub use reply::ReplyParser;
+pub use request::RequestParser;
+
+/// A reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// `+text`
+    Simple(String),
+    /// `-CODE text`; the code is part of the text.
+    Error(String),
+    /// `:number`
+    Integer(i64),
+    /// `$length bytes`
+    Bulk(Vec<u8>),
+    /// `$-1`
+    Nil,
+    /// `*-1`
+    NilArray,
+    /// `*count replies`
+    Array(Vec<Reply>),
+}
+
+impl Reply {
+    /// A bulk of these bytes.
+    pub fn bulk(bytes: impl AsRef<[u8]>) -> Reply {
+        Reply::Bulk(bytes.as_ref().to_vec())
+    }
+
+    /// Appends the reply. A line break in a line becomes a space, so that it stays one line.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let line = |kind: u8, text: &str, out: &mut Vec<u8>| {
+            out.push(kind);
+            out.extend(text.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
+            out.extend_from_slice(b"\r\n");
+        };
+        match self {
+            Reply::Simple(text) => line(b'+', text, out),
+            Reply::Error(text) => line(b'-', text, out),
+            Reply::Integer(number) => append_header(out, b':', number),
+            Reply::Bulk(bytes) => append_bulk(out, bytes),
+            Reply::Nil => append_header(out, b'$', -1),
+            Reply::NilArray => append_header(out, b'*', -1),
+            Reply::Array(items) => {
+                append_header(out, b'*', items.len());
+                items.iter().for_each(|item| item.encode(out));
+            }
+        }
+    }
+}
+
+fn append_header(out: &mut Vec<u8>, kind: u8, number: impl std::fmt::Display) {
+    out.push(kind);
+    out.extend_from_slice(number.to_string().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a bulk.
+pub fn append_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(bytes.len() + 16);
+    append_header(out, b'$', bytes.len());
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A request: an array of bulks.
+pub fn encode_request(args: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    append_header(&mut out, b'*', args.len());
+    args.iter().for_each(|arg| append_bulk(&mut out, arg));
+    out
+}
+
+/// What one request or reply may claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Elements of one array.
+    pub count: usize,
+    /// Bytes of one bulk.
+    pub bulk: usize,
+    /// Bytes of one line; inline requests are lines.
+    pub line: usize,
+    /// Whether requests may be lines.
+    pub inline: bool,
+    /// Bytes in memory of one whole request or reply.
+    pub total: usize,
+    /// Arrays in arrays. Requests have none.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    /// What Redis allows, and 1 GiB for a whole request.
+    fn default() -> Limits {
+        Limits { count: 1024 * 1024, bulk: 512 << 20, line: 64 << 10, inline: true, total: 1 << 30, depth: 8 }
+    }
+}
+
+/// The longest line that holds a number: its type, 20 characters and the end.
+const NUMBER_LINE: usize = 32;
+/// What an argument or element takes besides its bytes.
+const ITEM: usize = 48;
+/// An empty buffer that is larger gives its memory back.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// A number as Redis reads it: decimal, no plus, no leading zero.
+pub fn parse_integer(digits: &[u8]) -> Option<i64> {
+    let (negative, magnitude) = match digits.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, digits),
+    };
+    let canonical = match magnitude {
+        [b'0'] => !negative,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    if canonical { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
+}
+
+/// Received bytes that were not read yet.
+#[derive(Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    /// Before it all was read.
+    start: usize,
+    /// Before it there is no line feed.
+    scanned: usize,
+}
+
+impl Buffer {
+    fn push(&mut self, bytes: &[u8]) {
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.scanned = self.scanned.saturating_sub(self.start);
+            self.start = 0;
+            if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BUFFER {
+                self.bytes = Vec::new();
+            }
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    fn skip(&mut self, length: usize) {
+        self.start = (self.start + length).min(self.bytes.len());
+    }
+
+    /// The length of the next line without its line feed, or `None` while there is no end in sight. `Err` when it is
+    /// longer than `limit`.
+    fn line_length(&mut self, limit: usize) -> std::result::Result<Option<usize>, ()> {
+        let from = self.scanned.max(self.start);
+        let window = self.bytes.len().min(self.start.saturating_add(limit));
+        let ahead = self.bytes.get(from..window).unwrap_or_default();
+        match ahead.iter().position(|&byte| byte == b'\n') {
+            Some(at) => {
+                self.scanned = from;
+                Ok(Some(from + at - self.start))
+            }
+            None if self.unread().len() >= limit => Err(()),
+            None => {
+                self.scanned = self.bytes.len();
+                Ok(None)
+            }
+        }
+    }
+
+    fn take_rest(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..self.start);
+        (self.start, self.scanned) = (0, 0);
+        bytes
+    }
+}
+
+/// Removes the carriage return that ends every line of RESP.
+fn strip_return(line: &[u8]) -> Option<&[u8]> {
+    line.strip_suffix(b"\r")
+}

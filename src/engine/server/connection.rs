@@ -1,0 +1,290 @@
+//! One connection: requests in, replies out, on a thread of its own.
+
+use std::io::{ErrorKind as IoKind, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use super::Server;
+use super::client::Client;
+use super::peer::{self, Flow};
+use super::session::Authority;
+use crate::engine::clock;
+use crate::engine::command::table::{self, Command};
+use crate::engine::command::{self, Context, Refusal};
+use crate::engine::engine::Engine;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::resp::{Limits, Reply, RequestParser};
+use crate::engine::namespace::Namespace;
+use crate::engine::replication::node::Node;
+use crate::engine::replication::session::primary::PrimarySession;
+
+/// One connection of a listener.
+pub struct Connection {
+    server: Arc<Server>,
+    client: Arc<Client>,
+    authority: Authority,
+    /// The registry in which the authority was last found.
+    seen: u64,
+    parser: RequestParser,
+    output: Vec<u8>,
+    /// What requests run on: held while one read's requests are answered, and never while it waits.
+    work: Option<Work>,
+    /// When it must have said who it is.
+    deadline: Option<Instant>,
+    closing: bool,
+    /// The conversation of a replica, once it has begun one.
+    pub primary: Option<PrimarySession>,
+}
+
+struct Work {
+    engine: Engine,
+    namespace: Namespace,
+}
+
+/// What is read at a time.
+const READ_BYTES: usize = 64 << 10;
+/// How much is held back to be written at once.
+const WRITE_BYTES: usize = 1 << 20;
+
+impl Connection {
+    pub fn new(server: &Arc<Server>, client: &Arc<Client>) -> Connection {
+        let mut connection = Connection {
+            server: Arc::clone(server),
+            client: Arc::clone(client),
+            authority: Authority::Nobody,
+            seen: 0,
+            parser: RequestParser::new(Limits::default()),
+            output: Vec::new(),
+            work: None,
+            deadline: None,
+            closing: false,
+            primary: None,
+        };
+        connection.set_authority(connection.first_authority());
+        connection
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    pub fn is_admin(&self) -> bool {
+        self.authority == Authority::Admin
+    }
+
+    /// The engine; Closed when it is gone. While it is held its drop by the user does not end it: let it go before
+    /// waiting for the other side.
+    pub fn node(&self) -> Result<Arc<Node>> {
+        self.server.node()
+    }
+
+    /// What a connection is before it says who it is: an admin where there is no password.
+    pub fn first_authority(&self) -> Authority {
+        match self.server.options.password {
+            Some(_) => Authority::Nobody,
+            None => Authority::Admin,
+        }
+    }
+
+    pub fn set_authority(&mut self, authority: Authority) {
+        let nobody = authority == Authority::Nobody;
+        // A stranger needs little room.
+        let few = Limits { count: 16, bulk: 16 << 10, line: 16 << 10, total: 64 << 10, ..Limits::default() };
+        self.parser.set_limits(if nobody { few } else { Limits::default() });
+        self.deadline = nobody.then(|| clock::after(self.server.options.authenticate_timeout));
+        self.client.sees(&String::from_utf8_lossy(authority.namespace().unwrap_or_default()));
+        self.authority = authority;
+        self.seen = 0;
+        self.work = None;
+    }
+
+    /// Ends the connection when all that was asked before has its reply.
+    pub fn close_after_reply(&mut self) {
+        self.closing = true;
+    }
+
+    /// Appends a reply to what is written next.
+    pub fn reply(&mut self, reply: &Reply) {
+        reply.encode(&mut self.output);
+    }
+
+    /// Writes all replies so far. Io when the other side is gone, or reads nothing for the send timeout.
+    pub fn flush(&mut self) -> Result<()> {
+        self.work = None;
+        let mut output = std::mem::take(&mut self.output);
+        self.write(&output).map_err(|e| Error::io(format!("write to {}", self.client.address), e))?;
+        if output.capacity() <= 2 * WRITE_BYTES {
+            output.clear();
+            self.output = output;
+        }
+        Ok(())
+    }
+
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        (&*self.client.stream).write_all(bytes)
+    }
+
+    /// Writes bytes, behind all replies so far.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.flush()?;
+        self.write(bytes).map_err(|e| Error::io(format!("write to {}", self.client.address), e))
+    }
+
+    /// What the other side has sent beyond the requests that were handled.
+    pub fn take_unread(&mut self) -> Vec<u8> {
+        self.parser.take_rest()
+    }
+
+    /// Reads and answers until one side ends it.
+    pub fn run(&mut self) {
+        let mut buffer = vec![0; READ_BYTES];
+        let timeout = Some(self.server.options.send_timeout);
+        if self.client.stream.set_write_timeout(timeout).is_err() {
+            return;
+        }
+        while let Flow::Continue = self.answer_all()
+            && self.flush().is_ok()
+        {
+            match self.read(&mut buffer) {
+                Some(read) if read > 0 => self.parser.push(&buffer[..read]),
+                _ => break,
+            }
+        }
+        let _ = self.flush();
+    }
+
+    /// Answers all requests that have come whole.
+    fn answer_all(&mut self) -> Flow {
+        loop {
+            match self.parser.next() {
+                Ok(Some(args)) => {
+                    if self.answer(&args) == Flow::Close || self.closing {
+                        return Flow::Close;
+                    }
+                }
+                Ok(None) => return Flow::Continue,
+                Err(e) => {
+                    self.refuse(command::error(e));
+                    return Flow::Close;
+                }
+            }
+            if self.output.len() >= WRITE_BYTES && self.flush().is_err() {
+                return Flow::Close;
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let stream = Arc::clone(&self.client.stream);
+        loop {
+            if let Some(deadline) = self.deadline {
+                let left = deadline.saturating_duration_since(clock::instant());
+                if left.is_zero() {
+                    self.refuse(command::error("authentication took too long"));
+                    return None;
+                }
+                stream.set_read_timeout(Some(left)).ok()?;
+            }
+            match (&*stream).read(buffer) {
+                Ok(read) => {
+                    if self.deadline.is_some() {
+                        stream.set_read_timeout(None).ok()?;
+                    }
+                    return Some(read);
+                }
+                Err(e) if matches!(e.kind(), IoKind::Interrupted | IoKind::WouldBlock | IoKind::TimedOut) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.reply(&refusal.reply());
+    }
+
+    fn answer(&mut self, args: &[Vec<u8>]) -> Flow {
+        self.server.counters.commands.fetch_add(1, Relaxed);
+        let command = match table::find(args) {
+            Ok(command) => command,
+            // A web page can make a browser send these. What it has sent behind them must not be obeyed.
+            Err(_) if command::is(&args[0], "post") || command::is(&args[0], "host:") => return Flow::Close,
+            Err(unknown) => {
+                self.refuse(unknown);
+                return Flow::Continue;
+            }
+        };
+        match self.execute(command, args) {
+            Ok(flow) => flow,
+            Err(refusal) => {
+                let closed = matches!(&refusal, Refusal::Engine(e) if e.kind() == ErrorKind::Closed);
+                self.refuse(refusal);
+                if closed { Flow::Close } else { Flow::Continue }
+            }
+        }
+    }
+
+    fn execute(&mut self, command: &'static Command, args: &[Vec<u8>]) -> std::result::Result<Flow, Refusal> {
+        self.client.does(command.name);
+        self.revalidate()?;
+        if self.authority == Authority::Nobody && command.flags & table::NO_AUTH == 0 {
+            return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
+        }
+        command.check(args, self.is_admin())?;
+        match command::execute_for(self, command, args) {
+            Some(answer) => {
+                let reply = answer?;
+                self.reply(&reply);
+                Ok(Flow::Continue)
+            }
+            None => {
+                self.work = None;
+                Ok(peer::handle(self, args)?)
+            }
+        }
+    }
+
+    /// Ends a right that the registry gives no more.
+    fn revalidate(&mut self) -> Result<()> {
+        let holds = {
+            let work;
+            let generation = match &self.work {
+                Some(work) => work.engine.instance().generation()?,
+                None => {
+                    work = self.server.node()?;
+                    work.instance.generation()?
+                }
+            };
+            let holds = self.seen == generation.stamp || self.authority.holds(&generation.registry);
+            self.seen = generation.stamp;
+            holds
+        };
+        if !holds {
+            self.set_authority(Authority::Nobody);
+        }
+        Ok(())
+    }
+
+    /// Runs on the engine and the namespace of this connection.
+    pub fn context(&mut self, run: impl FnOnce(&Context<'_>) -> command::Answer) -> command::Answer {
+        if self.work.is_none() {
+            let engine = Engine::of(self.server.node()?);
+            let namespace = engine.namespace(self.authority.namespace().unwrap_or_default())?;
+            self.work = Some(Work { engine, namespace });
+        }
+        let Some(Work { engine, namespace }) = &self.work else {
+            return Err(Error::new(ErrorKind::Internal, "a connection has nothing to work on").into());
+        };
+        run(&Context {
+            engine,
+            namespace,
+            admin: self.is_admin(),
+            server: Some(&self.server),
+            cursors: &self.server.cursors,
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! The listener that users hold.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
+
+use super::client::{Client, Clients, NotAdmitted};
+use super::connection::Connection;
+use super::stream::{Acceptor, Address, Stream};
+use super::{Counters, Server};
+use crate::engine::clock;
+use crate::engine::command::scan::Cursors;
+use crate::engine::engine::Engine;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::storage::fork::Process;
+
+/// How to serve an engine. `ServeOptions::default()` asks for no password: whoever reaches the address may do everything.
+///
+/// ```
+/// let options = pumice::ServeOptions { password: Some("a secret".to_owned()), ..Default::default() };
+/// # let _ = options;
+/// ```
+#[derive(Clone)]
+pub struct ServeOptions {
+    /// What clients and replicas say to become admin. With it, the token of a namespace opens that namespace.
+    pub password: Option<String>,
+    /// How many connections there may be at a time.
+    pub max_connections: usize,
+    /// How long a connection may take to authenticate.
+    pub authenticate_timeout: Duration,
+    /// How long the other side may read nothing of what is sent to it.
+    pub send_timeout: Duration,
+    /// How fast the files of a full sync are sent, all replicas together; without it as fast as can be.
+    pub sync_bytes_per_second: Option<u64>,
+    /// How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more.
+    pub checkpoint_disk_limit: Option<u64>,
+}
+
+impl Default for ServeOptions {
+    fn default() -> ServeOptions {
+        ServeOptions {
+            password: None,
+            max_connections: 1024,
+            authenticate_timeout: Duration::from_secs(10),
+            send_timeout: Duration::from_secs(30),
+            sync_bytes_per_second: None,
+            checkpoint_disk_limit: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for ServeOptions {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServeOptions")
+            .field("password", &self.password.as_ref().map(|_| ".."))
+            .field("max_connections", &self.max_connections)
+            .field("authenticate_timeout", &self.authenticate_timeout)
+            .field("send_timeout", &self.send_timeout)
+            .field("sync_bytes_per_second", &self.sync_bytes_per_second)
+            .field("checkpoint_disk_limit", &self.checkpoint_disk_limit)
+            .finish()
+    }
+}
+
+impl ServeOptions {
+    fn check(&self) -> Result<()> {
+        let wrong = if self.password.as_deref() == Some("") {
+            "password: got an empty one, expected at least one byte, or none".to_owned()
+        } else if self.max_connections == 0 {
+            "max_connections: got 0, expected at least 1".to_owned()
+        } else if self.authenticate_timeout < SHORTEST || self.send_timeout < SHORTEST {
+            let (a, b) = (self.authenticate_timeout, self.send_timeout);
+            format!("authenticate_timeout and send_timeout: got {a:?} and {b:?}, expected at least {SHORTEST:?}")
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::InvalidArgument, wrong))
+    }
+}
+
+/// A listener: Redis clients and replicas talk to the engine through it. It lives until it is closed or dropped, or until
+/// the engine is closed or its last handle goes; it does not keep the engine open. In a forked child it is nothing.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+/// let listener = engine.serve("127.0.0.1:0", &pumice::ServeOptions::default())?;
+/// println!("redis-cli -h {} -p {}", listener.address().host(), listener.address().port());
+/// listener.close();
+/// # Ok::<(), pumice::Error>(())
+/// ```
+pub struct Listener {
+    server: Arc<Server>,
+}
+
+/// The shortest time that a socket can be told to wait.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// A connection's thread needs no more: what is large is on the heap.
+const STACK_BYTES: usize = 1 << 20;
+
+impl Engine {
+    /// Serves the engine to Redis clients and to replicas, in RESP2, on `host:port` (port 0 takes a free one) or on
+    /// `unix:/path`, a socket that only this user may open. Returns as soon as it listens.
+    ///
+    /// Without a password every connection may do everything with the engine. With one, it says `AUTH` first: the
+    /// password makes it an admin who sees the default namespace, the token of a namespace opens that namespace alone,
+    /// for as long as it is its token. Passwords and data cross the wire as they are.
+    ///
+    /// Costs a thread for each connection, about 50 KiB while it is idle.
+    ///
+    /// Errors: Busy when somebody else listens there; AlreadyExists when the path is a file that is no socket;
+    /// InvalidArgument for an address that is none; Io; Closed.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+    /// let listener = engine.serve("127.0.0.1:0", &pumice::ServeOptions::default())?;
+    /// let mut client = std::net::TcpStream::connect(listener.address().to_string()).unwrap();
+    /// client.write_all(b"SET ada countess\r\n").unwrap();
+    /// let mut reply = [0; 5];
+    /// client.read_exact(&mut reply).unwrap();
+    /// assert_eq!(&reply, b"+OK\r\n");
+    /// assert_eq!(engine.default_namespace().get(b"ada")?.unwrap(), b"countess");
+    /// # Ok::<(), pumice::Error>(())
+    /// ```
+    pub fn serve(&self, addr: &str, options: &ServeOptions) -> Result<Listener> {
+        self.check_open()?;
+        options.check()?;
+        let cursors = Cursors::new()?;
+        let (acceptor, address) = Acceptor::bind(addr)?;
+        let server = Arc::new(Server {
+            options: options.clone(),
+            address,
+            clients: Clients::default(),
+            counters: Counters::default(),
+            cursors,
+            node: Arc::downgrade(&self.node),
+            acceptor,
+            started: clock::instant(),
+            process: Process::current(),
+        });
+        let listener = Listener { server: Arc::clone(&server) };
+        let weak = Arc::downgrade(&server);
+        self.node.on_close(Box::new(move || {
+            if let Some(server) = weak.upgrade() {
+                server.close();
+            }
+        }));
+        self.check_open()?;
+        server.clients.begin_accepting();
+        let accepting = Arc::clone(&server);
+        let started =
+            thread::Builder::new().name("pumice-accept".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+                accepting.enter();
+                accept(&accepting);
+                accepting.clients.end_accepting();
+            });
+        if let Err(e) = started {
+            server.clients.end_accepting();
+            return Err(Error::io("start a thread that accepts connections", e));
+        }
+        Ok(listener)
+    }
+}
+
+impl Listener {
+    /// Where it listens, with the port that was taken.
+    pub fn address(&self) -> &Address {
+        &self.server.address
+    }
+
+    /// Ends all connections and waits until their threads have ended, for which the commands that run finish first. Then
+    /// the address is free. A second close does nothing.
+    pub fn close(&self) {
+        self.server.close();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.server.close();
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Listener({})", self.address())
+    }
+}
+
+fn accept(server: &Arc<Server>) {
+    // How long to wait for a connection to end when no more can be opened (EMFILE).
+    const WAIT: Duration = Duration::from_millis(100);
+    while !server.clients.is_closed() {
+        match server.acceptor.accept() {
+            Ok(stream) => begin(server, stream),
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            Err(_) => server.clients.wait_for_room(WAIT),
+        }
+    }
+}
+
+fn begin(server: &Arc<Server>, stream: Stream) {
+    server.counters.connections.fetch_add(1, Relaxed);
+    let address = stream.peer(&server.address);
+    let client = match server.clients.admit(stream, address, server.options.max_connections) {
+        Ok(client) => client,
+        Err((stream, NotAdmitted::Full)) => {
+            server.counters.rejected.fetch_add(1, Relaxed);
+            let _ = std::io::Write::write_all(&mut &stream, b"-ERR max number of clients reached\r\n");
+            return;
+        }
+        Err((_, NotAdmitted::Closed)) => return,
+    };
+    let presence = Presence { server: Arc::clone(server), client };
+    // Where no thread can be started the presence goes with the closure, and the connection with it.
+    let _ = thread::Builder::new().name("pumice-client".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+        presence.server.enter();
+        // A panic ends this connection and no other; what it may have left half done is poisoned where that is known.
+        let _ = catch_unwind(AssertUnwindSafe(|| Connection::new(&presence.server, &presence.client).run()));
+    });
+}
+
+/// A connection in the list of its listener, for as long as its thread runs.
+struct Presence {
+    server: Arc<Server>,
+    client: Arc<Client>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.client.stream.shutdown();
+        self.server.clients.leave(&self.client);
+    }
+}

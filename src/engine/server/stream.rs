@@ -1,0 +1,231 @@
+//! Sockets of both kinds: TCP, and Unix sockets in the file system.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::storage::fork::OwnFile;
+
+/// Where a listener listens. Its display form is what [`crate::Engine::serve`] takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The IP address, or the path of the Unix socket.
+    pub fn host(&self) -> String {
+        match self {
+            Address::Tcp(address) => address.ip().to_string(),
+            Address::Unix(path) => path.display().to_string(),
+        }
+    }
+
+    /// The port; 0 for a Unix socket.
+    pub fn port(&self) -> u16 {
+        match self {
+            Address::Tcp(address) => address.port(),
+            Address::Unix(_) => 0,
+        }
+    }
+}
+
+impl Address {
+    /// Whether a connection to a host and port would end here, as far as the addresses tell; `None` when the host has
+    /// none.
+    pub(crate) fn is_reached_by(&self, host: &str, port: u16) -> Option<bool> {
+        let mut found = (host, port).to_socket_addrs().ok()?.peekable();
+        found.peek()?;
+        let Address::Tcp(own) = self else { return Some(false) };
+        let here = |ip: IpAddr| ip == own.ip() || (own.ip().is_unspecified() && ip.is_loopback());
+        Some(port == own.port() && found.any(|address| here(address.ip())))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket that accepts. A forked child loses its copy at once, or it would keep the address when this process is gone.
+pub struct Acceptor {
+    socket: OwnFile,
+    /// Device and inode of the file of a Unix socket.
+    inode: Option<(u64, u64)>,
+}
+
+impl Acceptor {
+    /// Listens on `host:port` or `unix:/path`.
+    pub fn bind(address: &str) -> Result<(Acceptor, Address)> {
+        let failed = |e: io::Error| match e.kind() {
+            io::ErrorKind::AddrInUse => {
+                Error::new(ErrorKind::Busy, format!("serve on {address}: somebody else listens there"))
+            }
+            io::ErrorKind::InvalidInput => Error::new(
+                ErrorKind::InvalidArgument,
+                format!("serve on {address}: expected host:port, [IPv6 address]:port or unix:/path"),
+            ),
+            _ => Error::io(format!("serve on {address}"), e),
+        };
+        let (socket, inode, address) = match address.strip_prefix("unix:") {
+            Some(path) => {
+                let path = std::path::absolute(path).map_err(failed)?;
+                free(&path, address)?;
+                let (socket, inode) = bind_unix(&path).map_err(failed)?;
+                (socket, Some(inode), Address::Unix(path))
+            }
+            None => {
+                let listener = TcpListener::bind(address).map_err(failed)?;
+                let address = listener.local_addr().map_err(failed)?;
+                (OwnedFd::from(listener), None, Address::Tcp(address))
+            }
+        };
+        Ok((Acceptor { socket: OwnFile::new(File::from(socket)), inode }, address))
+    }
+
+    /// The next connection. Blocks until there is one or until it is closed.
+    pub fn accept(&self) -> io::Result<Stream> {
+        let accepted = rustix::net::accept_with(&*self.socket, SocketFlags::CLOEXEC)?;
+        if self.inode.is_some() {
+            return Ok(Stream::Unix(UnixStream::from(accepted)));
+        }
+        let stream = TcpStream::from(accepted);
+        let peer = stream.peer_addr()?;
+        // Both only make it better.
+        let _ = stream.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
+        Ok(Stream::Tcp(stream, peer))
+    }
+
+    /// Wakes who accepts, for good, and removes the file of a Unix socket if it is still this one's.
+    pub fn close(&self, address: &Address) {
+        if let Address::Unix(path) = address
+            && fs::symlink_metadata(path).is_ok_and(|found| Some((found.dev(), found.ino())) == self.inode)
+        {
+            let _ = fs::remove_file(path);
+        }
+        let _ = rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Both);
+    }
+}
+
+/// Removes a socket on which nobody listens.
+fn free(path: &Path, address: &str) -> Result<()> {
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!("serve on {address}: a file that is no socket is there; name another path"),
+        ));
+    }
+    match UnixStream::connect(path) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|e| Error::io(format!("remove the old socket {}", path.display()), e))
+        }
+        _ => Err(Error::new(ErrorKind::Busy, format!("serve on {address}: somebody else listens there"))),
+    }
+}
+
+/// Only the owner may connect: the mode is set before anybody can.
+fn bind_unix(path: &Path) -> io::Result<(OwnedFd, (u64, u64))> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    rustix::net::listen(&socket, 128)?;
+    let file = fs::symlink_metadata(path)?;
+    Ok((socket, (file.dev(), file.ino())))
+}
+
+/// A connection. Reads and writes through a shared reference, so that another thread can shut it down.
+pub enum Stream {
+    /// With the address of the other end.
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// The IP address of the other end; of this machine for a Unix socket.
+    pub fn peer_ip(&self) -> String {
+        match self {
+            Stream::Tcp(_, peer) => peer.ip().to_canonical().to_string(),
+            Stream::Unix(_) => "127.0.0.1".to_owned(),
+        }
+    }
+
+    /// The address of the other end, as CLIENT LIST shows it.
+    pub fn peer(&self, own: &Address) -> String {
+        match self {
+            Stream::Tcp(_, peer) => peer.to_string(),
+            Stream::Unix(_) => format!("{}:0", own.host()),
+        }
+    }
+
+    /// The number of its descriptor.
+    pub fn number(&self) -> i32 {
+        match self {
+            Stream::Tcp(stream, _) => stream.as_raw_fd(),
+            Stream::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    /// Ends it for both sides: who reads or writes it is woken.
+    pub fn shutdown(&self) {
+        let _ = match self {
+            Stream::Tcp(stream, _) => stream.shutdown(Shutdown::Both),
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+
+    /// How long a read may wait; for ever without one.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream, _) => stream.set_read_timeout(timeout),
+            Stream::Unix(stream) => stream.set_read_timeout(timeout),
+        }
+    }
+
+    /// How long a write may wait for the other side to read anything.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream, _) => stream.set_write_timeout(timeout),
+            Stream::Unix(stream) => stream.set_write_timeout(timeout),
+        }
+    }
+}
+
+impl Read for &Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream, _) => (&mut &*stream).read(buffer),
+            Stream::Unix(stream) => (&mut &*stream).read(buffer),
+        }
+    }
+}
+
+impl Write for &Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream, _) => (&mut &*stream).write(bytes),
+            Stream::Unix(stream) => (&mut &*stream).write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
