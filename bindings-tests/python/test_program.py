@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,3 +29,15 @@ def test_it_runs(program: list[str], tmp_path: Path) -> None:
     wrong = subprocess.run([*program, "inspekt"], capture_output=True, check=False)
     assert (wrong.returncode, wrong.stdout) == (2, b"")
     assert wrong.stderr.startswith(b'pumice: command "inspekt"') and wrong.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("program", [SCRIPT, MODULE], ids=["script", "module"])
+def test_interrupt_ends_it(program: list[str], tmp_path: Path) -> None:
+    """Ctrl-C ends a program that would run for ever, cleanly and without a traceback."""
+    command = [*program, "serve", str(tmp_path / "data"), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stderr is not None
+        assert b"is served on 127.0.0.1:" in running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        assert (running.wait(60), b"Traceback" in running.stderr.read()) == (0, False)
+    pumice.open(tmp_path / "data").close()

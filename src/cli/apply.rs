@@ -5,11 +5,12 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::Failure;
 use super::progress::Display;
 use super::report::{Report, position_json, position_text};
 use super::signals::Signals;
 use super::table::{Table, count, size};
-use crate::{Engine, Options, Result};
+use crate::{Engine, Options};
 
 /// What was there before.
 enum Before {
@@ -18,14 +19,13 @@ enum Before {
     Something,
 }
 
-pub fn run(directory: &Path, checkpoint: &Path, verify: bool, signals: &Signals) -> Result<Report> {
+pub fn run(directory: &Path, checkpoint: &Path, verify: bool, signals: &Signals) -> Result<Report, Failure> {
     let before = match fs::read_dir(directory).map(Iterator::count) {
         Ok(0) => Before::EmptyFolder,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Before::Nothing,
         _ => Before::Something,
     };
-    let mut display = Display::new();
-    display.step("open");
+    let mut display = Display::begin("open");
     signals.make();
     let engine = Engine::open(directory, &Options::default())?;
     let applied = engine.apply_checkpoint_watched(checkpoint, verify, &mut |progress| {
@@ -36,7 +36,7 @@ pub fn run(directory: &Path, checkpoint: &Path, verify: bool, signals: &Signals)
     if let Err(error) = applied {
         engine.close()?;
         clear(directory, &before);
-        return Err(error);
+        return Err(error.into());
     }
     let info = engine.info()?;
     engine.close()?;

@@ -28,6 +28,20 @@ pub enum Command {
     Apply { directory: PathBuf, checkpoint: PathBuf, verify: bool },
     Release { directory: PathBuf },
     Convert { source: PathBuf, target: PathBuf, options: ConvertOptions },
+    Serve { directory: PathBuf, listen: String, password_file: Option<PathBuf> },
+    Follow(Follow),
+}
+
+pub struct Follow {
+    pub directory: PathBuf,
+    pub host: String,
+    pub port: u16,
+    pub password_file: Option<PathBuf>,
+    pub announce_port: u16,
+    /// Whether to end as soon as the primary's data is here.
+    pub once: bool,
+    /// Whether a primary may give up its data.
+    pub give_up: bool,
 }
 
 pub struct Inspect {
@@ -46,7 +60,34 @@ struct Page {
     details: &'static str,
 }
 
+/// Where Kvrocks listens too.
+const LISTEN: &str = "127.0.0.1:6666";
+
 const PAGES: &[Page] = &[
+    Page {
+        name: "serve",
+        synopsis: "DIR [--listen ADDRESS] [--password-file FILE] [--json]",
+        about: "Serve a data directory to Redis clients and to replicas",
+        details: "Makes DIR where it is missing. A replica goes on following its primary meanwhile. SIGINT and SIGTERM end it \
+cleanly.\n\n  \
+--listen ADDRESS    HOST:PORT, port 0 for a free one, or unix:/path (127.0.0.1:6666)\n  \
+--password-file FILE what clients and replicas must say first, the file's first line; or the environment's \
+PUMICE_PASSWORD. Without one, whoever reaches the address may do everything\n  \
+--json              one JSON document with the address as soon as it listens",
+    },
+    Page {
+        name: "follow",
+        synopsis: "DIR HOST:PORT [--password-file FILE] [--announce-port PORT] [--once] [--give-up] [--json]",
+        about: "Make a data directory a replica of a Kvrocks or a Pumice",
+        details: "Makes DIR where it is missing, brings the primary's data or goes on from where it stands, and shows how it \
+goes until SIGINT or SIGTERM ends it cleanly. It is kept in DIR whom it follows: `pumice serve DIR`, and a program that \
+opens it, goes on.\n\n  \
+--password-file FILE the primary's password, the file's first line; or the environment's PUMICE_PASSWORD\n  \
+--announce-port PORT the port under which others can reach this replica\n  \
+--once              end as soon as the primary's data is here\n  \
+--give-up           also when DIR is a primary itself: what it has and the other does not is given up\n  \
+--json              one JSON document at the end",
+    },
     Page {
         name: "inspect",
         synopsis: "DIR [--brief] [--verify [quick|checksums|records]] [--json]",
@@ -142,12 +183,16 @@ struct Given {
     cluster: Option<bool>,
     namespace: Option<Vec<u8>>,
     compression: Option<Compression>,
+    listen: Option<String>,
+    password_file: Option<PathBuf>,
+    announce_port: u16,
+    once: bool,
+    give_up: bool,
 }
 
 fn command(page: &Page, parser: &mut lexopt::Parser) -> Result<Asked, String> {
     let of = |name: &str| page.name == name;
-    let places: Vec<&str> =
-        page.synopsis.split(' ').take_while(|word| word.bytes().all(|byte| byte.is_ascii_uppercase())).collect();
+    let places: Vec<&str> = page.synopsis.split(' ').take_while(|word| !word.starts_with(['[', '-'])).collect();
     let mut given = Given::default();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
@@ -158,11 +203,21 @@ fn command(page: &Page, parser: &mut lexopt::Parser) -> Result<Asked, String> {
             Long("verify") if of("apply") => given.verify = Some(Depth::Checksums),
             Long("to") if of("convert") => given.cluster = Some(choice("--to", parser, &LAYOUTS)?),
             Long("namespace") if of("convert") => {
-                given.namespace = Some(parser.value().map_err(|error| error.to_string())?.into_vec());
+                given.namespace = Some(value(parser)?.into_vec());
             }
             Long("compression") if of("convert") => {
                 given.compression = Some(choice("--compression", parser, &CODECS)?);
             }
+            Long("listen") if of("serve") => given.listen = Some(value(parser)?.string().map_err(|e| e.to_string())?),
+            Long("password-file") if of("serve") || of("follow") => given.password_file = Some(value(parser)?.into()),
+            Long("announce-port") if of("follow") => {
+                let port = value(parser)?;
+                let parsed = port.to_str().and_then(|port| port.parse().ok());
+                given.announce_port =
+                    parsed.ok_or_else(|| format!("--announce-port: got {port:?}, expected 0 to 65535"))?;
+            }
+            Long("once") if of("follow") => given.once = true,
+            Long("give-up") if of("follow") => given.give_up = true,
             Value(place) if given.places.len() < places.len() => given.places.push(place.into()),
             Value(more) => return Err(format!("argument {more:?}: expected nothing behind {}", places.join(" "))),
             other => return Err(other.unexpected().to_string()),
@@ -178,6 +233,23 @@ fn command(page: &Page, parser: &mut lexopt::Parser) -> Result<Asked, String> {
         "checkpoint" => Command::Checkpoint { directory: next(), target: next() },
         "apply" => Command::Apply { directory: next(), checkpoint: next(), verify: given.verify.is_some() },
         "release" => Command::Release { directory: next() },
+        "serve" => Command::Serve {
+            directory: next(),
+            listen: given.listen.unwrap_or_else(|| LISTEN.to_owned()),
+            password_file: given.password_file,
+        },
+        "follow" => {
+            let (directory, (host, port)) = (next(), address(next().as_os_str())?);
+            Command::Follow(Follow {
+                directory,
+                host,
+                port,
+                password_file: given.password_file,
+                announce_port: given.announce_port,
+                once: given.once,
+                give_up: given.give_up,
+            })
+        }
         _ => Command::Convert {
             source: next(),
             target: next(),
@@ -212,9 +284,24 @@ pub fn depth_name(depth: Depth) -> &'static str {
     DEPTHS.iter().find(|(_, known)| *known == depth).map_or("", |(name, _)| name)
 }
 
+fn value(parser: &mut lexopt::Parser) -> Result<OsString, String> {
+    parser.value().map_err(|error| error.to_string())
+}
+
+/// Host and port of `HOST:PORT`, where the host may be an IPv6 address in brackets.
+fn address(text: &std::ffi::OsStr) -> Result<(String, u16), String> {
+    let split = text.to_str().and_then(|text| text.rsplit_once(':'));
+    let parsed = split.and_then(|(host, port)| {
+        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = if host.contains(':') { inner? } else { host };
+        Some((host.to_owned(), port.parse().ok().filter(|port| *port != 0 && !host.is_empty())?))
+    });
+    parsed.ok_or_else(|| format!("{text:?}: expected HOST:PORT, as 127.0.0.1:6666 or [::1]:6666"))
+}
+
 /// The value of an option, one of a few.
 fn choice<T: Copy>(option: &str, parser: &mut lexopt::Parser, choices: &[(&str, T)]) -> Result<T, String> {
-    let value = parser.value().map_err(|error| error.to_string())?;
+    let value = value(parser)?;
     named(choices, &value).ok_or_else(|| {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         format!("{option}: got {value:?}, expected {}", names.join(" or "))
@@ -302,7 +389,7 @@ mod tests {
     #[test]
     fn wrong_arguments() {
         for (line, words) in [
-            ("", "a command is missing; type one of: pumice inspect"),
+            ("", "a command is missing; type one of: pumice serve"),
             ("inspekt d", "command \"inspekt\""),
             ("inspect", "DIR is missing; type: pumice inspect DIR"),
             ("checkpoint d", "TARGET is missing; type: pumice checkpoint DIR TARGET"),
@@ -313,10 +400,27 @@ mod tests {
             ("convert a b --to x", "--to: got \"x\", expected cluster or standalone"),
             ("convert a b --to cluster --compression x", "--compression: got \"x\", expected none or snappy"),
             ("--jason", "invalid option '--jason'"),
+            ("follow d", "HOST:PORT is missing; type: pumice follow DIR HOST:PORT"),
+            ("follow d host", "\"host\": expected HOST:PORT"),
+            ("follow d ::1:6666", "\"::1:6666\": expected HOST:PORT"),
+            ("follow d host:0", "expected HOST:PORT"),
+            ("follow d host:70000", "expected HOST:PORT"),
+            ("follow d host:1 --announce-port x", "--announce-port: got \"x\""),
+            ("serve d --listen", "missing argument for option '--listen'"),
         ] {
             let Err(message) = parsed(line) else { panic!("{line}") };
             assert!(message.contains(words), "{line}: {message}");
             assert!(message.contains("type"), "{line}: {message}");
+        }
+    }
+
+    /// Names, addresses, and IPv6 addresses in brackets are hosts.
+    #[test]
+    fn addresses() {
+        for (text, host, port) in
+            [("host:6666", "host", 6666), ("10.0.0.1:1", "10.0.0.1", 1), ("[::1]:6666", "::1", 6666)]
+        {
+            assert_eq!(address(text.as_ref()), Ok((host.to_owned(), port)));
         }
     }
 

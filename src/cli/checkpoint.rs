@@ -4,15 +4,15 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::Failure;
 use super::progress::Display;
 use super::report::{Report, position_json, position_text};
 use super::signals::Signals;
 use super::table::{Table, count, size};
-use crate::{Engine, Options, Result};
+use crate::{Engine, Options};
 
-pub fn run(directory: &Path, target: &Path, signals: &Signals) -> Result<Report> {
-    let mut display = Display::new();
-    display.step("open");
+pub fn run(directory: &Path, target: &Path, signals: &Signals) -> Result<Report, Failure> {
+    let mut display = Display::begin("open");
     let engine = Engine::open(directory, &Options { create: false, ..Default::default() })?;
     signals.make();
     let made = engine.create_checkpoint_watched(target, &mut |progress| {

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::Failure;
 use super::progress::Display;
 use super::report::{Report, name_text, position_json, position_text};
 use super::signals::Signals;
 use super::table::{Table, count, size};
-use crate::{ConvertOptions, Result};
+use crate::ConvertOptions;
 
-pub fn run(source: &Path, target: &Path, options: &ConvertOptions, signals: &Signals) -> Result<Report> {
-    let mut display = Display::new();
-    display.step("open");
+pub fn run(source: &Path, target: &Path, options: &ConvertOptions, signals: &Signals) -> Result<Report, Failure> {
+    let mut display = Display::begin("open");
     signals.make();
     let made = crate::convert(source, target, options, &mut |progress| {
         display.tell(progress);

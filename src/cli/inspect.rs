@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Failure;
 use super::arguments::{self, depth_name};
 use super::progress::Display;
 use super::report::{Report, name_json, name_text, position_json, position_text};
 use super::table::{Table, count, size};
-use crate::{Depth, Engine, Finding, Info, NamespaceUsage, Options, Result, Usage};
+use crate::{Depth, Engine, Finding, Info, NamespaceUsage, Options, Usage};
 
-pub fn run(call: &arguments::Inspect) -> Result<Report> {
-    let mut display = Display::new();
-    display.step("open");
+pub fn run(call: &arguments::Inspect) -> Result<Report, Failure> {
+    let mut display = Display::begin("open");
     let options = Options { create: false, read_only: true, memory_budget: 64 << 20, ..Default::default() };
     let engine = Engine::open(&call.directory, &options)?;
     let info = engine.info()?;

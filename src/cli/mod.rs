@@ -4,11 +4,14 @@ mod apply;
 mod arguments;
 mod checkpoint;
 mod convert;
+mod follow;
 mod inspect;
 mod progress;
 mod release;
 mod report;
+mod serve;
 mod signals;
+mod status;
 mod table;
 
 use std::ffi::OsString;
@@ -19,6 +22,8 @@ use serde_json::json;
 use arguments::{Asked, Command};
 use report::Report;
 use signals::Signals;
+
+use crate::Error;
 
 /// Runs the program with these arguments, its own name not among them, and gives its exit status: 0; 1 for an error, or
 /// findings; 2 for arguments that make no sense; 128 and its number for a signal that ended it. It writes to standard
@@ -45,21 +50,41 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Apply { directory, checkpoint, verify } => apply::run(directory, checkpoint, *verify, &signals),
         Command::Release { directory } => release::run(directory),
         Command::Convert { source, target, options } => convert::run(source, target, options, &signals),
+        Command::Serve { directory, listen, password_file } => {
+            serve::run(directory, listen, password_file.as_deref(), call.json, &signals)
+        }
+        Command::Follow(follow) => follow::run(follow, &signals),
     };
     match done {
         Ok(Report { text, json, status }) => {
-            let text = if call.json { format!("{json:#}\n") } else { text };
+            let text = if call.json && !json.is_null() { format!("{json:#}\n") } else { text };
             print(&text, status)
         }
-        Err(error) => {
-            complain(error.message());
+        Err(failure) => {
+            let (kind, message) = match &failure {
+                Failure::Engine(error) => (Some(error.kind().name()), error.message()),
+                Failure::Other(message) => (None, message.as_str()),
+            };
+            complain(message);
             let status = signals.caught().map_or(1, |signal| 128 + signal);
             if call.json {
-                let json = json!({ "error": { "kind": error.kind().name(), "message": error.message() } });
+                let json = json!({ "error": { "kind": kind, "message": message } });
                 print(&format!("{json:#}\n"), status);
             }
             status
         }
+    }
+}
+
+/// Why a command did not do its work.
+enum Failure {
+    Engine(Error),
+    Other(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Engine(error)
     }
 }
 

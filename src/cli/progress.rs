@@ -15,13 +15,16 @@ pub struct Display {
 }
 
 impl Display {
-    pub fn new() -> Display {
+    /// Begins with a step that does not say how far it is.
+    pub fn begin(what: &str) -> Display {
         let bar = io::stderr().is_terminal().then(|| ProgressBar::new(0));
-        Display { bar, stage: None, tenths: 0 }
+        let display = Display { bar, stage: None, tenths: 0 };
+        display.step(what);
+        display
     }
 
-    /// Tells of a step that does not say how far it is.
-    pub fn step(&mut self, what: &str) {
+    /// Tells of another step that does not say how far it is.
+    pub fn step(&self, what: &str) {
         match &self.bar {
             Some(bar) => {
                 bar.set_style(style("{spinner} {msg}"));
@@ -84,7 +87,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn line(text: &str) {
+pub fn line(text: &str) {
     // Progress that nobody can read is no reason to stop.
     let _ = writeln!(io::stderr(), "pumice: {text}");
 }

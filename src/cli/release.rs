@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::Failure;
 use super::report::Report;
-use crate::Result;
 
-pub fn run(directory: &Path) -> Result<Report> {
+pub fn run(directory: &Path) -> Result<Report, Failure> {
     crate::release(directory)?;
     let text = format!("{} is a plain Kvrocks directory now\n", directory.display());
     Ok(Report::good(text, json!({ "path": directory.to_string_lossy(), "released": true })))

@@ -1,5 +1,7 @@
 //! What a command has to say.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::Position;
@@ -14,6 +16,24 @@ pub struct Report {
 impl Report {
     pub fn good(text: String, json: Value) -> Report {
         Report { text, json, status: 0 }
+    }
+}
+
+/// The password in the first line of a file, or in the environment's `PUMICE_PASSWORD`; none without either.
+pub fn password(file: Option<&Path>) -> Result<Option<String>, String> {
+    match file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).map_err(|e| format!("password file {}: {e}", file.display()))?;
+            let line = text.lines().next().unwrap_or_default();
+            if line.is_empty() {
+                return Err(format!(
+                    "password file {}: its first line is empty, expected the password",
+                    file.display()
+                ));
+            }
+            Ok(Some(line.to_owned()))
+        }
+        None => Ok(std::env::var("PUMICE_PASSWORD").ok().filter(|password| !password.is_empty())),
     }
 }
 

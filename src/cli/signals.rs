@@ -2,9 +2,10 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals as Iterator};
@@ -14,6 +15,7 @@ use signal_hook::low_level::emulate_default_handler;
 /// the first of them asks it to stop and to remove what it made, and only the second does not wait for that.
 pub struct Signals {
     shared: Arc<Shared>,
+    first: mpsc::Receiver<()>,
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,15 +32,17 @@ impl Signals {
         let shared = Arc::new(Shared::default());
         let handle = signals.handle();
         let heard = Arc::clone(&shared);
+        let (tell, first) = mpsc::channel();
         let thread = std::thread::Builder::new().name("pumice-signals".to_owned()).spawn(move || {
             for signal in signals.forever() {
-                let first = heard.caught.swap(signal, Ordering::SeqCst) == 0;
-                if !(first && heard.making.load(Ordering::SeqCst)) {
+                let alone = heard.caught.swap(signal, Ordering::SeqCst) == 0;
+                if !(alone && heard.making.load(Ordering::SeqCst)) {
                     let _ = emulate_default_handler(signal);
                 }
+                let _ = tell.send(());
             }
         })?;
-        Ok(Signals { shared, handle, thread: Some(thread) })
+        Ok(Signals { shared, first, handle, thread: Some(thread) })
     }
 
     /// From here on the first signal is answered by [`Signals::flow`].
@@ -49,6 +53,11 @@ impl Signals {
     /// Whether to go on.
     pub fn flow(&self) -> ControlFlow<()> {
         if self.caught().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Waits for the first signal, no longer than that; whether it came.
+    pub fn wait(&self, longest: Duration) -> bool {
+        self.first.recv_timeout(longest) != Err(mpsc::RecvTimeoutError::Timeout)
     }
 
     /// The signal that was heard.

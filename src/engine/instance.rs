@@ -329,7 +329,7 @@ impl Drop for Instance {
         // Whoever lets go of an engine may end the process next, which RocksDB must not be closing in.
         if self.process.is_current() {
             self.closing.abandon();
-                self.current.store(None);
+            self.current.store(None);
             self.closing.wait();
         }
     }

@@ -1,7 +1,10 @@
 //! The program `pumice`, run as its users run it.
 #![cfg(feature = "cli")]
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod link;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -333,7 +336,7 @@ fn bad_input() {
             1,
             "file is a file; expected a folder to make it in",
         ),
-        (vec![], 2, "a command is missing; type one of: pumice inspect"),
+        (vec![], 2, "a command is missing; type one of: pumice serve"),
         (vec!["inspekt".into(), at("data")], 2, "\"inspekt\": there is none of that name; type one of"),
         (vec!["inspect".into()], 2, "DIR is missing; type: pumice inspect DIR"),
         (vec!["checkpoint".into(), at("data")], 2, "TARGET is missing; type: pumice checkpoint DIR TARGET"),
