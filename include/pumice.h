@@ -254,7 +254,7 @@ typedef enum {
      */
     PUMICE_DEPTH_QUICK = 0,
     /**
-     * And the checksum of every block. One read of all data.
+     * And the checksum of every data block. One read of all data.
      */
     PUMICE_DEPTH_CHECKSUMS = 1,
     /**
@@ -1185,8 +1185,8 @@ void pumice_checkpoint_free(pumice_checkpoint *checkpoint);
  * A replica then stands at the checkpoint's position; a primary starts a history of its own there.
  *
  * SST files are linked where the file system allows, else copied. With a sync manifest every file is compared with it;
- * `verify` reads every block by RocksDB's own checksums before the swap, for checkpoints without one. Costs one read of
- * the checkpoint, and twice the open files while both datasets are open. `progress` may be NULL.
+ * `verify` reads every data block by RocksDB's own checksums before the swap, for checkpoints without one. Costs one
+ * read of the checkpoint, and twice the open files while both datasets are open. `progress` may be NULL.
  *
  * Each failure leaves the old dataset as it was: PUMICE_NOT_FOUND and PUMICE_INVALID_ARGUMENT for the folder or another
  * key layout; PUMICE_CORRUPTION naming the file; PUMICE_BUSY when a server has the folder open, another apply runs, or

@@ -673,7 +673,7 @@ public:
                 pumice_checkpoint_files(made), pumice_checkpoint_bytes(made)};
     }
 
-    /** Replaces the whole dataset, data and namespaces as one. `verify` reads every block before. */
+    /** Replaces the whole dataset, data and namespaces as one. `verify` reads every data block before. */
     void apply_checkpoint(const std::string &path, OnProgress progress = nullptr, bool verify = false) const {
         detail::Watcher watcher(std::move(progress));
         pumice_error *error = nullptr;

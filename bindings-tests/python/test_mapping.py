@@ -26,6 +26,25 @@ def test_is_a_mutable_mapping(engine: pumice.Engine, users: pumice.Namespace) ->
     assert {name for name in missing if not name.startswith("_")} == set()
 
 
+def test_a_pair_stays_what_it_is(users: pumice.Namespace) -> None:
+    """A pair that is kept does not change while the iteration goes on, whichever pairs beside it are let go."""
+    model = {b"%03d" % number: b"v%d" % number for number in range(100)}
+    users.update(model)
+    assert list(users.items()) == list(model.items())
+    for kept in (1, 2, 3, 7):
+        found, expected = [], list(model.items())[::kept]
+        for number, pair in enumerate(users.items()):
+            if number % kept == 0:
+                found.append(pair)
+        assert found == expected
+    last = None
+    for pair, expected_pair in zip(users.items(), model.items(), strict=True):
+        assert pair == expected_pair and pair != last
+        last = pair
+    # Of each pair that is let go the hash was asked for, which later versions of Python keep in the tuple.
+    assert [hash(pair) for pair in users.items()] == [hash(pair) for pair in model.items()]
+
+
 def test_reads_and_writes_as_a_dict_does(users: pumice.Namespace) -> None:
     """Item access, get, pop, popitem, setdefault, update, del, clear, len, bool and == are those of a dict."""
     assert not users and len(users) == 0 and users == {}

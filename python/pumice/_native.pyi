@@ -97,8 +97,8 @@ class Engine:
         self, path: _Path, *, progress: Callable[[Progress], object] | None = None, verify: bool = False
     ) -> None:
         """Replaces the whole dataset, data and namespaces as one, with that of a checkpoint, or of the `backup` or
-        `db` folder of a Kvrocks, while readers go on. `verify` reads every block first, for folders without a sync
-        manifest. An exception from `progress` cancels and propagates, and leaves the old dataset."""
+        `db` folder of a Kvrocks, while readers go on. `verify` reads every data block first, for folders without a
+        sync manifest. An exception from `progress` cancels and propagates, and leaves the old dataset."""
 
     def log(self, after: Position | None = None, wait: _Seconds | None = None) -> Log:
         """The entries of the log after a position, or all that are still kept. It stops at the end of the log; with

@@ -123,8 +123,8 @@ pub extern "C" fn pumice_checkpoint_free(checkpoint: Option<Box<pumice_checkpoin
 /// A replica then stands at the checkpoint's position; a primary starts a history of its own there.
 ///
 /// SST files are linked where the file system allows, else copied. With a sync manifest every file is compared with it;
-/// `verify` reads every block by RocksDB's own checksums before the swap, for checkpoints without one. Costs one read of
-/// the checkpoint, and twice the open files while both datasets are open. `progress` may be NULL.
+/// `verify` reads every data block by RocksDB's own checksums before the swap, for checkpoints without one. Costs one
+/// read of the checkpoint, and twice the open files while both datasets are open. `progress` may be NULL.
 ///
 /// Each failure leaves the old dataset as it was: PUMICE_NOT_FOUND and PUMICE_INVALID_ARGUMENT for the folder or another
 /// key layout; PUMICE_CORRUPTION naming the file; PUMICE_BUSY when a server has the folder open, another apply runs, or

@@ -56,7 +56,7 @@ pub enum pumice_compression {
 pub enum pumice_depth {
     /// What is held twice: registry, link, history, log. Milliseconds.
     PUMICE_DEPTH_QUICK = 0,
-    /// And the checksum of every block. One read of all data.
+    /// And the checksum of every data block. One read of all data.
     PUMICE_DEPTH_CHECKSUMS = 1,
     /// And every record decodes. Two reads of all data.
     PUMICE_DEPTH_RECORDS = 2,

@@ -206,7 +206,7 @@ impl Namespace {
     }
 
     /// [`Namespace::count`] that tells every few thousand keys how many it has; `Break` cancels it with Busy.
-    pub fn count_watched(&self, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
+    pub(crate) fn count_watched(&self, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
         self.read(|reading| reading.count(progress))
     }
 

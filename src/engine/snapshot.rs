@@ -149,7 +149,7 @@ impl SnapshotNamespace {
     }
 
     /// As [`crate::Namespace::count_watched`].
-    pub fn count_watched(&self, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
+    pub(crate) fn count_watched(&self, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<u64> {
         self.read(|reading| reading.count(progress))
     }
 

@@ -174,9 +174,9 @@ impl Engine {
     }
 
     /// Replaces the whole dataset, data and namespaces as one, with that of a checkpoint, or of the `backup` or `db`
-    /// folder of a Kvrocks, while readers go on. `verify` reads every block first, for folders without a sync
-    /// manifest. `progress` is called with a Progress now and then; an exception from it cancels and propagates, and
-    /// leaves the old dataset.
+    /// folder of a Kvrocks, while readers go on. `verify` reads every data block first, for folders without a
+    /// sync manifest. `progress` is called with a Progress now and then; an exception from it cancels and propagates,
+    /// and leaves the old dataset.
     #[pyo3(signature = (path, *, progress=None, verify=false))]
     fn apply_checkpoint(
         &self,
@@ -215,7 +215,7 @@ impl Engine {
     }
 
     /// Compares what must be equal, and lists what is not. `depth` is "quick", "checksums" (and the checksum of every
-    /// block) or "records" (and every record decodes).
+    /// data block) or "records" (and every record decodes).
     #[pyo3(signature = (depth="quick"))]
     fn verify(&self, py: Python<'_>, depth: &str) -> PyResult<Vec<Finding>> {
         self.engine().check_open()?;

@@ -41,8 +41,8 @@ pub struct NamespaceIterator {
 }
 
 impl NamespaceIterator {
-    pub fn new(shared: &Arc<Shared>, items: Items, what: What) -> NamespaceIterator {
-        let walk = shared.leases.lend(Some(Walk { items, pairs: Pairs::default() }));
+    pub fn new(py: Python<'_>, shared: &Arc<Shared>, items: Items, what: What) -> NamespaceIterator {
+        let walk = shared.leases.lend(Some(Walk { items, pairs: Pairs::new(py) }));
         NamespaceIterator { shared: Arc::clone(shared), walk, what, given: AtomicUsize::new(1) }
     }
 }

@@ -77,7 +77,7 @@ impl ReadOnlyNamespace {
     }
 
     pub fn iterate(&self, py: Python<'_>, range: &Range, what: What) -> PyResult<NamespaceIterator> {
-        Ok(NamespaceIterator::new(&self.shared, self.walk(py, range)?, what))
+        Ok(NamespaceIterator::new(py, &self.shared, self.walk(py, range)?, what))
     }
 
     pub fn count(&self, py: Python<'_>, range: &Range) -> PyResult<usize> {

@@ -113,6 +113,11 @@ impl Connection {
         reply.encode(&mut self.output);
     }
 
+    /// Appends a reply as it goes over the wire.
+    pub fn reply_bytes(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
     /// Writes all replies so far. Io when the other side is gone, or reads nothing for the send timeout.
     pub fn flush(&mut self) -> Result<()> {
         self.work = None;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::client::{Client, Clients, NotAdmitted};
 use super::connection::Connection;
+use super::peer::Pace;
 use super::stream::{Acceptor, Address, Stream};
 use super::{Counters, Server};
 use crate::engine::clock;
@@ -140,11 +141,14 @@ impl Engine {
             clients: Clients::default(),
             counters: Counters::default(),
             cursors,
+            pace: Pace::new(options.sync_bytes_per_second),
             node: Arc::downgrade(&self.node),
             acceptor,
             started: clock::instant(),
             process: Process::current(),
         });
+        *self.node.password.lock() = options.password.clone();
+        *self.node.listens.lock() = server.address.port();
         let listener = Listener { server: Arc::clone(&server) };
         let weak = Arc::downgrade(&server);
         self.node.on_close(Box::new(move || {

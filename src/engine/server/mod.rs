@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use self::client::Clients;
 use self::listener::ServeOptions;
+use self::peer::Pace;
 use self::stream::{Acceptor, Address};
 use super::clock;
 use super::command::scan::Cursors;
@@ -28,6 +29,8 @@ pub struct Server {
     pub clients: Clients,
     pub counters: Counters,
     pub cursors: Cursors,
+    /// How fast files are sent.
+    pub pace: Pace,
     node: Weak<Node>,
     acceptor: Acceptor,
     started: Instant,

@@ -1,8 +1,26 @@
-//! The primary's side of replication on a connection.
+//! The primary's side of replication on a connection: what replicas ask for, and their feeds.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::connection::Connection;
-use crate::engine::error::Result;
-use crate::engine::format::resp::Reply;
+use super::stream::Stream;
+use crate::engine::clock;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::replication::feeds::{Feeds, Told};
+use crate::engine::replication::log::{self, Log};
+use crate::engine::replication::node::Node;
+use crate::engine::replication::served::Served;
+use crate::engine::replication::session::feed::Feed;
+use crate::engine::replication::session::primary::{
+    Ask, PrimarySession, checkpoint_reply, names_reply, range_head, size_line,
+};
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +29,240 @@ pub enum Flow {
     Close,
 }
 
-/// Answers a command of a replica.
+/// Answers a command of a replica. A feed takes the connection until it ends.
 pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
-    let name = args.first().map_or_else(String::new, |name| String::from_utf8_lossy(name).into_owned());
-    connection.reply(&Reply::Error(format!("ERR unknown command `{name}`, with args beginning with: ")));
-    Ok(Flow::Continue)
+    let node = connection.node()?;
+    let ip = connection.client().stream.peer_ip();
+    let mut session = connection.primary.take().unwrap_or_else(|| PrimarySession::new(ip.clone()));
+    let ask = asked(&node, &mut session, args)?;
+    let flow = match ask {
+        Ask::Reply(bytes) => {
+            if bytes.starts_with(b"-") && args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"psync")) {
+                connection.server().counters.sync_partial_err.fetch_add(1, Relaxed);
+            }
+            connection.reply_bytes(&bytes);
+            Ok(Flow::Continue)
+        }
+        Ask::Feed { next, reply } => {
+            node.serving.returned(&ip);
+            connection.server().counters.sync_partial_ok.fetch_add(1, Relaxed);
+            connection.send(&reply)?;
+            let address = session.announced();
+            let fed = feed(connection, node, &session, next);
+            if let (Ok(node), Some(address)) = (connection.node(), address) {
+                node.admissions.lock().ended(&address, fed);
+            }
+            return Ok(Flow::Close);
+        }
+        Ask::FileNames => {
+            connection.server().counters.sync_full.fetch_add(1, Relaxed);
+            let limit = connection.server().options.checkpoint_disk_limit;
+            let names = match node.serving.list(&ip, limit) {
+                Ok(served) => {
+                    session.listed(served.manifest.sequence, &mut node.admissions.lock());
+                    let names: Vec<String> = served.manifest.files.iter().map(|file| file.name.clone()).collect();
+                    names_reply(&names)
+                }
+                // As a Kvrocks says it.
+                Err(_) => b"-can't create db checkpoint\r\n".to_vec(),
+            };
+            connection.send(&names)?;
+            Ok(Flow::Close)
+        }
+        Ask::Files(names) => {
+            let served = node.serving.find(None)?;
+            // Every name before the first byte: a peer that asks for another gets nothing.
+            let files = names.iter().map(|name| served.file(name)).collect::<Result<Vec<_>>>()?;
+            for file in files {
+                let size = file_size(&file)?;
+                connection.send(&size_line(size))?;
+                send_file(connection, &served, &file, 0, size)?;
+            }
+            session.sent(&mut node.admissions.lock());
+            Ok(Flow::Close)
+        }
+        Ask::Checkpoint => {
+            connection.server().counters.sync_full.fetch_add(1, Relaxed);
+            let served = node.serving.list(&ip, connection.server().options.checkpoint_disk_limit)?;
+            connection.send(&checkpoint_reply(&served.id, &served.encoded))?;
+            Ok(Flow::Continue)
+        }
+        Ask::Range { checkpoint, name, offset } => {
+            let served = node.serving.find(Some(&checkpoint))?;
+            let file = served.file(&name)?;
+            let size = file_size(&file)?;
+            if offset > size {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!("range of {name}: got offset {offset}, expected at most {size}"),
+                ));
+            }
+            drop(node);
+            connection.send(&range_head(size - offset))?;
+            send_file(connection, &served, &file, offset, size - offset)?;
+            connection.send(b"\r\n")?;
+            Ok(Flow::Continue)
+        }
+        Ask::Locate(_) | Ask::NotMine => Err(Error::new(ErrorKind::InvalidArgument, "not a command of replication")),
+    };
+    connection.primary = Some(session);
+    flow
+}
+
+fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<Ask> {
+    let facts = node.facts()?;
+    let mut admissions = node.admissions.lock();
+    admissions.set_id(&facts.history.current);
+    let ask = session.request(args, &facts, &mut admissions);
+    let Ask::Locate(sequence) = ask else { return Ok(ask) };
+    drop(admissions);
+    let store = Arc::clone(&node.instance.generation()?.store);
+    let place = log::place(&store, sequence)?;
+    Ok(session.located(place, &facts, &mut node.admissions.lock()))
+}
+
+/// What is read from a file and sent at a time, unless a rate asks for less.
+const PIECE: usize = 256 << 10;
+
+fn file_size(path: &Path) -> Result<u64> {
+    let found = path.metadata().map_err(|e| Error::io(format!("open {}", path.display()), e))?;
+    Ok(found.len())
+}
+
+/// Sends bytes of a file as fast as may be. A file that is shorter than promised ends the connection.
+fn send_file(connection: &Connection, served: &Served, path: &Path, offset: u64, length: u64) -> Result<()> {
+    let failed = |e| Error::io(format!("read {}", path.display()), e);
+    let mut file = File::open(path).map_err(failed)?;
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    let pace = &connection.server().pace;
+    let mut buffer = vec![0; pace.piece(PIECE)];
+    let mut left = length;
+    while left > 0 {
+        let piece = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let piece = &mut buffer[..piece];
+        file.read_exact(piece).map_err(failed)?;
+        pace.wait_for(piece.len());
+        (&*connection.client().stream)
+            .write_all(piece)
+            .map_err(|e| Error::io(format!("send {}", path.display()), e))?;
+        served.touch();
+        left -= piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// How fast files are sent, all connections together.
+#[derive(Default)]
+pub struct Pace {
+    bytes_per_second: Option<u64>,
+    free: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    pub fn new(bytes_per_second: Option<u64>) -> Pace {
+        Pace { bytes_per_second: bytes_per_second.map(|rate| rate.max(1)), free: Mutex::new(None) }
+    }
+
+    /// At most a twentieth of a second's bytes, so that the rate holds inside a file too.
+    fn piece(&self, most: usize) -> usize {
+        self.bytes_per_second.map_or(most, |rate| usize::try_from(rate / 20).unwrap_or(most).clamp(1, most))
+    }
+
+    /// Waits until so many bytes may go.
+    fn wait_for(&self, bytes: usize) {
+        let Some(rate) = self.bytes_per_second else { return };
+        let now = clock::instant();
+        let until = {
+            let mut free = self.free.lock();
+            let begin = free.map_or(now, |free| free.max(now));
+            let end = begin + Duration::from_secs_f64(bytes as f64 / rate as f64);
+            *free = Some(end);
+            end
+        };
+        std::thread::sleep(until.duration_since(now));
+    }
+}
+
+/// How many bytes of entries are sent at once.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// Feeds a replica until one side ends it. Gives the last sequence sent.
+fn feed(connection: &mut Connection, node: Arc<Node>, session: &PrimarySession, next: u64) -> u64 {
+    let state = Arc::new(Mutex::new(Feed::new(session.peer(), next, clock::monotonic_ms())));
+    let (host, port) = session.announced().unwrap_or_else(|| (connection.client().stream.peer_ip(), 0));
+    let (feeds, instance) = (Arc::clone(&node.feeds), Arc::clone(&node.instance));
+    // The feed must not keep the engine: it goes when the engine does.
+    drop(node);
+    let stream = Arc::clone(&connection.client().stream);
+    let (ended, killed) = (Arc::clone(&stream), Arc::clone(&stream));
+    connection.client().is_replica(Box::new(move || killed.shutdown()));
+    let end = Box::new(move || ended.shutdown());
+    let Ok(id) = feeds.begin(host, port, session.peer(), next - 1, end) else { return next - 1 };
+    let unread = connection.take_unread();
+    let reading = {
+        let (state, feeds, stream) = (Arc::clone(&state), Arc::clone(&feeds), Arc::clone(&stream));
+        std::thread::Builder::new().name("pumice-acks".to_owned()).spawn(move || {
+            let mut bytes = unread;
+            let mut buffer = vec![0; 16 << 10];
+            loop {
+                let mut feed = state.lock();
+                if feed.receive(clock::monotonic_ms(), &bytes).is_err() {
+                    break;
+                }
+                feeds.tell(id, told(&feed));
+                drop(feed);
+                match (&*stream).read(&mut buffer) {
+                    Ok(read) if read > 0 => bytes = buffer[..read].to_vec(),
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => bytes.clear(),
+                    _ => break,
+                }
+            }
+            stream.shutdown();
+        })
+    };
+    if let Ok(reading) = reading {
+        // Why it ended is told by the replica, who comes back or does not.
+        let _ = Log::open_after(&instance, next - 1).and_then(|log| send_entries(log, &state, &feeds, id, &stream));
+        stream.shutdown();
+        let _ = reading.join();
+    }
+    feeds.ended(id);
+    state.lock().sent()
+}
+
+fn told(feed: &Feed) -> Told {
+    Told { sent: feed.sent(), acked: feed.acked(), durable: feed.durable() }
+}
+
+fn send_entries(
+    mut log: Log,
+    state: &Mutex<Feed>,
+    feeds: &Feeds,
+    id: u64,
+    stream: &Stream,
+) -> Result<()> {
+    let mut out = Vec::new();
+    let mut asked = feeds.asked();
+    loop {
+        let wait = state.lock().next_tick_ms().saturating_sub(clock::monotonic_ms());
+        let mut next = log.next_entry(Some(Duration::from_millis(wait)))?;
+        while let Some(entry) = next {
+            state.lock().entry(entry.first, entry.last, &entry.bytes, &mut out)?;
+            next = if out.len() < WRITE_BYTES { log.next_entry(None)? } else { None };
+        }
+        let mut feed = state.lock();
+        feed.tick(clock::monotonic_ms(), log.latest(), &mut out);
+        if std::mem::replace(&mut asked, feeds.asked()) != asked {
+            feed.want_ack(&mut out);
+        }
+        let told = told(&feed);
+        drop(feed);
+        if !out.is_empty() {
+            let mut stream = stream;
+            stream.write_all(&out).map_err(|e| Error::io("send entries", e))?;
+            out.clear();
+            out.shrink_to(4 * WRITE_BYTES);
+        }
+        feeds.tell(id, told);
+    }
 }

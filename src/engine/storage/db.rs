@@ -393,7 +393,7 @@ impl Db {
         Ok(HeldFiles { db: Arc::clone(self), process: Process::current() })
     }
 
-    /// Reads every block of every file and compares its checksum.
+    /// Reads every data block of every file and compares its checksum.
     pub fn verify_checksums(&self) -> Result<()> {
         let mut error = std::ptr::null_mut();
         // SAFETY: the database is open while `self` lives.
@@ -446,7 +446,7 @@ impl Db {
 /// Keeps RocksDB from counting in thread-local variables what the calling thread does, which nobody asks for. In a
 /// shared library every look at such a variable is a call, and a read takes about a hundred of them.
 #[inline]
-fn stop_counting() {
+pub(super) fn stop_counting() {
     const DISABLE: i32 = 1;
     thread_local!(static STOPPED: Cell<bool> = const { Cell::new(false) });
     if !STOPPED.get() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use librocksdb_sys as ffi;
 
-use super::db::{Db, Snapshot, taken};
+use super::db::{Db, Snapshot, stop_counting, taken};
 use super::fork::Process;
 use crate::engine::error::Result;
 
@@ -38,6 +38,7 @@ impl Cursor {
         snapshot: Option<&Arc<Snapshot>>,
         fill_cache: bool,
     ) -> Cursor {
+        stop_counting();
         let lower = lower.into_boxed_slice();
         let upper = upper.map(Vec::into_boxed_slice);
         // SAFETY: bounds, snapshot and database are owned by the cursor and outlive the iterator.
@@ -84,6 +85,7 @@ impl Cursor {
     }
 
     /// One place on; without a place it stays without one.
+    #[inline]
     pub fn next(&mut self) {
         if self.place.is_some() {
             // SAFETY: as above; RocksDB must not be moved from a place that it does not have.
@@ -101,15 +103,20 @@ impl Cursor {
         }
     }
 
+    /// Whether there is a record at its place.
+    #[inline]
+    pub fn has_place(&self) -> bool {
+        self.place.is_some()
+    }
+
     #[inline]
     fn look(&mut self) {
         // SAFETY: key and value are valid until the iterator moves, which replaces them.
         self.place = unsafe {
             (ffi::rocksdb_iter_valid(self.raw) != 0).then(|| {
-                let (mut key_length, mut value_length) = (0, 0);
-                let key = ffi::rocksdb_iter_key(self.raw, &raw mut key_length);
-                let value = ffi::rocksdb_iter_value(self.raw, &raw mut value_length);
-                (&raw const *slice(key.cast(), key_length), &raw const *slice(value.cast(), value_length))
+                let key = ffi::rocksdb_iter_key_slice(self.raw);
+                let value = ffi::rocksdb_iter_value_slice(self.raw);
+                (&raw const *slice(key.data.cast(), key.size), &raw const *slice(value.data.cast(), value.size))
             })
         };
     }
@@ -117,15 +124,19 @@ impl Cursor {
     /// The record at its place. `None` is the end, never a failure.
     #[inline]
     pub fn record(&self) -> Result<Option<(&[u8], &[u8])>> {
-        let Some((key, value)) = self.place else {
-            let mut error = std::ptr::null_mut();
-            // SAFETY: the iterator lives as long as `self`.
-            unsafe { ffi::rocksdb_iter_get_error(self.raw, &raw mut error) };
-            taken("iterate", error)?;
-            return Ok(None);
-        };
+        let Some((key, value)) = self.place else { return self.ended() };
         // SAFETY: key and value are valid until the iterator moves, which needs `&mut self`.
         Ok(Some(unsafe { (&*key, &*value) }))
+    }
+
+    /// No record, or why there is none.
+    #[cold]
+    fn ended(&self) -> Result<Option<(&[u8], &[u8])>> {
+        let mut error = std::ptr::null_mut();
+        // SAFETY: the iterator lives as long as `self`.
+        unsafe { ffi::rocksdb_iter_get_error(self.raw, &raw mut error) };
+        taken("iterate", error)?;
+        Ok(None)
     }
 }
 

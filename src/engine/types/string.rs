@@ -268,16 +268,16 @@ impl Items {
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>> {
         self.cursor.check_process()?;
         let (kind, start) = loop {
-            match (self.place, self.range.reverse) {
-                (Place::Before, false) => self.cursor.seek_to_first(),
-                (Place::Before, true) => self.cursor.seek_to_last(),
-                (Place::At, false) => self.cursor.next(),
-                (Place::At, true) => self.cursor.prev(),
-                (Place::End, _) => return Ok(None),
+            match self.place {
+                Place::At if !self.range.reverse => self.cursor.next(),
+                Place::At => self.cursor.prev(),
+                Place::Before => self.seek(),
+                Place::End => return Ok(None),
             }
-            self.place = Place::End;
+            if !self.cursor.has_place() {
+                self.place = Place::End;
+            }
             let Some((full, record)) = self.cursor.record()? else { return Ok(None) };
-            self.place = Place::At;
             if !full.get(self.head..).is_some_and(|key| !self.filter || self.range.contains(key)) {
                 continue;
             }
@@ -291,6 +291,12 @@ impl Items {
         let Some((full, record)) = self.cursor.record()? else { return Ok(None) };
         let (key, value) = (full.get(self.head..).unwrap_or_default(), start.and_then(|start| record.get(start..)));
         Ok(Some(Item { key, kind, value }))
+    }
+
+    #[cold]
+    fn seek(&mut self) {
+        self.place = Place::At;
+        if self.range.reverse { self.cursor.seek_to_last() } else { self.cursor.seek_to_first() }
     }
 }
 
@@ -315,6 +321,7 @@ impl Iterator for Items {
 }
 
 impl Range {
+    #[inline(never)]
     fn contains(&self, key: &[u8]) -> bool {
         key.starts_with(&self.prefix)
             && self.start.as_deref().is_none_or(|start| key >= start)

@@ -343,6 +343,11 @@ pub fn size_line(size: u64) -> Vec<u8> {
     format!("{size}\r\n").into_bytes()
 }
 
+/// What goes before the bytes of `PUMICE RANGE`; a line end goes behind them.
+pub fn range_head(length: u64) -> Vec<u8> {
+    format!("${length}\r\n").into_bytes()
+}
+
 /// The answer to `PUMICE CHECKPOINT`.
 pub fn checkpoint_reply(id: &str, manifest: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
