@@ -63,6 +63,7 @@ impl Node {
         let store = &guard.generation.store;
         Ok(Facts {
             run_id: self.run_id.clone(),
+            generation: store.number,
             history: store.history(),
             latest: store.db.latest_sequence(),
             layout: store.layout,
