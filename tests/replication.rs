@@ -162,7 +162,8 @@ fn roles_are_handed_over() {
     let (a, b) = (open(dir.path().join("a")), open_replica(dir.path().join("b")));
     let third = open_replica(dir.path().join("c"));
     let password = |text: &str| ServeOptions { password: Some(text.to_owned()), ..Default::default() };
-    let (at_a, at_b) = (a.serve("127.0.0.1:0", &password("pw")).unwrap(), b.serve("127.0.0.1:0", &password("pw")).unwrap());
+    let (at_a, at_b) =
+        (a.serve("127.0.0.1:0", &password("pw")).unwrap(), b.serve("127.0.0.1:0", &password("pw")).unwrap());
     let options = FollowOptions { password: Some("pw".to_owned()), ..Default::default() };
     for replica in [&b, &third] {
         replica.follow("127.0.0.1", at_a.address().port(), &options).unwrap();

@@ -234,13 +234,7 @@ fn told(feed: &Feed) -> Told {
     Told { sent: feed.sent(), acked: feed.acked(), durable: feed.durable() }
 }
 
-fn send_entries(
-    mut log: Log,
-    state: &Mutex<Feed>,
-    feeds: &Feeds,
-    id: u64,
-    stream: &Stream,
-) -> Result<()> {
+fn send_entries(mut log: Log, state: &Mutex<Feed>, feeds: &Feeds, id: u64, stream: &Stream) -> Result<()> {
     let mut out = Vec::new();
     let mut asked = feeds.asked();
     loop {
