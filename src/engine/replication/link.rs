@@ -220,7 +220,7 @@ impl Link {
         }))
     }
 
-    /// Waits until the link streams or is refused for good, and tells what it does meanwhile. `None` when the time is
+    /// Waits until the link streams and has had everything once, and tells what it does meanwhile. `None` when the time is
     /// over, or nobody is followed any more.
     pub fn wait(
         &self,
@@ -230,7 +230,9 @@ impl Link {
         const TELL: Duration = Duration::from_millis(100);
         loop {
             let Some(status) = self.status()? else { return Ok(None) };
-            if status.state == LinkState::Streaming {
+            // A log that begins at nothing streams long before the data is here.
+            let here = status.lag.is_some() || status.full_syncs > 0;
+            if status.state == LinkState::Streaming && here {
                 return Ok(Some(status));
             }
             if tell(&status).is_break() {
@@ -441,12 +443,16 @@ impl Attempt<'_> {
     fn latest(&self, latest: Option<u64>) {
         let Ok(generation) = self.link.instance.generation() else { return };
         let own = generation.store.db.latest_sequence();
+        let mut here = false;
         self.link.see(self.wish, |seen| {
             seen.latest = latest.or(seen.latest.map(|known| known.max(own)));
             if seen.latest.is_some_and(|latest| own >= latest) {
-                seen.caught_up = Some(clock::instant());
+                here = seen.caught_up.replace(clock::instant()).is_none();
             }
         });
+        if here {
+            self.link.changed.notify_all();
+        }
     }
 
     fn own(&self, synced: Option<&Synced>) -> Result<Own> {
