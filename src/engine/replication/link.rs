@@ -1,5 +1,6 @@
 //! The running link of a replica: one thread that is driven to follow whom the engine wishes to follow.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -258,7 +259,11 @@ impl Link {
             }
             let mut attempt =
                 Attempt { link: &self, wish, desired: &desired, stop: &stop, received: &mut received, streamed: false };
-            let ended = attempt.run(&mut synced);
+            let run = AssertUnwindSafe(|| attempt.run(&mut synced));
+            let ended = catch_unwind(run).unwrap_or_else(|_| {
+                let error = Error::new(ErrorKind::Internal, "the thread of the link panicked; it begins anew");
+                Ended::Failed(error, Retry::Later)
+            });
             if attempt.streamed {
                 (wait, syncs) = (FIRST_WAIT, 0);
             }
