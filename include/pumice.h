@@ -162,6 +162,14 @@ typedef enum {
      * Files of a new checkpoint are read for their checksums.
      */
     PUMICE_STAGE_CHECKSUM = 4,
+    /**
+     * Records are brought into the other key layout.
+     */
+    PUMICE_STAGE_CONVERT = 5,
+    /**
+     * Records are counted.
+     */
+    PUMICE_STAGE_COUNT = 6,
 } pumice_stage;
 
 /**

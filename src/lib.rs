@@ -33,10 +33,13 @@ mod engine;
 
 #[cfg(feature = "capi")]
 mod capi;
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "python")]
 mod python;
 
 pub use engine::batch::Batch;
+pub use engine::convert::{ConvertOptions, Converted, convert};
 pub use engine::engine::Engine;
 pub use engine::error::{Error, ErrorKind, Result};
 pub use engine::format::change::{Change, Operation};
@@ -60,4 +63,5 @@ pub use engine::server::stream::Address;
 pub use engine::snapshot::{Snapshot, SnapshotNamespace};
 pub use engine::storage::options::Compression;
 pub use engine::types::string::{Item, Items, Range, Ttl, Value};
+pub use engine::usage::{KindUsage, NamespaceUsage, Usage};
 pub use engine::verify::{Depth, Finding};

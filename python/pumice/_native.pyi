@@ -18,6 +18,8 @@ _Role: TypeAlias = Literal["primary", "replica", "detached"]
 
 __version__: Final[str]
 
+def cli(arguments: list[str]) -> int: ...
+
 def open(
     path: _Path,
     *,

@@ -74,6 +74,10 @@ pub enum pumice_stage {
     PUMICE_STAGE_PUBLISH = 3,
     /// Files of a new checkpoint are read for their checksums.
     PUMICE_STAGE_CHECKSUM = 4,
+    /// Records are brought into the other key layout.
+    PUMICE_STAGE_CONVERT = 5,
+    /// Records are counted.
+    PUMICE_STAGE_COUNT = 6,
 }
 
 /// What a change did. Later versions may add numbers.
@@ -156,6 +160,8 @@ impl From<Stage> for pumice_stage {
             Stage::Open => pumice_stage::PUMICE_STAGE_OPEN,
             Stage::Publish => pumice_stage::PUMICE_STAGE_PUBLISH,
             Stage::Checksum => pumice_stage::PUMICE_STAGE_CHECKSUM,
+            Stage::Convert => pumice_stage::PUMICE_STAGE_CONVERT,
+            Stage::Count => pumice_stage::PUMICE_STAGE_COUNT,
         }
     }
 }
@@ -201,7 +207,7 @@ const LINK_STATES: [LinkState; 5] =
     [LinkState::Connecting, LinkState::Handshake, LinkState::Syncing, LinkState::Streaming, LinkState::Waiting];
 const PEERS: [Peer; 2] = [Peer::Kvrocks, Peer::Pumice];
 const ROLES: [Role; 3] = [Role::Primary, Role::Replica, Role::Detached];
-const STAGES: [Stage; 4] = [Stage::Receive, Stage::Open, Stage::Publish, Stage::Checksum];
+const STAGES: [Stage; 6] = [Stage::Receive, Stage::Open, Stage::Publish, Stage::Checksum, Stage::Convert, Stage::Count];
 const DEPTHS: [Depth; 3] = [Depth::Quick, Depth::Checksums, Depth::Records];
 const COMPRESSIONS: [Compression; 5] =
     [Compression::None, Compression::Snappy, Compression::Zlib, Compression::Lz4, Compression::Zstd];

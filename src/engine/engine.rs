@@ -23,6 +23,7 @@ use super::replication::position::Position;
 use super::replication::sync_in::{self, Progress, Watch};
 use super::replication::sync_out::{self, Checkpoint};
 use super::snapshot::Snapshot;
+use super::usage::{self, Usage};
 use super::verify::{self, Depth, Finding};
 
 /// One open data directory. A cheap handle: clones are the same engine, and all of them may be used from any thread.
@@ -300,6 +301,17 @@ impl Engine {
     /// checksums and every record. Empty when all is well.
     pub fn verify(&self, depth: Depth) -> Result<Vec<Finding>> {
         verify::verify(&self.node.instance, depth)
+    }
+
+    /// How many keys of which type each namespace has, and their bytes. Reads every record once, past the cache, and takes
+    /// memory for the namespaces alone.
+    pub fn usage(&self) -> Result<Usage> {
+        self.usage_watched(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// [`Engine::usage`] that tells its progress; `Break` cancels it with Busy.
+    pub fn usage_watched(&self, progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Result<Usage> {
+        usage::of(&self.node.instance, &mut Watch::new(&self.node.instance, progress))
     }
 
     /// Figures of this moment.

@@ -19,11 +19,13 @@ pub mod replication;
 pub mod types;
 // Floor 5: what users call.
 pub mod batch;
+pub mod convert;
 #[allow(clippy::module_inception, reason = "the engine of the module engine")]
 pub mod engine;
 pub mod info;
 pub mod namespace;
 pub mod snapshot;
+pub mod usage;
 pub mod verify;
 // Floor 6: what is asked over a socket.
 pub mod command;

@@ -22,6 +22,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(engine::open, module)?)?;
     module.add_function(wrap_pyfunction!(engine::release, module)?)?;
+    #[cfg(feature = "cli")]
+    module.add_function(wrap_pyfunction!(cli, module)?)?;
     module.add_class::<Engine>()?;
     module.add_class::<ReadOnlyNamespace>()?;
     module.add_class::<Namespace>()?;
@@ -50,6 +52,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let settle = wrap_pyfunction!(calls::settle, module)?;
     py.import("atexit")?.call_method1("register", (settle,))?;
     Ok(())
+}
+
+/// Runs the program `pumice` with these arguments, its own name not among them, and gives its exit status.
+#[cfg(feature = "cli")]
+#[pyfunction]
+fn cli(py: Python<'_>, arguments: Vec<std::ffi::OsString>) -> i32 {
+    py.detach(|| crate::cli::run(arguments))
 }
 
 /// Registers namespaces and views with the abstract classes that they fulfil, and takes from these the methods that

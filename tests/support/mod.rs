@@ -70,6 +70,34 @@ pub fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// The names of the column families.
+pub const FAMILIES: [&str; 7] = ["default", "metadata", "zset_score", "pubsub", "propagate", "stream", "search"];
+
+/// The records of one family as they are stored, in order.
+pub type Records = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// All records of a closed directory, by family.
+pub fn records(directory: &Path) -> BTreeMap<&'static str, Records> {
+    let options = rocksdb::Options::default();
+    let db = rocksdb::DB::open_cf_for_read_only(&options, directory.join("db"), FAMILIES, false).unwrap();
+    let of = |family: &str| {
+        let records = db.iterator_cf(db.cf_handle(family).unwrap(), rocksdb::IteratorMode::Start);
+        records.map(|record| record.unwrap()).map(|(key, value)| (key.into_vec(), value.into_vec())).collect()
+    };
+    FAMILIES.iter().map(|family| (*family, of(family))).collect()
+}
+
+/// Writes one record into a closed directory behind the engine's back, or removes it.
+pub fn raw_write(directory: &Path, family: &str, key: &[u8], value: Option<&[u8]>) {
+    let folder = fs::canonicalize(directory.join("db")).unwrap();
+    let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), folder, FAMILIES).unwrap();
+    let handle = db.cf_handle(family).unwrap();
+    match value {
+        Some(value) => db.put_cf(handle, key, value).unwrap(),
+        None => db.delete_cf(handle, key).unwrap(),
+    }
+}
+
 /// A folder of the fixtures.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)

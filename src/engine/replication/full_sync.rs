@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -358,10 +359,10 @@ impl FullSync<'_> {
         std::thread::scope(|scope| {
             let fetching: Vec<_> =
                 shares.into_iter().map(|share| scope.spawn(move || self.fetch_share(incoming, share))).collect();
-            fetching.into_iter().fold(Ok(()), |result, fetch| {
-                let there = fetch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                result.and(there)
-            })
+            let joined = |fetch: ScopedJoinHandle<'_, Result<()>>| {
+                fetch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            fetching.into_iter().try_for_each(joined)
         })?;
         self.check()?;
         Ok((names, None))

@@ -1,5 +1,6 @@
 //! The running link of a replica: one thread that is driven to follow whom the engine wishes to follow.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -117,6 +118,14 @@ struct Needed {
     peer: Peer,
     reason: String,
     diverged: bool,
+    /// What tells the primary's data from other data at its address.
+    dataset: Option<String>,
+}
+
+/// A full sync that was done: of which data, and where it ended.
+struct Synced {
+    sequence: u64,
+    dataset: String,
 }
 
 /// How an attempt to follow ended.
@@ -243,14 +252,18 @@ impl Link {
         let mut wait = FIRST_WAIT;
         let mut syncs = 0;
         let mut received = None;
-        let mut synced_to = None;
+        let mut synced = None;
         while let Some((wish, desired, stop, fresh)) = self.next_wish() {
             if fresh {
-                (wait, syncs, received, synced_to) = (FIRST_WAIT, 0, None, None);
+                (wait, syncs, received, synced) = (FIRST_WAIT, 0, None, None);
             }
             let mut attempt =
                 Attempt { link: &self, wish, desired: &desired, stop: &stop, received: &mut received, streamed: false };
-            let ended = attempt.run(&mut synced_to);
+            let run = AssertUnwindSafe(|| attempt.run(&mut synced));
+            let ended = catch_unwind(run).unwrap_or_else(|_| {
+                let error = Error::new(ErrorKind::Internal, "the thread of the link panicked; it begins anew");
+                Ended::Failed(error, Retry::Later)
+            });
             if attempt.streamed {
                 (wait, syncs) = (FIRST_WAIT, 0);
             }
@@ -354,14 +367,14 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Follows until it cannot. `synced_to` is the sequence at which a full sync from this primary ended.
-    fn run(&mut self, synced_to: &mut Option<u64>) -> Ended {
-        match self.follow(*synced_to) {
-            Ok(Needed { peer, reason, diverged }) => {
+    /// Follows until it cannot. `synced` is the last full sync from this primary.
+    fn run(&mut self, synced: &mut Option<Synced>) -> Ended {
+        match self.follow(synced.as_ref()) {
+            Ok(Needed { peer, reason, diverged, dataset }) => {
                 self.link.see(self.wish, |seen| seen.last_error = Some(format!("full sync: {reason}")));
                 match self.full_sync(peer, diverged) {
                     Ok(sequence) => {
-                        *synced_to = Some(sequence);
+                        *synced = dataset.map(|dataset| Synced { sequence, dataset });
                         Ended::Synced
                     }
                     Err(e) => Ended::Failed(e, Retry::Soon),
@@ -372,13 +385,13 @@ impl Attempt<'_> {
     }
 
     /// Follows the log. Returns when a full sync is needed, and why.
-    fn follow(&mut self, synced_to: Option<u64>) -> std::result::Result<Needed, (Error, Retry)> {
+    fn follow(&mut self, synced: Option<&Synced>) -> std::result::Result<Needed, (Error, Retry)> {
         let soon = |error| (error, Retry::Soon);
         let link = self.link;
         link.enter(self.wish, LinkState::Connecting);
         let mut connection = Connection::open(&self.desired.host, self.desired.port, QUIET, self.stop).map_err(soon)?;
         link.enter(self.wish, LinkState::Handshake);
-        let own = self.own(synced_to).map_err(soon)?;
+        let own = self.own(synced).map_err(soon)?;
         let announce = Some(Announce { port: self.desired.announce_port, ip: None });
         let announce = announce.filter(|announce| announce.port != 0);
         let mut session = ReplicaSession::new(self.desired.password.clone(), announce, own);
@@ -401,7 +414,8 @@ impl Attempt<'_> {
                     }
                     Action::Latest(latest) => self.latest(Some(latest)),
                     Action::FullSync { reason, diverged } => {
-                        return Ok(Needed { peer: session.peer().unwrap_or(Peer::Kvrocks), reason, diverged });
+                        let dataset = session.dataset().map(str::to_owned);
+                        return Ok(Needed { peer: session.peer().unwrap_or(Peer::Kvrocks), reason, diverged, dataset });
                     }
                     Action::Warn(warning) => link.see(self.wish, |seen| seen.warning = Some(warning)),
                     Action::Failed { error, retry } => return Err((error, retry)),
@@ -446,7 +460,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn own(&self, synced_to: Option<u64>) -> Result<Own> {
+    fn own(&self, synced: Option<&Synced>) -> Result<Own> {
         let store = {
             let guard = self.link.instance.lock()?;
             guard.check_wish(self.wish)?;
@@ -459,7 +473,7 @@ impl Attempt<'_> {
             position: Position { replication_id: store.replication_id(), sequence },
             layout: store.layout,
             last: last.map(|(first, bytes)| (first, bytes.into())),
-            admitted: synced_to == Some(sequence),
+            admitted: synced.as_ref().filter(|synced| synced.sequence == sequence).map(|synced| synced.dataset.clone()),
             run_id: self.link.run_id.clone(),
         })
     }

@@ -20,6 +20,8 @@ use crate::engine::format::side::{DesiredLink, Role};
 use crate::engine::instance::{Instance, random_id};
 use crate::engine::storage::fork::Process;
 
+type Closer = Box<dyn Fn() + Send>;
+
 /// An engine among others. What it holds ends with it.
 pub struct Node {
     pub instance: Arc<Instance>,
@@ -33,7 +35,7 @@ pub struct Node {
     /// The port of the newest listener.
     pub listens: Mutex<u16>,
     /// What must end when the engine is closed: listeners. `None` when it is.
-    closers: Mutex<Option<Vec<Box<dyn Fn() + Send>>>>,
+    closers: Mutex<Option<Vec<Closer>>>,
     process: Process,
 }
 
@@ -63,6 +65,7 @@ impl Node {
         let store = &guard.generation.store;
         Ok(Facts {
             run_id: self.run_id.clone(),
+            generation: store.number,
             history: store.history(),
             latest: store.db.latest_sequence(),
             layout: store.layout,
@@ -70,10 +73,9 @@ impl Node {
     }
 
     /// Has `close` called when the engine is closed; at once when it is.
-    pub fn on_close(&self, close: Box<dyn Fn() + Send>) {
-        match &mut *self.closers.lock() {
-            Some(closers) => return closers.push(close),
-            None => {}
+    pub fn on_close(&self, close: Closer) {
+        if let Some(closers) = &mut *self.closers.lock() {
+            return closers.push(close);
         }
         close();
     }
@@ -246,9 +248,9 @@ impl Node {
         self.link.close();
         // Listeners wait for the threads of their connections, and feeds run on those.
         self.feeds.close();
+        self.serving.close();
         let closers = self.closers.lock().take();
         closers.iter().flatten().for_each(|close| close());
-        self.serving.close();
     }
 }
 

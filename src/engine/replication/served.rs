@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -172,7 +173,10 @@ impl Serving {
         let held = store.db.hold_files()?;
         let id = random_id()?;
         let folder = self.instance.path().join("checkpoints").join(&id);
-        let mut on = |_: &_| std::ops::ControlFlow::Continue(());
+        let mut on = |_: &_| match self.state.lock().closed {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
         sync_out::create(&self.instance, &folder, &mut Watch::new(&self.instance, &mut on))?;
         let encoded = files::read_file(&folder.join(MANIFEST_NAME), MANIFEST_LIMIT)?.unwrap_or_default();
         let manifest = decode_manifest(&encoded)?;

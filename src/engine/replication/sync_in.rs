@@ -28,6 +28,10 @@ pub enum Stage {
     Publish = 3,
     /// Files of a new checkpoint are read for their checksums.
     Checksum = 4,
+    /// Records are brought into the other key layout.
+    Convert = 5,
+    /// Records are counted.
+    Count = 6,
 }
 
 impl Stage {
@@ -38,6 +42,8 @@ impl Stage {
             Stage::Open => "open",
             Stage::Publish => "publish",
             Stage::Checksum => "checksum",
+            Stage::Convert => "convert",
+            Stage::Count => "count",
         }
     }
 }
@@ -53,7 +59,7 @@ pub struct Progress {
     pub files: u64,
     /// Bytes done in this stage.
     pub bytes_done: u64,
-    /// Bytes in all.
+    /// Bytes in all; an estimate, never below what is done, where records are gone through.
     pub bytes: u64,
 }
 
@@ -79,6 +85,7 @@ impl<'a> Watch<'a> {
     pub fn bytes(&mut self, bytes: usize) -> Result<()> {
         const STEP: u64 = 4 << 20;
         self.progress.bytes_done += bytes as u64;
+        self.progress.bytes = self.progress.bytes.max(self.progress.bytes_done);
         if self.progress.bytes_done - self.told < STEP {
             return Ok(());
         }

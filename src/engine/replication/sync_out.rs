@@ -33,37 +33,13 @@ pub fn create(instance: &Instance, path: &Path, watch: &mut Watch<'_>) -> Result
             format!("checkpoint of {}: it is open read-only; open it for writing", instance.path().display()),
         ));
     }
-    if fs::symlink_metadata(path).is_ok() {
-        return Err(Error::new(
-            ErrorKind::AlreadyExists,
-            format!("checkpoint {}: the path exists; name one that does not", path.display()),
-        ));
-    }
-    let Some(name) = path.file_name() else {
-        return Err(Error::new(
-            ErrorKind::InvalidArgument,
-            format!("checkpoint {}: expected a path that ends in a name", path.display()),
-        ));
-    };
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(|e| Error::io(format!("create {}", parent.display()), e))?;
-    let mut beside = name.to_owned();
-    beside.push(format!(".{}.incomplete", random_id()?));
-    let beside = parent.join(beside);
-    let made = fill(instance, &generation.store, &beside, watch).and_then(|mut checkpoint| {
+    let mut checkpoint = files::make_whole("checkpoint", path, &random_id()?, |beside| {
+        let checkpoint = fill(instance, &generation.store, beside, watch)?;
         step!("checkpoint::ready");
-        files::rename_new(&beside, path)?;
-        files::sync_dir(parent)?;
-        checkpoint.path = path.to_owned();
         Ok(checkpoint)
-    });
-    if made.is_err() {
-        let _ = files::remove_dir(&beside);
-    }
-    made
+    })?;
+    checkpoint.path = path.to_owned();
+    Ok(checkpoint)
 }
 
 fn fill(

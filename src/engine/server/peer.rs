@@ -78,7 +78,11 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
                 connection.send(&size_line(size))?;
                 send_file(connection, &served, &file, 0, size)?;
             }
-            session.sent(&mut node.admissions.lock());
+            drop(node);
+            // Only a replica that closes in order behind the last byte has taken them.
+            if connection.client().stream.ends_in_order() {
+                session.taken(&mut connection.node()?.admissions.lock());
+            }
             Ok(Flow::Close)
         }
         Ask::Checkpoint => {

@@ -191,6 +191,18 @@ impl Stream {
         };
     }
 
+    /// Sends no more, and waits for the other side to do likewise. `false` when it breaks off, or sends something, or is
+    /// silent for as long as it may leave sent bytes unread.
+    pub fn ends_in_order(&self) -> bool {
+        let (sent, wait) = match self {
+            Stream::Tcp(stream, _) => (stream.shutdown(Shutdown::Write), stream.write_timeout()),
+            Stream::Unix(stream) => (stream.shutdown(Shutdown::Write), stream.write_timeout()),
+        };
+        let waits = wait.and_then(|wait| self.set_read_timeout(wait));
+        let mut stream = self;
+        sent.is_ok() && waits.is_ok() && matches!(stream.read(&mut [0]), Ok(0))
+    }
+
     /// How long a read may wait; for ever without one.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         match self {

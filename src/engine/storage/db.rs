@@ -282,9 +282,35 @@ impl Db {
     /// Writes one serialised batch as one WAL record. It survives a killed process when this returns, and a
     /// power cut after [`Db::sync_wal`]. Waits while memtables must be flushed first; fails when that cannot be done.
     pub fn write(&self, batch: &[u8]) -> Result<()> {
+        self.write_with(batch, self.raw_writes, self.raw_patient_writes)
+    }
+
+    /// As [`Db::write`], past the WAL: it survives nothing before [`Db::flush_memtables`], and no follower can read it.
+    pub fn write_unlogged(&self, batch: &[u8]) -> Result<()> {
+        // SAFETY: options of this call alone, destroyed once after it.
+        unsafe {
+            let writes = [ffi::rocksdb_writeoptions_create(), ffi::rocksdb_writeoptions_create()];
+            ffi::rocksdb_writeoptions_set_no_slowdown(writes[0], 1);
+            for writes in writes {
+                ffi::rocksdb_writeoptions_disable_WAL(writes, 1);
+            }
+            let written = self.write_with(batch, writes[0], writes[1]);
+            for writes in writes {
+                ffi::rocksdb_writeoptions_destroy(writes);
+            }
+            written
+        }
+    }
+
+    fn write_with(
+        &self,
+        batch: &[u8],
+        hasty: *mut ffi::rocksdb_writeoptions_t,
+        patient: *mut ffi::rocksdb_writeoptions_t,
+    ) -> Result<()> {
         // SAFETY: the bytes are copied by `create_from`.
         let raw = unsafe { ffi::rocksdb_writebatch_create_from(batch.as_ptr().cast(), batch.len()) };
-        let written = self.write_raw(raw);
+        let written = self.write_raw(raw, hasty, patient);
         // SAFETY: destroyed once, after the write.
         unsafe { ffi::rocksdb_writebatch_destroy(raw) };
         written
@@ -292,18 +318,23 @@ impl Db {
 
     /// RocksDB itself would wait for room in its memtables inside the write, and not come back when the flush that
     /// makes room fails on a full disk. So it is asked not to wait, and asked again.
-    fn write_raw(&self, batch: *mut ffi::rocksdb_writebatch_t) -> Result<()> {
+    fn write_raw(
+        &self,
+        batch: *mut ffi::rocksdb_writebatch_t,
+        hasty: *mut ffi::rocksdb_writeoptions_t,
+        patient: *mut ffi::rocksdb_writeoptions_t,
+    ) -> Result<()> {
         const PATIENCE: u32 = 2_000;
         let mut idle = 0;
         loop {
-            let written = self.write_once(batch, self.raw_writes);
+            let written = self.write_once(batch, hasty);
             match &written {
                 Err(e) if e.message().contains("Write stall") => {}
                 _ => return written,
             }
             if self.shared_property("rocksdb.is-write-stopped") == 0 {
                 // It is slowed down, not stopped: there RocksDB knows best how long.
-                return self.write_once(batch, self.raw_patient_writes);
+                return self.write_once(batch, patient);
             }
             let running = self.shared_property("rocksdb.num-running-flushes")
                 + self.shared_property("rocksdb.num-running-compactions");
@@ -391,6 +422,18 @@ impl Db {
     /// An integer property of the whole RocksDB; 0 when it is unknown.
     pub fn shared_property(&self, name: &str) -> u64 {
         self.inner.property_int_value(name).ok().flatten().unwrap_or(0)
+    }
+
+    /// About how many bytes of keys and values a family holds, records that were replaced since included.
+    pub fn raw_bytes(&self, family: u32) -> u64 {
+        let handle = self.family(family);
+        let tables = self.inner.property_value_cf(handle, "rocksdb.aggregated-table-properties").ok().flatten();
+        let in_tables = tables.as_deref().map_or(0, |tables| {
+            let of = |name: &str| -> Option<u64> { tables.split(name).nth(1)?.split(';').next()?.trim().parse().ok() };
+            of("raw key size=").unwrap_or(0) + of("raw value size=").unwrap_or(0)
+        });
+        let in_memory = self.inner.property_int_value_cf(handle, "rocksdb.cur-size-all-mem-tables").ok().flatten();
+        in_tables + in_memory.unwrap_or(0)
     }
 
     /// Number and bytes of the live SST files.

@@ -140,6 +140,46 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
+/// Makes a folder of that name, which nobody may have, whole or not at all: `make` fills one beside it, with `id` in its
+/// name, which then takes the name. `what` is for messages.
+pub fn make_whole<R>(what: &str, path: &Path, id: &str, make: impl FnOnce(&Path) -> Result<R>) -> Result<R> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!("{what} {}: the path exists; name one that does not", path.display()),
+        ));
+    }
+    let Some(name) = path.file_name() else {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("{what} {}: expected a path that ends in a name", path.display()),
+        ));
+    };
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if parent.is_file() {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("{what} {}: {} is a file; expected a folder to make it in", path.display(), parent.display()),
+        ));
+    }
+    fs::create_dir_all(parent).map_err(|e| Error::io(format!("create {}", parent.display()), e))?;
+    let mut beside = name.to_owned();
+    beside.push(format!(".{id}.incomplete"));
+    let beside = parent.join(beside);
+    let made = make(&beside).and_then(|made| {
+        rename_new(&beside, path)?;
+        sync_dir(parent)?;
+        Ok(made)
+    });
+    if made.is_err() {
+        let _ = remove_dir(&beside);
+    }
+    made
+}
+
 /// Removes a folder with all in it; one that is not there is fine.
 pub fn remove_dir(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {

@@ -62,8 +62,8 @@ impl Admissions {
         }
     }
 
-    /// A peer got files of it, CURRENT among them.
-    pub fn sent(&mut self, peer_ip: &str) {
+    /// A peer has taken files of it, CURRENT among them.
+    pub fn taken(&mut self, peer_ip: &str) {
         for known in self.of_peer(peer_ip) {
             if let Standing::Listed(sequence) = known.standing {
                 known.standing = Standing::Synced(sequence);
@@ -125,23 +125,23 @@ mod tests {
         let mut admissions = Admissions::default();
         let admits = |admissions: &Admissions| [9, 10, 11].map(|next| admissions.admits(&address(1), next));
         admissions.listed("10.0.0.1", 9);
-        admissions.sent("10.0.0.1");
+        admissions.taken("10.0.0.1");
         assert_eq!(admits(&admissions), [false; 3], "nobody was refused");
         admissions.refused(address(1), "192.168.0.1");
-        admissions.sent("192.168.0.1");
+        admissions.taken("192.168.0.1");
         assert_eq!(admits(&admissions), [false; 3], "nothing was listed");
         admissions.listed("10.0.0.1", 9);
-        admissions.sent("10.0.0.1");
+        admissions.taken("10.0.0.1");
         assert_eq!(admits(&admissions), [false; 3], "another socket");
         admissions.listed("192.168.0.1", 9);
         assert_eq!(admits(&admissions), [false; 3], "only listed");
-        admissions.sent("192.168.0.1");
+        admissions.taken("192.168.0.1");
         assert_eq!(admits(&admissions), [false, true, false]);
         assert!(!admissions.admits(&address(2), 10));
         // A second try of the full sync begins again.
         admissions.listed("192.168.0.1", 10);
         assert_eq!(admits(&admissions), [false; 3]);
-        admissions.sent("192.168.0.1");
+        admissions.taken("192.168.0.1");
         assert_eq!(admits(&admissions), [false, false, true]);
     }
 
@@ -157,7 +157,7 @@ mod tests {
         assert!(!admissions.admits(&address(1), 52));
         // The list of a checkpoint changes nothing for it.
         admissions.listed("10.0.0.1", 70);
-        admissions.sent("10.0.0.1");
+        admissions.taken("10.0.0.1");
         assert!(admissions.admits(&address(1), 51) && !admissions.admits(&address(1), 71));
         admissions.set_id("A");
         assert!(admissions.admits(&address(1), 51));

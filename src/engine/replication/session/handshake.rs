@@ -1,5 +1,5 @@
 //! What two Pumice peers tell each other before PSYNC: `pumice <version> layout <layout> run <16 characters>`, and the
-//! primary also `id <replication id> latest <sequence>`. Pairs, in any order after the first; unknown ones are skipped.
+//! primary also `generation <number> id <replication id> latest <sequence>`. Pairs, in any order after the first; unknown ones are skipped.
 
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::key::Layout;
@@ -17,18 +17,29 @@ pub struct Hello {
     pub layout: Layout,
     /// 16 characters, drawn when the engine was opened.
     pub run_id: String,
-    /// A primary: its current replication id, empty where it has none, and its latest sequence.
-    pub at: Option<(String, u64)>,
+    /// A primary: where it is.
+    pub at: Option<At>,
+}
+
+/// Where a primary is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The number of its generation: another one when its data was replaced as a whole.
+    pub generation: u64,
+    /// Its current replication id, empty where it has none.
+    pub id: String,
+    /// Its latest sequence.
+    pub latest: u64,
 }
 
 impl Hello {
     /// The words.
     pub fn words(&self) -> Vec<Vec<u8>> {
         let mut words = vec!["pumice", VERSION, "layout", self.layout.name(), "run", &self.run_id];
-        let latest;
-        if let Some((id, sequence)) = &self.at {
-            latest = sequence.to_string();
-            words.extend(["id", id, "latest", &latest]);
+        let numbers;
+        if let Some(at) = &self.at {
+            numbers = (at.generation.to_string(), at.latest.to_string());
+            words.extend(["generation", &numbers.0, "id", &at.id, "latest", &numbers.1]);
         }
         words.into_iter().map(|word| word.as_bytes().to_vec()).collect()
     }
@@ -38,7 +49,7 @@ impl Hello {
         if words.len() > 2 * MAX_PAIRS {
             return Err(bad("words", format!("got {}, expected at most {}", words.len(), 2 * MAX_PAIRS)));
         }
-        let (mut layout, mut run_id, mut id, mut latest) = (None, None, None, None);
+        let (mut layout, mut run_id, mut generation, mut id, mut latest) = (None, None, None, None, None);
         for pair in words.chunks_exact(2) {
             let [name, value] = pair else { continue };
             let value = value.as_ref();
@@ -46,6 +57,9 @@ impl Hello {
                 b"layout" => layout = Some(parse_layout(value)?),
                 b"run" => run_id = Some(parse_run_id(value)?),
                 b"id" => id = Some(parse_replication_id(value)?),
+                b"generation" => {
+                    generation = Some(parse_sequence(value).ok_or_else(|| bad_value("generation", value))?);
+                }
                 b"latest" => latest = Some(parse_sequence(value).ok_or_else(|| bad_value("latest", value))?),
                 _ => {}
             }
@@ -54,7 +68,7 @@ impl Hello {
         Ok(Hello {
             layout: layout.ok_or_else(|| missing("layout"))?,
             run_id: run_id.ok_or_else(|| missing("run"))?,
-            at: id.zip(latest),
+            at: generation.zip(id).zip(latest).map(|((generation, id), latest)| At { generation, id, latest }),
         })
     }
 }
@@ -98,7 +112,7 @@ mod tests {
         let mut hello = Hello { layout: Layout::Cluster, run_id, at: None };
         assert_eq!(Hello::parse(&hello.words()).unwrap(), hello);
         for id in ["ABCDEFGHIJKLMNOP", ""] {
-            hello.at = Some((id.to_owned(), 77));
+            hello.at = Some(At { generation: 3, id: id.to_owned(), latest: 77 });
             let mut words = hello.words();
             assert_eq!(Hello::parse(&words).unwrap(), hello);
             words.extend([b"colour".to_vec(), b"grey".to_vec(), b"odd".to_vec()]);

@@ -13,6 +13,8 @@ pub mod replica;
 
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod simulation;
 
 use std::collections::HashSet;
 

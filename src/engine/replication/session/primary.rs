@@ -2,7 +2,7 @@
 //! connections that are authenticated as the admin.
 
 use super::admission::{Address, Admissions};
-use super::handshake::{Hello, parse_sequence};
+use super::handshake::{At, Hello, parse_sequence};
 use super::{Peer, parse_file_names};
 use crate::engine::format::batch::MAX_SEQUENCE;
 use crate::engine::format::key::Layout;
@@ -18,6 +18,8 @@ const MAX_HOST: usize = 255;
 pub struct Facts {
     /// 16 characters, drawn when the engine was opened.
     pub run_id: String,
+    /// The number of its generation: another one when its data was replaced as a whole.
+    pub generation: u64,
     /// Its history.
     pub history: History,
     /// Its latest sequence.
@@ -57,7 +59,8 @@ pub enum Ask {
     },
     /// Send `names_reply` of a checkpoint, tell `listed`, then close.
     FileNames,
-    /// Send these files, if they are of the listed set, each behind its `size_line`; tell `sent`, then close.
+    /// Send these files, if they are of the listed set, each behind its `size_line`, and close the sending half; when the
+    /// replica has closed its own in order, tell `taken`.
     Files(Vec<String>),
     /// Send `checkpoint_reply` of a checkpoint.
     Checkpoint,
@@ -139,7 +142,7 @@ impl PrimarySession {
     }
 
     fn replconf(&mut self, args: &[Vec<u8>], facts: &Facts) -> Ask {
-        if args.len() < 2 || args.len() % 2 != 0 {
+        if args.len() < 2 || !args.len().is_multiple_of(2) {
             return error(WRONG_ARGUMENTS);
         }
         if args.first().is_some_and(|option| option.eq_ignore_ascii_case(b"pumice")) {
@@ -176,8 +179,8 @@ impl PrimarySession {
             Ok(hello) => self.hello = Some(hello),
             Err(fault) => return error(format!("REFUSED {}", fault.message())),
         }
-        let at = Some((facts.history.current.clone(), facts.latest));
-        let own = Hello { layout: facts.layout, run_id: facts.run_id.clone(), at };
+        let at = At { generation: facts.generation, id: facts.history.current.clone(), latest: facts.latest };
+        let own = Hello { layout: facts.layout, run_id: facts.run_id.clone(), at: Some(at) };
         let mut out = Vec::new();
         Reply::Array(own.words().into_iter().map(Reply::Bulk).collect()).encode(&mut out);
         Ask::Reply(out)
@@ -274,10 +277,11 @@ impl PrimarySession {
         admissions.listed(&self.peer_ip, sequence);
     }
 
-    /// The driver has sent the last byte of the files that were asked for.
-    pub fn sent(&mut self, admissions: &mut Admissions) {
+    /// The replica has taken all files that were asked for: it has closed the connection in order after the last byte.
+    /// Only sent is not enough: a replica that lost them could be where the checkpoint is by chance.
+    pub fn taken(&mut self, admissions: &mut Admissions) {
         if std::mem::take(&mut self.asked_current) {
-            admissions.sent(&self.peer_ip);
+            admissions.taken(&self.peer_ip);
         }
     }
 
@@ -368,7 +372,7 @@ mod tests {
     fn facts() -> Facts {
         let mut history = History { layout: Layout::Standalone, current: A.to_owned(), past: Vec::new() };
         history.change(B, 50);
-        Facts { run_id: RUN.to_owned(), history, latest: 100, layout: Layout::Standalone }
+        Facts { run_id: RUN.to_owned(), generation: 3, history, latest: 100, layout: Layout::Standalone }
     }
 
     struct Talk {
@@ -512,7 +516,7 @@ mod tests {
         let mut talk = talk.again();
         let names = ["MANIFEST-000001", "000002.sst"].map(str::to_owned).to_vec();
         assert_eq!(talk.ask("_fetch_file MANIFEST-000001,000002.sst"), Ask::Files(names));
-        talk.session.sent(&mut talk.admissions);
+        talk.session.taken(&mut talk.admissions);
         let comes_back = |talk: Talk, port: u16, next: u64| {
             let mut talk = talk.again();
             talk.say(&format!("replconf listening-port {port}"));
@@ -522,7 +526,7 @@ mod tests {
         let before = |talk: &Talk| talk.admissions.admits(&("10.0.0.1".to_owned(), 1), 81);
         assert!(!before(&talk), "without CURRENT nothing is complete");
         talk.ask("_fetch_file CURRENT");
-        talk.session.sent(&mut talk.admissions);
+        talk.session.taken(&mut talk.admissions);
         assert!(before(&talk));
         let (talk, said) = comes_back(talk, 2, 81);
         assert_eq!(said, OUT_OF_RANGE, "another address");
@@ -546,7 +550,10 @@ mod tests {
         assert_eq!(talk.session.peer(), Peer::Kvrocks);
         let said = talk.say("replconf pumice 1 layout standalone run 0therrunning0one colour grey");
         let words: Vec<&str> = said.split("\r\n").filter(|line| !line.starts_with(['$', '*'])).collect();
-        assert_eq!(words, ["pumice", "1", "layout", "standalone", "run", RUN, "id", B, "latest", "100"]);
+        assert_eq!(
+            words,
+            ["pumice", "1", "layout", "standalone", "run", RUN, "generation", "3", "id", B, "latest", "100"]
+        );
         assert_eq!(talk.session.peer(), Peer::Pumice);
         assert_eq!(talk.say("PSYNC 81"), "feed from 81", "a Pumice without an id compares by itself");
         for (hello, fault) in [
@@ -554,7 +561,7 @@ mod tests {
             ("layout cluster run 0therrunning0one".to_owned(), "-REFUSED the replica has the layout cluster"),
         ] {
             let mut talk = Talk::new();
-            assert!(talk.say(&format!("replconf pumice 1 {hello}")).starts_with("*10"));
+            assert!(talk.say(&format!("replconf pumice 1 {hello}")).starts_with("*12"));
             let said = talk.say(&format!("PSYNC {B} 101"));
             assert!(said.starts_with(fault), "{said}");
         }

@@ -188,7 +188,7 @@ fn our_primary() {
 
 fn facts(recording: &Recording, latest: u64) -> Facts {
     let history = History { layout: recording.layout, current: recording.id.to_owned(), past: Vec::new() };
-    Facts { run_id: "0".repeat(16), history, latest, layout: recording.layout }
+    Facts { run_id: "0".repeat(16), generation: 1, history, latest, layout: recording.layout }
 }
 
 /// The answers to a connection that was fed.
@@ -252,7 +252,7 @@ impl Ours<'_> {
         // The recorded replica says AUTH more than once.
         let first = recorded.iter().filter(|request| is_auth(request)).count().saturating_sub(1);
         let mut lines = lines[first..].iter();
-        let info = format!("# Server\r\nkvrocks_mode:{}\r\n", self.recording.layout.name());
+        let info = format!("# Server\r\nkvrocks_mode:{}\r\nprocess_id:7\r\n", self.recording.layout.name());
         let mut out = Vec::new();
         self.session.start(0, &mut out);
         while let Some(request) = self.act(&mut out) {
@@ -310,7 +310,7 @@ fn our_replica() {
                 let own = Own {
                     position: Position { replication_id: recording.id.to_owned(), sequence: next - 1 },
                     layout: recording.layout,
-                    admitted: last.is_none(),
+                    admitted: last.is_none().then(|| "process 7".to_owned()),
                     last: last.clone().map(|(first, bytes)| (first, bytes.into())),
                     run_id: "1".repeat(16),
                 };

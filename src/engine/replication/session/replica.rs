@@ -30,8 +30,9 @@ pub struct Own {
     pub layout: Layout,
     /// The first sequence and the bytes of the last entry of its log, where the log has one.
     pub last: Option<(u64, Arc<[u8]>)>,
-    /// Its data was just taken from this very primary by a full sync, and nothing was applied since.
-    pub admitted: bool,
+    /// Its data was just taken by a full sync of this dataset of the primary (see `ReplicaSession::dataset`), and
+    /// nothing was applied since.
+    pub admitted: Option<String>,
     /// 16 characters, drawn when the engine was opened.
     pub run_id: String,
 }
@@ -120,6 +121,8 @@ pub struct ReplicaSession {
     own: Own,
     step: Step,
     peer: Option<Peer>,
+    /// What tells the primary's data from other data at the same address.
+    dataset: Option<String>,
     /// Where a Pumice said it is.
     primary_latest: u64,
     replies: ReplyParser,
@@ -167,6 +170,7 @@ impl ReplicaSession {
             own,
             step: Step::Connection,
             peer: None,
+            dataset: None,
             primary_latest: 0,
             replies: ReplyParser::new(HANDSHAKE),
             frames: FrameReader::default(),
@@ -248,6 +252,12 @@ impl ReplicaSession {
         let elapsed_ms = now_ms.saturating_sub(self.frame_ms);
         let pending = self.frames.pending().map(|length| length as u64);
         elapsed_ms > LONGEST_SILENCE_MS && pending.is_some_and(|length| length < elapsed_ms * SLOWEST_FRAME / 1000)
+    }
+
+    /// What tells the primary's data from other data that may come to stand at its address. To be kept when a full sync
+    /// begins, and given to the session after it as `Own::admitted`.
+    pub fn dataset(&self) -> Option<&str> {
+        self.dataset.as_deref()
     }
 
     fn acknowledge(&mut self, now_ms: u64, out: &mut Vec<Action>) {
@@ -366,11 +376,12 @@ impl ReplicaSession {
             let message = "the primary is this very engine: it can't replicate itself".to_owned();
             return Err(refused_for_good(ErrorKind::InvalidArgument, message));
         }
-        let Some((_, latest)) = hello.at else {
-            let message = "handshake of a Pumice: got no id and latest, expected both";
+        let Some(at) = hello.at else {
+            let message = "handshake of a Pumice: got no generation, id and latest, expected them";
             return Err(Error::new(ErrorKind::Corruption, message).into());
         };
-        self.primary_latest = latest;
+        self.primary_latest = at.latest;
+        self.dataset = Some(format!("run {} generation {}", hello.run_id, at.generation));
         self.peer = Some(Peer::Pumice);
         self.acks = true;
         self.announce(true, out);
@@ -393,11 +404,13 @@ impl ReplicaSession {
             Reply::Error(text) => return Err(refusal("INFO", &text).into()),
             other => return Err(unexpected("INFO", &other).into()),
         };
-        let Some(mode) = text.lines().find_map(|line| line.strip_prefix("kvrocks_mode:")) else {
+        let find = |name| text.lines().find_map(|line| line.trim_end().strip_prefix(name));
+        let Some(mode) = find("kvrocks_mode:") else {
             let message = "INFO: got no kvrocks_mode, expected that of a Kvrocks";
             return Err(Error::new(ErrorKind::Unsupported, message).into());
         };
-        self.check_layout(mode.trim_end())?;
+        self.check_layout(mode)?;
+        self.dataset = Some(format!("process {}", find("process_id:").unwrap_or_default()));
         out.push(Action::Send(encode_request(&[b"CONFIG", b"GET", b"repl-namespace-enabled"])));
         self.step = Step::NamespaceOption;
         Ok(())
@@ -461,6 +474,10 @@ impl ReplicaSession {
         if fits && batch.count() > 0 { Some((*first, bytes)) } else { None }
     }
 
+    fn admitted(&self) -> bool {
+        self.own.admitted.is_some() && self.own.admitted == self.dataset
+    }
+
     fn psync(&mut self, out: &mut Vec<Action>) {
         let Position { replication_id: id, sequence } = &self.own.position;
         let by_id = self.peer == Some(Peer::Pumice) && !id.is_empty();
@@ -470,7 +487,7 @@ impl ReplicaSession {
             (0, _) => (None, 1, false),
             _ if by_id => (Some(id.as_bytes()), self.next, false),
             (_, Some(first)) => (None, first, true),
-            (_, None) if self.own.admitted => (None, self.next, false),
+            (_, None) if self.admitted() => (None, self.next, false),
             (_, None) => {
                 let reason = format!("at {sequence} with no entry in the log to compare with the primary's");
                 return self.full_sync(reason, false, out);
@@ -499,7 +516,7 @@ impl ReplicaSession {
             other => return Err(unexpected("PSYNC", &other).into()),
         };
         let code = text.split(' ').next().unwrap_or_default();
-        if overlap && self.own.admitted {
+        if overlap && self.admitted() {
             // The primary may have dropped that entry from its log while it sent us the data.
             self.own.last = None;
             self.psync(out);
@@ -535,17 +552,31 @@ impl ReplicaSession {
     fn frame(&mut self, frame: Cow<'_, [u8]>, out: &mut Vec<Action>) -> Outcome {
         if frame == PING {
             // It is sent when there is nothing else to send.
-            out.push(Action::Latest(self.next - 1));
+            let sent = self.last().filter(|_| matches!(self.step, Step::Overlap)).map_or(self.next, |(first, _)| first);
+            self.heartbeat(sent - 1, out);
         } else if frame == GET_ACK {
             (self.acks, self.ack_wanted) = (true, true);
         } else if let (Some(Peer::Pumice), Some(words)) = (self.peer, frame.strip_prefix(HEARTBEAT)) {
             let latest = words.strip_prefix(b"latest ").and_then(|rest| rest.split(|&byte| byte == b' ').next());
-            out.extend(latest.and_then(parse_sequence).map(Action::Latest));
+            if let Some(latest) = latest.and_then(parse_sequence) {
+                self.heartbeat(latest, out);
+            }
         } else if frame.len() >= HEADER {
             self.batch(frame, out)?;
         }
         // What is shorter than a batch is of a later version.
         Ok(())
+    }
+
+    /// The primary is at `latest`. It may be before our last entry: it accepts a PSYNC of what it will write next.
+    fn heartbeat(&mut self, latest: u64, out: &mut Vec<Action>) {
+        match self.last().filter(|_| matches!(self.step, Step::Overlap)) {
+            Some((first, _)) if latest < first => {
+                let reason = format!("the primary is at {latest} and has no entry at {first}, the last one here");
+                self.full_sync(reason, true, out);
+            }
+            _ => out.push(Action::Latest(latest)),
+        }
     }
 
     fn batch(&mut self, frame: Cow<'_, [u8]>, out: &mut Vec<Action>) -> Outcome {

@@ -19,7 +19,7 @@ fn own(id: &str, sequence: u64, last: Option<(u64, Vec<u8>)>) -> Own {
         position: Position { replication_id: id.to_owned(), sequence },
         layout: Layout::Standalone,
         last: last.map(|(first, bytes)| (first, bytes.into())),
-        admitted: false,
+        admitted: None,
         run_id: RUN.to_owned(),
     }
 }
@@ -101,13 +101,13 @@ fn written(actions: Vec<Action>) -> Vec<String> {
 }
 
 fn info(mode: &str) -> String {
-    let text = format!("# Server\r\nkvrocks_version:2.10.0\r\nkvrocks_mode:{mode}\r\nos:Linux\r\n");
+    let text = format!("# Server\r\nkvrocks_version:2.10.0\r\nkvrocks_mode:{mode}\r\nprocess_id:7\r\nos:Linux\r\n");
     format!("${}\r\n{text}\r\n", text.len())
 }
 
 fn hello(layout: &str, run: &str, latest: u64) -> Vec<u8> {
     let latest = latest.to_string();
-    let words = ["pumice", "1", "layout", layout, "run", run, "id", ID, "latest", &latest];
+    let words = ["pumice", "1", "layout", layout, "run", run, "generation", "3", "id", ID, "latest", &latest];
     let mut out = Vec::new();
     Reply::Array(words.iter().map(Reply::bulk).collect()).encode(&mut out);
     out
@@ -184,14 +184,17 @@ fn any_pieces() {
 #[test]
 fn first_question() {
     let last = Some((8, batch(8, 2)));
+    let admitted = |dataset: &str, last| Own { admitted: Some(dataset.to_owned()), ..own("", 9, last) };
     for (own, kvrocks, pumice) in [
         (own("", 0, None), "PSYNC 1", "PSYNC 1"),
         (own(ID, 9, last.clone()), "PSYNC 8", "PSYNC ABCDEFGHIJKLMNOP 10"),
         (own("", 9, last.clone()), "PSYNC 8", "PSYNC 8"),
         (own(ID, 9, None), "full sync, diverged false", "PSYNC ABCDEFGHIJKLMNOP 10"),
         (own("", 9, None), "full sync, diverged false", "full sync, diverged false"),
-        (Own { admitted: true, ..own("", 9, None) }, "PSYNC 10", "PSYNC 10"),
-        (Own { admitted: true, ..own("", 9, last.clone()) }, "PSYNC 8", "PSYNC 8"),
+        (admitted("process 7", None), "PSYNC 10", "full sync, diverged false"),
+        (admitted("run 0therrunning0one generation 3", None), "full sync, diverged false", "PSYNC 10"),
+        (admitted("run 0therrunning0one generation 4", None), "full sync, diverged false", "full sync, diverged false"),
+        (admitted("process 7", last.clone()), "PSYNC 8", "PSYNC 8"),
         // An entry that does not end where the replica is proves nothing.
         (own("", 9, Some((7, batch(7, 2)))), "full sync, diverged false", "full sync, diverged false"),
         (own("", 9, Some((7, batch(8, 2)))), "full sync, diverged false", "full sync, diverged false"),
@@ -201,7 +204,7 @@ fn first_question() {
             last: own.last.clone(),
             run_id: own.run_id.clone(),
             layout: own.layout,
-            admitted: own.admitted,
+            admitted: own.admitted.clone(),
         };
         let (mut talk, _) = Talk::new(None, None, own);
         talk.hear("-ERR unknown option\r\n");
@@ -226,10 +229,22 @@ fn overlap() {
     assert_eq!(talk.hear_frame(&batch(10, 1)), [""; 0], "it went on after its end");
     assert_eq!(fresh().hear_frame(&batch(8, 1)), ["full sync, diverged true"]);
     assert!(fresh().hear_frame(&batch(10, 1))[0].contains("got 10, expected 8"));
-    // Notes at that place and pings come before it.
+    // A primary that will write it next has not got it: it says so by having nothing to send.
+    assert_eq!(fresh().hear_frame(b"ping"), ["full sync, diverged true"]);
+    // Notes may come before it.
     let mut talk = fresh();
     assert_eq!(talk.hear_frame(&batch(8, 0)), [""; 0]);
     assert_eq!(talk.hear_frame(&own_batch), ["streaming kvrocks"]);
+}
+
+/// Between Pumice peers without an id the heartbeat tells whether the primary has the entry at all.
+#[test]
+fn overlap_of_a_pumice() {
+    let fresh = || Talk::with_pumice(own("", 9, Some((8, batch(8, 2)))));
+    assert_eq!(fresh().hear_frame(b"_pumice latest 7"), ["full sync, diverged true"]);
+    let mut talk = fresh();
+    assert_eq!(talk.hear_frame(b"_pumice latest 8"), ["latest 8"]);
+    assert_eq!(talk.hear_frame(&batch(8, 2)), ["streaming pumice", "latest 900"]);
 }
 
 /// An entry out of place, or one that is not whole, ends the session and is not applied.
@@ -274,7 +289,8 @@ fn refusals() {
     }
     assert!(psync("+CONTINUE\r\n", fresh())[0].starts_with("failed, Soon: "));
     // Just synced: the primary's log may have lost the overlap, but it has what comes next.
-    let admitted = || Own { admitted: true, ..own("", 9, Some((8, batch(8, 2)))) };
+    let dataset = "run 0therrunning0one generation 3".to_owned();
+    let admitted = || Own { admitted: Some(dataset.clone()), ..own("", 9, Some((8, batch(8, 2)))) };
     assert_eq!(psync("-ERR sequence out of range, please use fullsync\r\n", admitted()), ["PSYNC 10"]);
     let (mut talk, said) = Talk::new(Some("wrong"), None, fresh());
     assert_eq!(said, ["AUTH wrong"]);

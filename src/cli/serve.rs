@@ -1,0 +1,61 @@
+//! `pumice serve`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::progress::Display;
+use super::report::{Report, password};
+use super::signals::Signals;
+use super::status::{self, StatusLine, TICK};
+use super::{Failure, print};
+use crate::{Engine, Options, ServeOptions};
+
+pub fn run(
+    directory: &Path,
+    listen: &str,
+    password_file: Option<&Path>,
+    as_json: bool,
+    signals: &Signals,
+) -> Result<Report, Failure> {
+    let options = ServeOptions { password: password(password_file).map_err(Failure::Other)?, ..Default::default() };
+    let display = Display::begin("open");
+    let engine = Engine::open(directory, &Options::default())?;
+    drop(display);
+    signals.make();
+    let listener = engine.serve(listen, &options)?;
+    let address = listener.address();
+    let told = if as_json {
+        let json = json!({
+            "path": engine.path().to_string_lossy(),
+            "address": address.to_string(),
+            "host": address.host(),
+            "port": address.port(),
+        });
+        format!("{json:#}\n")
+    } else {
+        format!("{} is served on {address}\n", engine.path().display())
+    };
+    print(&told, 0);
+
+    let mut line = StatusLine::new(engine.position()?.sequence);
+    loop {
+        let role = engine.role()?.name();
+        let sequence = engine.position()?.sequence;
+        let (link, link_change) = engine.link()?.as_ref().map(status::link).unwrap_or_default();
+        let (feeds, feeds_change) = status::feeds(&engine.feeds()?);
+        let link = if link.is_empty() { link } else { format!(", {link}") };
+        line.show(
+            &format!("{role}{link}, at {sequence}{feeds}"),
+            &format!("{role}{link_change}{feeds_change}"),
+            sequence,
+        );
+        if signals.wait(TICK) {
+            break;
+        }
+    }
+    drop(line);
+    listener.close();
+    engine.close()?;
+    Ok(Report { text: String::new(), json: serde_json::Value::Null, status: 0 })
+}
