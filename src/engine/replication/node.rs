@@ -155,7 +155,7 @@ impl Node {
         };
         promoted.map_err(|e| {
             e.context(format!(
-                "hand_over to {host}:{port}: whether it is the primary now is not known, so no write is taken here;                  promote() or follow() when you know"
+                "hand_over to {host}:{port}: whether it is the primary now is not known, so no write is taken here; promote() or follow() when you know"
             ))
         })?;
         self.follow(DesiredLink { host: host.to_owned(), port, password, announce_port: self.port() })

@@ -181,7 +181,7 @@ impl Serving {
         let encoded = files::read_file(&folder.join(MANIFEST_NAME), MANIFEST_LIMIT)?.unwrap_or_default();
         let manifest = decode_manifest(&encoded)?;
         let has = kept_bytes(store.db.path());
-        let limit = has + limit.unwrap_or_else(|| has.max(LIMIT));
+        let limit = has.saturating_add(limit.unwrap_or_else(|| has.max(LIMIT)));
         let now_ms = clock::monotonic_ms();
         Ok(Served {
             id,
