@@ -362,7 +362,7 @@ mod tests {
     const ID: &str = "AAAAAAAAAAAAAAAA";
 
     /// What a connection brought: requests and events in words, data collected.
-    fn written(event: FetchEvent<'_>, out: &mut Vec<String>) {
+    fn written(event: FetchEvent<'_>, out: &mut Vec<String>) -> Result<()> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\r\n", " ");
         match event {
             FetchEvent::Send(bytes) => out.push(text(bytes)),
@@ -373,18 +373,19 @@ mod tests {
             FetchEvent::Data(bytes) => out.last_mut().unwrap().push_str(&text(bytes)),
             FetchEvent::End => out.last_mut().unwrap().push('.'),
         }
+        Ok(())
     }
 
     fn start(fetch: &mut Fetch) -> Vec<String> {
         let mut out = Vec::new();
-        fetch.start(&mut |event| Ok(written(event, &mut out))).unwrap();
+        fetch.start(&mut |event| written(event, &mut out)).unwrap();
         out
     }
 
     fn hear(fetch: &mut Fetch, bytes: &[u8], piece: usize) -> Result<Vec<String>> {
         let mut out = Vec::new();
         for piece in bytes.chunks(piece) {
-            fetch.receive(piece, &mut |event| Ok(written(event, &mut out)))?;
+            fetch.receive(piece, &mut |event| written(event, &mut out))?;
         }
         Ok(out)
     }
