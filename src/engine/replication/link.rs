@@ -398,14 +398,13 @@ impl Attempt<'_> {
         let mut actions = Vec::new();
         session.start(clock::monotonic_ms(), &mut actions);
         let mut buffer = vec![0; 256 << 10];
+        let mut received = false;
         loop {
-            let mut applied = None;
             for action in actions.drain(..) {
                 match action {
                     Action::Send(bytes) => connection.send(&bytes).map_err(soon)?,
                     Action::Apply(bytes) => {
-                        let last = log::apply_linked(&link.instance, self.wish, &bytes).map_err(soon)?;
-                        applied = Some(last);
+                        log::apply_linked(&link.instance, self.wish, &bytes).map_err(soon)?;
                     }
                     Action::Streaming(peer) => {
                         self.streamed = true;
@@ -421,17 +420,15 @@ impl Attempt<'_> {
                     Action::Failed { error, retry } => return Err((error, retry)),
                 }
             }
-            if let Some(last) = applied {
+            if std::mem::take(&mut received) {
                 self.latest(None);
-                let durable = match link.instance.generation() {
-                    Ok(generation) => link.instance.durable_sequence(&generation.store.db),
-                    Err(e) => return Err(soon(e)),
-                };
-                session.applied(clock::monotonic_ms(), last, durable.min(last), &mut actions);
+                let (applied, durable) = self.applied().map_err(soon)?;
+                session.applied(clock::monotonic_ms(), applied, durable, &mut actions);
                 continue;
             }
             match connection.receive(&mut buffer).map_err(soon)? {
                 Received::Bytes(read) => {
+                    received = true;
                     link.see(self.wish, |seen| seen.last_io = Some(clock::instant()));
                     session.receive(clock::monotonic_ms(), &buffer[..read], &mut actions);
                 }
@@ -442,6 +439,14 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+
+    /// What is applied, and what of it will survive a power cut.
+    fn applied(&self) -> Result<(u64, u64)> {
+        let generation = self.link.instance.generation()?;
+        let db = &generation.store.db;
+        let applied = db.latest_sequence();
+        Ok((applied, self.link.instance.durable_sequence(db).min(applied)))
     }
 
     /// Notes where the primary is, or that more of it is here.

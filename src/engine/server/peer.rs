@@ -92,7 +92,14 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
             Ok(Flow::Continue)
         }
         Ask::Range { checkpoint, name, offset } => {
-            let served = node.serving.find(Some(&checkpoint))?;
+            let served = match node.serving.find(Some(&checkpoint)) {
+                Ok(served) => served,
+                Err(gone) => {
+                    connection.reply_bytes(format!("-NOTFOUND {gone}\r\n").as_bytes());
+                    connection.primary = Some(session);
+                    return Ok(Flow::Continue);
+                }
+            };
             let file = served.file(&name)?;
             let size = file_size(&file)?;
             if offset > size {
