@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::full_sync::{Counters, FullSync, SyncStatus};
+use super::full_sync::{Counters, FullSync, Incoming, SyncStatus};
 use super::log;
 use super::position::Position;
 use super::session::Peer;
@@ -176,16 +176,14 @@ impl Link {
         Ok(())
     }
 
-    /// Ends it for good, and waits for its thread unless that is looking for the primary, which may take seconds and
-    /// holds nothing.
+    /// Ends it for good, and waits for its thread.
     pub fn close(&self) {
         let mut run = self.run.lock();
         run.closed = true;
         if let Some((_, stop)) = &run.following {
             stop.stop();
         }
-        let looking = run.seen.as_ref().is_some_and(|seen| seen.state == LinkState::Connecting);
-        let thread = run.thread.take().filter(|_| !looking);
+        let thread = run.thread.take();
         drop(run);
         self.changed.notify_all();
         thread.map(JoinHandle::join);
@@ -361,8 +359,8 @@ struct Attempt<'a> {
     wish: u64,
     desired: &'a DesiredLink,
     stop: &'a Arc<Stop>,
-    /// Which folder holds files of this primary.
-    received: &'a mut Option<u64>,
+    /// What an earlier try has received.
+    received: &'a mut Option<Incoming>,
     streamed: bool,
 }
 
@@ -372,7 +370,7 @@ impl Attempt<'_> {
         match self.follow(synced.as_ref()) {
             Ok(Needed { peer, reason, diverged, dataset }) => {
                 self.link.see(self.wish, |seen| seen.last_error = Some(format!("full sync: {reason}")));
-                match self.full_sync(peer, diverged) {
+                match self.full_sync(peer, diverged, dataset.as_deref()) {
                     Ok(sequence) => {
                         *synced = dataset.map(|dataset| Synced { sequence, dataset });
                         Ended::Synced
@@ -483,7 +481,7 @@ impl Attempt<'_> {
         })
     }
 
-    fn full_sync(&mut self, peer: Peer, diverged: bool) -> Result<u64> {
+    fn full_sync(&mut self, peer: Peer, diverged: bool, dataset: Option<&str>) -> Result<u64> {
         let counters = Arc::new(FullSync::counters());
         self.link.see(self.wish, |seen| (seen.peer, seen.sync) = (Some(peer), Some(Arc::clone(&counters))));
         self.link.enter(self.wish, LinkState::Syncing);
@@ -493,6 +491,7 @@ impl Attempt<'_> {
             wish: self.wish,
             stop: self.stop,
             counters: &counters,
+            dataset,
             diverged,
         };
         if let Some(gives_up) = sync.run(peer, self.received)? {

@@ -348,6 +348,9 @@ fn checkpoint(reply: Reply) -> Result<FetchEvent<'static>> {
     };
     let id = check_replication_id(id).map_err(|error| error.context("checkpoint id"))?.to_owned();
     let manifest = decode_manifest(manifest)?;
+    if manifest.files.len() > MAX_FILES {
+        return Err(bad(format!("sync manifest: got {} files, expected at most {MAX_FILES}", manifest.files.len())));
+    }
     manifest.files.iter().try_for_each(|file| check_file_name(&file.name))?;
     Ok(FetchEvent::Checkpoint { id, manifest })
 }
