@@ -1901,6 +1901,21 @@ uint64_t pumice_info_table_reader_bytes(const pumice_info *info);
 uint64_t pumice_info_snapshots(const pumice_info *info);
 
 /**
+ * Replicas that are fed.
+ */
+uint64_t pumice_info_feeds(const pumice_info *info);
+
+/**
+ * How many sequences the primary was ahead when it last told; PUMICE_UNKNOWN where nobody is followed or it did not.
+ */
+uint64_t pumice_info_lag_sequences(const pumice_info *info);
+
+/**
+ * How long ago this replica last had everything, 0 when it has; PUMICE_UNKNOWN where nobody is followed or it never had.
+ */
+uint64_t pumice_info_lag_ms(const pumice_info *info);
+
+/**
  * Frees figures.
  */
 void pumice_info_free(pumice_info *info);

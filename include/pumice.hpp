@@ -650,7 +650,10 @@ struct Info {
     std::string layout;
     std::optional<std::string> refuses_writes;
     std::uint64_t generation, namespaces, records_estimate, table_files, table_bytes, blob_bytes, oldest_sequence,
-        memory_budget, cache_bytes, write_buffer_bytes, table_reader_bytes, snapshots;
+        memory_budget, cache_bytes, write_buffer_bytes, table_reader_bytes, snapshots, feeds;
+    /** How far this replica is behind, where somebody is followed and it is known. */
+    std::optional<std::uint64_t> lag_sequences;
+    std::optional<Milliseconds> lag;
 };
 
 /** How far a full sync is. */
@@ -950,7 +953,10 @@ public:
                 pumice_info_cache_bytes(info),
                 pumice_info_write_buffer_bytes(info),
                 pumice_info_table_reader_bytes(info),
-                pumice_info_snapshots(info)};
+                pumice_info_snapshots(info),
+                pumice_info_feeds(info),
+                detail::known(pumice_info_lag_sequences(info)),
+                detail::known_time(pumice_info_lag_ms(info))};
     }
 
     /** The handle of pumice.h, lent. */

@@ -173,6 +173,8 @@ impl Story {
                     "sequence" => info.position.sequence.to_string(),
                     "generation" => info.generation.to_string(),
                     "snapshots" => info.snapshots.to_string(),
+                    "feeds" => info.feeds.to_string(),
+                    "lag_sequences" => info.lag_sequences.unwrap().to_string(),
                     _ => panic!("unknown field {field}"),
                 })
             }

@@ -579,7 +579,8 @@ static void test_nothing_of_nothing(void) {
     CHECK(pumice_info_blob_bytes(NULL) == 0 && pumice_info_oldest_sequence(NULL) == 0);
     CHECK(pumice_info_memory_budget(NULL) == 0 && pumice_info_cache_bytes(NULL) == 0);
     CHECK(pumice_info_write_buffer_bytes(NULL) == 0 && pumice_info_table_reader_bytes(NULL) == 0);
-    CHECK(pumice_info_snapshots(NULL) == 0);
+    CHECK(pumice_info_snapshots(NULL) == 0 && pumice_info_feeds(NULL) == 0);
+    CHECK(pumice_info_lag_sequences(NULL) == 0 && pumice_info_lag_ms(NULL) == 0);
     pumice_follow_options_free(NULL);
     pumice_serve_options_free(NULL);
     CHECK(pumice_listener_host(NULL) == NULL && pumice_listener_port(NULL) == 0);
@@ -717,6 +718,7 @@ static void test_options(void) {
     CHECK(strcmp(pumice_info_layout(info), "cluster") == 0 && pumice_info_memory_budget(info) == 32 << 20);
     CHECK(strcmp(pumice_info_path(info), pumice_engine_path(engine)) == 0);
     CHECK(pumice_info_role(info) == PUMICE_ROLE_PRIMARY && pumice_info_refuses_writes(info) == NULL);
+    CHECK(pumice_info_lag_sequences(info) == PUMICE_UNKNOWN && pumice_info_lag_ms(info) == PUMICE_UNKNOWN);
     CHECK(strlen(pumice_info_position(info).replication_id) == 16 && pumice_info_generation(info) == 1);
     pumice_info_free(info);
     pumice_log *log;

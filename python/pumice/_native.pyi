@@ -687,6 +687,18 @@ class Info:
     def snapshots(self) -> int:
         """Open snapshots."""
 
+    @property
+    def feeds(self) -> int:
+        """Replicas that are fed."""
+
+    @property
+    def lag_sequences(self) -> int | None:
+        """How many sequences the primary was ahead when it last told; None where nobody is followed or it did not tell."""
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """How many seconds ago this replica last had everything; None where nobody is followed or it never had."""
+
     def as_dict(self) -> dict[str, Any]:
         """All figures by their names."""
 

@@ -316,7 +316,7 @@ impl Engine {
 
     /// Figures of this moment.
     pub fn info(&self) -> Result<Info> {
-        Info::of(&self.node.instance)
+        Info::of(&self.node)
     }
 }
 

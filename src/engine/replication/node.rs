@@ -17,6 +17,7 @@ use super::tcp::{self, Connection, Received, Stop};
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::side::{DesiredLink, Role};
+use crate::engine::generation::Store;
 use crate::engine::instance::{Instance, random_id};
 use crate::engine::storage::fork::Process;
 
@@ -59,17 +60,18 @@ impl Node {
         Ok(Arc::new(node))
     }
 
-    /// What a primary's session must know of this moment.
-    pub fn facts(&self) -> Result<Facts> {
+    /// What a primary's session must know of this moment, and the store of which it is true.
+    pub fn facts(&self) -> Result<(Facts, Arc<Store>)> {
         let guard = self.instance.lock()?;
-        let store = &guard.generation.store;
-        Ok(Facts {
+        let store = Arc::clone(&guard.generation.store);
+        let facts = Facts {
             run_id: self.run_id.clone(),
             generation: store.number,
             history: store.history(),
             latest: store.db.latest_sequence(),
             layout: store.layout,
-        })
+        };
+        Ok((facts, store))
     }
 
     /// Has `close` called when the engine is closed; at once when it is.
