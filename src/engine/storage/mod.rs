@@ -7,4 +7,5 @@ pub mod files;
 pub mod fork;
 pub mod iterator;
 pub mod options;
+pub mod slices;
 pub mod wal;
