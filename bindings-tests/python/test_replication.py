@@ -297,3 +297,17 @@ def test_hand_over_without_a_replica(engine: pumice.Engine) -> None:
     engine.default["k"] = b"v"
     with pytest.raises(pumice.InvalidArgumentError):
         engine.hand_over("127.0.0.1", 1, timeout=-1)
+
+
+def test_what_is_read_is_not_discarded(engine: pumice.Engine, tmp_path: Path) -> None:
+    """A dataset that was given up stays while a snapshot shows it, also when it is discarded, and goes then."""
+    own = pumice.open(tmp_path / "own")
+    own.default.update({b"%04d" % i: b"own" for i in range(1000)})
+    then = own.snapshot()
+    own.follow(*place(engine.serve()), wait=True, timeout=PATIENCE)
+    folder = own.path / "generations" / "000001"
+    assert folder.is_dir() and own.discard() == 1 and own.discard() == 0
+    assert folder.is_dir() and len(then.default) == 1000 and set(then.default.values()) == {b"own"}
+    then.close()
+    own.close()
+    assert not folder.exists() and not list(own.path.glob("generations/000001*"))

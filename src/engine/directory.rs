@@ -168,7 +168,13 @@ impl Directory {
         files::replace_file(&self.kept_path(number), b"")
     }
 
-    fn is_kept(&self, number: u64) -> bool {
+    /// Ends that.
+    pub fn keep_no_more(&self, number: u64) -> Result<()> {
+        files::remove_file(&self.kept_path(number))
+    }
+
+    /// Whether it stays when it is not current any more.
+    pub fn is_kept(&self, number: u64) -> bool {
         self.kept_path(number).exists()
     }
 

@@ -270,9 +270,9 @@ impl Engine {
     }
 
     /// Deletes what was kept of datasets that this engine gave up because they had diverged from its primary's. Gives
-    /// how many there were.
+    /// how many there were. Snapshots and iterators on one of them finish; then it goes.
     pub fn discard(&self) -> Result<usize> {
-        self.node.discard()
+        self.node.instance.discard()
     }
 
     /// The link as it runs now; `None` when this engine follows nobody.

@@ -1,5 +1,6 @@
 //! One open directory: the current generation, the role, the commit order, and what poisons it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::ThreadId;
@@ -34,6 +35,8 @@ pub struct Instance {
     commit: Mutex<Commit>,
     durable: GroupSync,
     closing: Arc<Closing>,
+    /// The generations that are not current any more and still open.
+    retired: Arc<Mutex<BTreeSet<u64>>>,
     /// Held by whoever builds the next generation, on the thread that `applier` names.
     applying: Mutex<()>,
     applier: Mutex<Option<ThreadId>>,
@@ -96,6 +99,7 @@ impl Instance {
             }),
             durable: GroupSync::default(),
             closing: Arc::default(),
+            retired: Arc::default(),
             applying: Mutex::new(()),
             applier: Mutex::new(None),
         };
@@ -158,6 +162,24 @@ impl Instance {
 
     pub fn role(&self) -> Result<Role> {
         Ok(self.lock()?.role())
+    }
+
+    /// Gives up the generations that were kept; gives how many. One that somebody still reads goes when they are done.
+    pub fn discard(&self) -> Result<usize> {
+        let directory = {
+            let guard = self.lock()?;
+            guard.check_changeable()?;
+            guard.directory()?
+        };
+        let open = self.retired.lock();
+        let kept = directory.kept()?;
+        for &number in &kept {
+            directory.keep_no_more(number)?;
+            if !open.contains(&number) {
+                directory.remove_generation(number)?;
+            }
+        }
+        Ok(kept.len())
     }
 
     /// Why writes are refused, if they are: poisoned, or read-only whatever the role.
@@ -503,10 +525,15 @@ impl CommitGuard<'_> {
         }
         old.store.db.stop_background_work();
         let (path, number) = (directory.path().to_owned(), old.store.number);
+        let open = Arc::clone(&self.instance.retired);
+        open.lock().insert(number);
         old.store.db.after_close(&self.instance.closing, move || {
-            if !kept {
+            let mut open = open.lock();
+            open.remove(&number);
+            if !directory.is_kept(number) {
                 let _ = retired(&path, number);
             }
+            drop(open);
             drop(directory);
         });
         Ok(())

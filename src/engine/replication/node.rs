@@ -178,20 +178,6 @@ impl Node {
         })
     }
 
-    /// Generations given up to a primary that this engine had diverged from.
-    pub fn discard(&self) -> Result<usize> {
-        let directory = {
-            let guard = self.instance.lock()?;
-            guard.check_changeable()?;
-            guard.directory()?
-        };
-        let kept = directory.kept()?;
-        for &number in &kept {
-            directory.remove_generation(number)?;
-        }
-        Ok(kept.len())
-    }
-
     /// The port under which others reach this engine, 0 when it does not listen.
     fn port(&self) -> u16 {
         *self.listens.lock()
