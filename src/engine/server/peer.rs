@@ -201,13 +201,7 @@ impl Pace {
 const WRITE_BYTES: usize = 256 << 10;
 
 /// Feeds a replica until one side ends it. Gives the last sequence sent.
-fn feed(
-    connection: &mut Connection,
-    node: Arc<Node>,
-    store: Arc<Store>,
-    session: &PrimarySession,
-    next: u64,
-) -> u64 {
+fn feed(connection: &mut Connection, node: Arc<Node>, store: Arc<Store>, session: &PrimarySession, next: u64) -> u64 {
     let kept = connection.reading.take();
     let state = Arc::new(Mutex::new(Feed::new(session.peer(), next, clock::monotonic_ms())));
     let (host, port) = session.announced().unwrap_or_else(|| (connection.client().stream.peer_ip(), 0));
