@@ -6,12 +6,16 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Duration;
 
-use pumice::{Engine, ErrorKind, Options, Role};
-use support::{Random, Shown, assert_sound, copy_tree, names, open, open_replica, process, run, said, shown};
+use pumice::{ConvertOptions, Engine, ErrorKind, FollowOptions, LinkState, Options, Role, ServeOptions};
+use support::wire::Proxy;
+use support::{
+    Random, Shown, assert_sound, copy_tree, names, open, open_replica, process, run, said, shown, wait_until,
+};
 
 /// Which dataset a directory holds after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +34,12 @@ enum Failing {
     Poisons,
     /// The step is done in the background, behind the call.
     Behind,
+    /// The link tells the failure, and tries again by itself.
+    Retried,
+    /// It is only tried with a process that is killed.
+    Untried,
 }
-use Failing::{Behind, Clean, Poisons};
+use Failing::{Behind, Clean, Poisons, Retried, Untried};
 
 /// One step: the job in which it lies, how often it is passed before, other failpoints that lead there, and what
 /// the directory holds after it.
@@ -69,6 +77,23 @@ const STEPS: &[Step] = &[
     step("apply_as_primary", "history::write", 3, Old, Clean),
     step("apply_as_primary", "publish::linked", 0, Old, Clean),
     step("apply_as_primary", "apply::swap", 0, New, Poisons),
+    // A replica follows a primary in the same process, which has another history.
+    step("full_sync", "sync::manifest", 0, Old, Retried),
+    step("full_sync", "sync::data", 0, Old, Retried),
+    step("full_sync", "sync::data", 3, Old, Retried),
+    step("full_sync", "sync::file", 0, Old, Retried),
+    step("full_sync", "sync::file", 3, Old, Retried),
+    step("full_sync", "apply::received", 0, Old, Retried),
+    step("full_sync", "apply::renamed", 0, Old, Retried),
+    step("full_sync", "apply::opened", 0, Old, Retried),
+    step("full_sync", "publish::linked", 0, Old, Retried),
+    step("full_sync", "apply::linked", 0, New, Untried),
+    step("full_sync", "apply::swap", 0, New, Untried),
+    // The same where the primary looks like a Kvrocks.
+    step("full_sync_by_name", "sync::listed", 0, Old, Retried),
+    step("full_sync_by_name", "sync::file", 0, Old, Retried),
+    step("full_sync_by_name", "sync::file", 3, Old, Retried),
+    step("full_sync_by_name", "apply::renamed", 0, Old, Retried),
     step("create", "state::write", 0, Old, Clean),
     step("create", "history::write", 0, Old, Clean),
     step("create", "create::ready", 0, Old, Clean),
@@ -143,7 +168,7 @@ impl Ground {
         match job {
             "create" => {}
             "adopt" => copy_tree(&from("old"), &to.join("db")),
-            "apply" | "promote" => copy_tree(&from("replica"), to),
+            "apply" | "promote" | "full_sync" | "full_sync_by_name" => copy_tree(&from("replica"), to),
             _ => copy_tree(&from("old-primary"), to),
         }
     }
@@ -171,6 +196,10 @@ impl Ground {
 fn act(job: &str, engine: &Engine, path: &Path, new: &Path) -> pumice::Result<()> {
     match job {
         "apply" | "apply_as_primary" => engine.apply_checkpoint(new),
+        "full_sync" | "full_sync_by_name" => {
+            follow(job, engine, new);
+            Ok(())
+        }
         "promote" => engine.promote(),
         "checkpoint" => engine.create_checkpoint(path.with_extension("made")).map(drop),
         "write" | "sync" => {
@@ -180,6 +209,57 @@ fn act(job: &str, engine: &Engine, path: &Path, new: &Path) -> pumice::Result<()
             batch.commit(Some(job == "sync"))
         }
         _ => panic!("unknown job {job}"),
+    }
+}
+
+/// Follows the primary of the new dataset until the link streams. Gives what it asked for, and the failures it told of.
+fn follow(job: &str, engine: &Engine, new: &Path) -> (Vec<String>, Vec<String>) {
+    let primary = open(new.with_file_name("new-primary"));
+    let listener = primary.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
+    let mut proxy = Proxy::to(listener.address().port());
+    if job == "full_sync_by_name" {
+        proxy = proxy.as_kvrocks();
+    }
+    let options = FollowOptions { announce_port: 7777, ..Default::default() };
+    engine.follow("127.0.0.1", proxy.port, &options).unwrap();
+    let mut told = Vec::new();
+    wait_until("the dataset is there", || {
+        let link = engine.link().unwrap().unwrap();
+        told.extend(link.last_error);
+        // An engine feeds no Kvrocks that compares its last entry: none does.
+        link.state == LinkState::Streaming || (job == "full_sync_by_name" && link.full_syncs > 0)
+    });
+    let position = primary.position().unwrap();
+    assert!(engine.wait_for(&position, Duration::from_secs(60)).unwrap(), "{:?}", engine.link());
+    (proxy.asked(), told)
+}
+
+/// One namespace in the cluster layout, beside the directory.
+fn convert(path: &Path) -> pumice::Result<()> {
+    let options = ConvertOptions { cluster: true, namespace: Some(b"old-0".to_vec()), ..Default::default() };
+    pumice::convert(path, path.with_extension("made"), &options, &mut |_| ControlFlow::Continue(())).map(drop)
+}
+
+/// What a full sync that broke off has left: for each file, how much of it.
+fn received(path: &Path) -> Vec<(String, u64)> {
+    let folders = names(&path.join("generations")).into_iter().filter(|name| name.ends_with(".incoming"));
+    let mut found = Vec::new();
+    for folder in folders.map(|name| path.join("generations").join(name)) {
+        let size = |name: &str| fs::metadata(folder.join(name)).unwrap().len();
+        found.extend(names(&folder).into_iter().map(|name| (name.clone(), size(&name))));
+    }
+    found
+}
+
+/// What was there is not asked for again.
+#[track_caller]
+fn assert_resumed(received: &[(String, u64)], asked: &[String]) {
+    for (name, size) in received.iter().filter(|(name, size)| name != "PUMICE-MANIFEST" && *size > 0) {
+        let file = name.trim_end_matches(".partial");
+        let offsets: Vec<&String> = asked.windows(2).filter(|words| words[0] == file).map(|words| &words[1]).collect();
+        let whole = offsets.is_empty();
+        let rest = name.ends_with(".partial") && offsets == [&size.to_string()];
+        assert!(whole || rest, "{name} of {size} bytes was there, and asked for from {offsets:?} on");
     }
 }
 
@@ -254,6 +334,15 @@ fn twice(job: &str, failing: &str, path: &Path, new: &Path) {
                 act(job, &engine, path, new).unwrap();
                 return;
             }
+            if failing == "Retried" {
+                let (_, told) = follow(job, &engine, new);
+                assert!(told.iter().any(|error| error.contains(&format!("step {step}"))), "{told:?}");
+                assert_eq!(engine.default_namespace().get(b"which").unwrap().unwrap(), b"new");
+                assert!(engine.link().unwrap().unwrap().full_syncs > 0);
+                assert_sound(&engine);
+                engine.close().unwrap();
+                return;
+            }
             let error = check(act(job, &engine, path, new));
             if failing == "Poisons" {
                 assert!(error.message().contains("opened again"), "it does not say what to do: {error}");
@@ -290,7 +379,17 @@ fn failpoints(step: &Step, action: &str) -> String {
 fn assert_tidy(path: &Path) {
     let link = fs::read_link(path.join("db")).unwrap();
     let number = link.file_name().unwrap().to_str().unwrap().to_owned();
-    assert_eq!(names(&path.join("generations")), [number.clone(), format!("{number}.history")]);
+    let mut found = names(&path.join("generations"));
+    // What a full sync leaves on purpose: what goes on, and what was given up.
+    let kept: Vec<String> = found
+        .iter()
+        .filter_map(|name| name.strip_suffix(".kept"))
+        .filter(|kept| **kept != number)
+        .map(str::to_owned)
+        .collect();
+    found.retain(|name| !name.ends_with(".incoming") && *name != format!("{number}.kept"));
+    found.retain(|name| !kept.iter().any(|kept| name.starts_with(kept)));
+    assert_eq!(found, [number.clone(), format!("{number}.history")]);
     assert_eq!(names(path), ["LOCK", "db", "generations", "state"]);
 }
 
@@ -302,6 +401,14 @@ fn check_after(ground: &Ground, step: &Step, holds: Holds, path: &Path, new: &Pa
     assert_tidy(path);
     match step.job {
         "create" | "adopt" => {}
+        "full_sync" => {
+            let received = received(path);
+            if step.name.starts_with("sync::") && holds == Old {
+                assert!(received.iter().any(|(name, _)| name == "PUMICE-MANIFEST"), "{received:?}");
+            }
+            let (asked, _) = follow(step.job, &engine, new);
+            assert_resumed(&received, &asked);
+        }
         "release" => {
             engine.close().unwrap();
             pumice::release(path).unwrap();
@@ -314,9 +421,9 @@ fn check_after(ground: &Ground, step: &Step, holds: Holds, path: &Path, new: &Pa
         "convert" => {
             engine.close().unwrap();
             let made = path.with_extension("made");
-            assert!(!made.exists(), "a directory that was not finished has its name");
+            assert!(!made.exists(), "what was not converted whole has its name");
             convert(path).unwrap();
-            assert_sound(&open(&made));
+            assert_eq!(shown(&open(&made))["__namespace"], ground.old["old-0"]);
             return;
         }
         "promote" => {
@@ -332,7 +439,9 @@ fn check_after(ground: &Ground, step: &Step, holds: Holds, path: &Path, new: &Pa
         job => act(job, &engine, path, new).unwrap(),
     }
     match step.job {
-        "apply" | "apply_as_primary" => ground.assert_holds(&engine, step.job, New),
+        "apply" | "apply_as_primary" | "full_sync" | "full_sync_by_name" => {
+            ground.assert_holds(&engine, step.job, New);
+        }
         "write" | "sync" => ground.assert_holds(&engine, step.job, New),
         _ => {}
     }
@@ -366,6 +475,9 @@ fn failing_at_every_step() {
     let ground = Ground::make();
     let new = ground.dir.path().join("new");
     for (index, step) in STEPS.iter().enumerate() {
+        if step.failing == Untried {
+            continue;
+        }
         let path = ground.dir.path().join(format!("failing-{index}"));
         ground.prepare(step.job, &path);
         let points = failpoints(step, "1*return(full)");
@@ -379,7 +491,7 @@ fn failing_at_every_step() {
             assert_eq!(names(&path), ["db"]);
         }
         let holds = match (step.job, step.failing) {
-            ("apply" | "apply_as_primary" | "write" | "sync", _) => New,
+            ("apply" | "apply_as_primary" | "write" | "sync" | "full_sync" | "full_sync_by_name", _) => New,
             _ => Old,
         };
         check_after(&ground, step, holds, &path, &new);
