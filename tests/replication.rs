@@ -304,6 +304,29 @@ fn a_delta_sync_moves_little() {
     println!("moved {moved:?}, reused {reused:?}");
 }
 
+/// Each waiter is woken when what it waits for is there, whoever waits for more or for less beside it.
+#[test]
+fn waiters_are_woken() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path().join("p"));
+    let before = engine.position().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for more in [3, 1, 2, 1, 3] {
+            let position = pumice::Position { sequence: before.sequence + more, ..before.clone() };
+            let (engine, tell) = (&engine, tell.clone());
+            scope.spawn(move || tell.send((more, engine.wait_for(&position, 10 * SOON))).unwrap());
+        }
+        for (more, waiters) in [(1, 2), (2, 1), (3, 2)] {
+            engine.default_namespace().put(b"k", b"v").unwrap();
+            for _ in 0..waiters {
+                let (woken, there) = told.recv_timeout(SOON).unwrap();
+                assert_eq!((woken, there.unwrap()), (more, true));
+            }
+        }
+    });
+}
+
 /// An engine that is dropped or closed while it feeds and follows is gone at once.
 #[test]
 fn closing_ends_all() {

@@ -1,17 +1,17 @@
 //! A generation: one opened RocksDB *with* the registry read from it. Readers hold a generation, never one half.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::error::{Error, ErrorKind, Result};
 use super::format::batch::{METADATA, PROPAGATE};
 use super::format::key::{DEFAULT_NAMESPACE, Layout, looks_like_cluster, prefix_end};
 use super::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, Registry, check_replication_id, decode_registry};
-use super::format::side::History;
+use super::format::side::{History, ManifestFile};
 use super::storage::db::Db;
 use super::storage::iterator::Cursor;
 
@@ -21,6 +21,8 @@ pub struct Store {
     pub number: u64,
     pub db: Arc<Db>,
     pub layout: Layout,
+    /// Checksums of files that never change, as the last checkpoint had them.
+    pub checksums: Mutex<HashMap<String, ManifestFile>>,
     history: Mutex<History>,
     ring: Mutex<Ring>,
     appended: Condvar,
@@ -41,6 +43,8 @@ struct Ring {
     bytes: usize,
     /// The last sequence whose entry came by: what RocksDB has beyond it is about to come.
     latest: u64,
+    /// The lowest sequence that somebody waits for, if any: nobody is woken before it.
+    wanted: Option<u64>,
     retired: bool,
 }
 
@@ -56,9 +60,21 @@ const RING_ENTRIES: usize = 4096;
 /// An entry that RocksDB has taken, and that no follower was told of yet.
 #[must_use]
 pub struct Written {
-    pub first: u64,
-    pub last: u64,
-    pub bytes: Vec<u8>,
+    first: u64,
+    last: u64,
+    /// `None` where they are too many to be kept.
+    bytes: Option<Arc<[u8]>>,
+}
+
+impl Written {
+    pub fn new(first: u64, last: u64, bytes: impl AsRef<[u8]> + Into<Arc<[u8]>>) -> Written {
+        let kept = bytes.as_ref().len() <= RING_BYTES;
+        Written { first, last, bytes: kept.then(|| bytes.into()) }
+    }
+
+    pub fn last(&self) -> u64 {
+        self.last
+    }
 }
 
 /// What the ring knows of the entry that starts at a sequence.
@@ -160,7 +176,15 @@ impl Store {
             _ => History { layout, current: id, past: Vec::new() },
         };
         let ring = Ring { latest: db.latest_sequence(), ..Ring::default() };
-        Ok(Store { number, db, layout, history: Mutex::new(history), ring: Mutex::new(ring), appended: Condvar::new() })
+        Ok(Store {
+            number,
+            db,
+            layout,
+            checksums: Mutex::default(),
+            history: Mutex::new(history),
+            ring: Mutex::new(ring),
+            appended: Condvar::new(),
+        })
     }
 
     /// The ids that this store's sequences were written under.
@@ -187,19 +211,25 @@ impl Store {
     pub fn append(&self, Written { first, last, bytes }: Written) {
         let mut ring = self.ring.lock();
         ring.latest = last;
-        if bytes.len() > RING_BYTES {
-            ring.entries.clear();
-            ring.bytes = 0;
-        } else {
-            ring.bytes += bytes.len();
-            ring.entries.push_back(RingEntry { first, last, bytes: bytes.into() });
-            while ring.bytes > RING_BYTES || ring.entries.len() > RING_ENTRIES {
-                let gone = ring.entries.pop_front().map_or(0, |entry| entry.bytes.len());
-                ring.bytes -= gone;
+        let Ring { entries, bytes: total, .. } = &mut *ring;
+        if let Some(bytes) = bytes {
+            *total += bytes.len();
+            entries.push_back(RingEntry { first, last, bytes });
+            while *total > RING_BYTES || entries.len() > RING_ENTRIES {
+                *total -= entries.pop_front().map_or(0, |entry| entry.bytes.len());
             }
+        } else {
+            entries.clear();
+            *total = 0;
+        }
+        let wakes = ring.wanted.is_some_and(|wanted| wanted <= last);
+        if wakes {
+            ring.wanted = None;
         }
         drop(ring);
-        self.appended.notify_all();
+        if wakes {
+            self.appended.notify_all();
+        }
     }
 
     /// The entry that starts at `next`, waiting for it until `deadline`.
@@ -217,17 +247,32 @@ impl Store {
                 };
             }
             match deadline {
-                Some(deadline) if !self.appended.wait_until(&mut ring, deadline).timed_out() => {}
+                Some(deadline) if self.wait_in(&mut ring, next, deadline) => {}
                 _ => return Tail::Ahead,
             }
         }
+    }
+
+    /// The newest entry with its first sequence, where the ring has it.
+    pub fn newest(&self) -> Option<(u64, Arc<[u8]>)> {
+        let ring = self.ring.lock();
+        ring.entries
+            .back()
+            .filter(|entry| entry.last == ring.latest)
+            .map(|entry| (entry.first, Arc::clone(&entry.bytes)))
+    }
+
+    /// Waits once for an entry that reaches `sequence`. `false` when the time is over.
+    fn wait_in(&self, ring: &mut MutexGuard<'_, Ring>, sequence: u64, deadline: Instant) -> bool {
+        ring.wanted = Some(ring.wanted.map_or(sequence, |wanted| wanted.min(sequence)));
+        !self.appended.wait_until(ring, deadline).timed_out()
     }
 
     /// Waits until `sequence` was written here, until `deadline`; `false` when it was not.
     pub fn wait_for(&self, sequence: u64, deadline: Instant) -> bool {
         let mut ring = self.ring.lock();
         while ring.latest < sequence && !ring.retired {
-            if self.appended.wait_until(&mut ring, deadline).timed_out() {
+            if !self.wait_in(&mut ring, sequence, deadline) {
                 break;
             }
         }

@@ -459,7 +459,7 @@ impl CommitGuard<'_> {
     /// sequence.
     pub fn append(&mut self, batch: BatchBuilder) -> Result<u64> {
         let written = self.write(batch)?;
-        let last = written.last;
+        let last = written.last();
         self.generation.store.append(written);
         Ok(last)
     }
@@ -480,8 +480,8 @@ impl CommitGuard<'_> {
 
     /// Writes the bytes of a primary's entry as they are. The caller has checked them and their place, and appends
     /// what it gets to the store when history and registry are as the entry makes them.
-    pub fn write_verbatim(&mut self, first: u64, last: u64, bytes: &[u8]) -> Result<Written> {
-        write_bytes(&mut self.commit, &self.generation.store, Written { first, last, bytes: bytes.to_vec() })
+    pub fn write_verbatim(&mut self, first: u64, last: u64, bytes: Arc<[u8]>) -> Result<Written> {
+        write_bytes(&mut self.commit, &self.generation.store, (first, last), bytes)
     }
 
     /// Gives a store that is not current yet a history of this primary's own: a fresh id, and no former ones.
@@ -583,19 +583,24 @@ fn write_entry(commit: &mut Commit, store: &Store, batch: BatchBuilder) -> Resul
     }
     let first = store.db.latest_sequence() + 1;
     let last = first + u64::from(batch.count()) - 1;
-    write_bytes(commit, store, Written { first, last, bytes: batch.finish(first) })
+    write_bytes(commit, store, (first, last), batch.finish(first))
 }
 
-fn write_bytes(commit: &mut Commit, store: &Store, entry: Written) -> Result<Written> {
+fn write_bytes(
+    commit: &mut Commit,
+    store: &Store,
+    (first, last): (u64, u64),
+    bytes: impl AsRef<[u8]> + Into<Arc<[u8]>>,
+) -> Result<Written> {
     step!("commit::write");
-    let written = store.db.write(&entry.bytes);
+    let written = store.db.write(bytes.as_ref());
     let latest = store.db.latest_sequence();
     match written {
-        Ok(()) if latest == entry.last => Ok(entry),
+        Ok(()) if latest == last => Ok(Written::new(first, last, bytes)),
         // A write that failed before it counted is as if it had never been asked for.
-        Err(e) if latest == entry.first - 1 => Err(e),
+        Err(e) if latest == first - 1 => Err(e),
         written => {
-            let why = format!("sequence after a write: got {latest}, expected {}", entry.last);
+            let why = format!("sequence after a write: got {latest}, expected {last}");
             let e = written.err().unwrap_or_else(|| Error::new(ErrorKind::Internal, why.clone()));
             Err(commit.poison(&why, e))
         }

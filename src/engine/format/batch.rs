@@ -189,6 +189,11 @@ fn take_record<'a>(input: &mut &'a [u8]) -> Result<Record<'a>> {
 impl<'a> Batch<'a> {
     /// Checks a whole batch: header, every record, their number and its sequence numbers.
     pub fn parse(bytes: &'a [u8]) -> Result<Batch<'a>> {
+        Batch::parse_each(bytes, |_| Ok(()))
+    }
+
+    /// As [`Batch::parse`], for who wants to see every record all the same. What comes of that is void after an error.
+    pub fn parse_each(bytes: &'a [u8], mut each: impl FnMut(&Record<'a>) -> Result<()>) -> Result<Batch<'a>> {
         if bytes.len() > MAX_BYTES {
             return Err(bad(format!("write batch: got {} bytes, expected at most {MAX_BYTES}", bytes.len())));
         }
@@ -211,6 +216,7 @@ impl<'a> Batch<'a> {
         while !input.is_empty() {
             let offset = bytes.len() - input.len();
             let record = take_record(&mut input).map_err(|error| error.context(format!("at byte {offset}")))?;
+            each(&record)?;
             found += u64::from(record.counts());
         }
         if found != u64::from(count) {

@@ -329,7 +329,6 @@ impl FullSync<'_> {
                 Ok(())
             })?;
         }
-        drop(out);
         if crc != file.crc32c {
             files::remove_file(&partial)?;
             return Err(Error::new(
@@ -337,6 +336,8 @@ impl FullSync<'_> {
                 format!("full sync, file {}: got crc32c {crc:08x}, expected {:08x}", file.name, file.crc32c),
             ));
         }
+        // Here and not with all others at the end: the disk works while other connections receive.
+        out.sync_all().map_err(|e| Error::io(format!("fsync {}", partial.display()), e))?;
         rename(&partial, &incoming.join(&file.name))?;
         add(&self.counters.files_done, 1);
         step!("sync::file");
@@ -536,7 +537,7 @@ impl FileConnection<'_> {
 }
 
 /// Names that RocksDB never uses twice in one database.
-fn is_unchanging(name: &str) -> bool {
+pub fn is_unchanging(name: &str) -> bool {
     name.ends_with(".sst") || name.ends_with(".blob")
 }
 

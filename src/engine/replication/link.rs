@@ -402,7 +402,7 @@ impl Attempt<'_> {
                 match action {
                     Action::Send(bytes) => connection.send(&bytes).map_err(soon)?,
                     Action::Apply(bytes) => {
-                        log::apply_linked(&link.instance, self.wish, &bytes).map_err(soon)?;
+                        log::apply_linked(&link.instance, self.wish, bytes).map_err(soon)?;
                     }
                     Action::Streaming(peer) => {
                         self.streamed = true;
@@ -471,11 +471,14 @@ impl Attempt<'_> {
         };
         // Only this link writes, so that position and last entry belong together.
         let sequence = store.db.latest_sequence();
-        let last = if sequence == 0 { None } else { wal::last_entry(&store.db, sequence)? };
+        let last = match store.newest() {
+            None if sequence > 0 => wal::last_entry(&store.db, sequence)?.map(|(first, bytes)| (first, bytes.into())),
+            newest => newest,
+        };
         Ok(Own {
             position: Position { replication_id: store.replication_id(), sequence },
             layout: store.layout,
-            last: last.map(|(first, bytes)| (first, bytes.into())),
+            last,
             admitted: synced.as_ref().filter(|synced| synced.sequence == sequence).map(|synced| synced.dataset.clone()),
             run_id: self.link.run_id.clone(),
         })

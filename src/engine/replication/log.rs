@@ -185,6 +185,10 @@ pub fn place(store: &Store, sequence: u64) -> Result<Place> {
     if sequence > latest {
         return Ok(if sequence == latest + 1 { Place::End } else { Place::Ahead });
     }
+    // The log is read from the beginning of a file, up to 64 MB of it.
+    if let Tail::Entry(..) = store.tail(sequence, None) {
+        return Ok(Place::Start);
+    }
     match WalTail::new(&store.db, sequence).read() {
         Ok(WalRead::Entry(_)) => Ok(Place::Start),
         Ok(WalRead::CaughtUp) => Ok(Place::End),
@@ -206,7 +210,7 @@ fn gone(position: &Position, oldest: Option<u64>) -> Error {
 /// history, the place, every record, and a registry that it carries.
 pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
     // An entry can be made by hand: believe its bytes, not its fields.
-    let batch = Batch::parse(&entry.bytes)?;
+    let (batch, effects) = Effects::parse(&entry.bytes)?;
     let (first, last) = (batch.sequence(), batch.last_sequence());
     if (entry.first, entry.last) != (first, last) || batch.count() == 0 {
         return Err(Error::new(
@@ -214,7 +218,6 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
             format!("entry: got sequences {} to {}, its batch has {first} to {last}", entry.first, entry.last),
         ));
     }
-    let effects = Effects::of(&batch)?;
 
     let guard = instance.lock()?;
     guard.check_changeable()?;
@@ -225,14 +228,16 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
         ));
     }
     let store = Arc::clone(&guard.generation.store);
-    let (history, latest) = (store.history(), store.db.latest_sequence());
+    let latest = store.db.latest_sequence();
     // Data of a Kvrocks without ids could be anybody's: only the empty history may be left without one.
-    if entry.replication_id != history.current || (entry.replication_id.is_empty() && latest > 0) {
+    let follows = store.with_replication_id(|id| entry.replication_id == id);
+    if !follows || (entry.replication_id.is_empty() && latest > 0) {
         return Err(Error::new(
             ErrorKind::Diverged,
             format!(
                 "apply: the entry follows history \"{}\", this replica is in \"{}\" at {latest}; a full sync is needed",
-                entry.replication_id, history.current
+                entry.replication_id,
+                store.replication_id()
             ),
         ));
     }
@@ -253,25 +258,24 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
             ),
         ));
     }
-    write(instance, guard, effects, (first, last), &entry.bytes)
+    write(instance, guard, effects, (first, last), Arc::clone(&entry.bytes))
 }
 
 /// Writes a batch that a link received into the replica, for the wish under which the link runs. The link has made sure
 /// that it is of the right history and layout.
-pub fn apply_linked(instance: &Instance, wish: u64, bytes: &[u8]) -> Result<u64> {
-    let batch = Batch::parse(bytes)?;
+pub fn apply_linked(instance: &Instance, wish: u64, bytes: Arc<[u8]>) -> Result<u64> {
+    let (batch, effects) = Effects::parse(&bytes)?;
+    let count = batch.count();
     let (first, last) = (batch.sequence(), batch.last_sequence());
-    let effects = Effects::of(&batch)?;
     let guard = instance.lock()?;
     guard.check_wish(wish)?;
     guard.check_changeable()?;
     let latest = guard.generation.store.db.latest_sequence();
-    if first != latest + 1 || batch.count() == 0 {
+    if first != latest + 1 || count == 0 {
         return Err(Error::new(
             ErrorKind::Diverged,
             format!(
-                "entry from the primary: got one of {} records that starts at {first}, expected the one after {latest}",
-                batch.count()
+                "entry from the primary: got one of {count} records that starts at {first}, expected the one after {latest}"
             ),
         ));
     }
@@ -284,7 +288,7 @@ fn write(
     mut guard: CommitGuard<'_>,
     effects: Effects,
     (first, last): (u64, u64),
-    bytes: &[u8],
+    bytes: Arc<[u8]>,
 ) -> Result<()> {
     let store = Arc::clone(&guard.generation.store);
     let written = guard.write_verbatim(first, last, bytes)?;
@@ -314,11 +318,11 @@ struct Effects {
 }
 
 impl Effects {
-    /// Looks at every record, and decodes what will have to be decoded after the write.
-    fn of(batch: &Batch<'_>) -> Result<Effects> {
+    /// Checks a batch, looks at every record, and decodes what will have to be decoded after the write.
+    fn parse(bytes: &[u8]) -> Result<(Batch<'_>, Effects)> {
         let mut effects = Effects { registry: false, replication_id: None };
-        for record in batch.records() {
-            match record {
+        let batch = Batch::parse_each(bytes, |record| {
+            match *record {
                 Record::Put { family: PROPAGATE, key, value } if key == REGISTRY_KEY => {
                     decode_registry(value)?;
                     effects.registry = true;
@@ -345,7 +349,8 @@ impl Effects {
                 }
                 _ => {}
             }
-        }
-        Ok(effects)
+            Ok(())
+        })?;
+        Ok((batch, effects))
     }
 }

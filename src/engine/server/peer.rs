@@ -142,8 +142,8 @@ fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<
     Ok((session.located(place, &facts, &mut node.admissions.lock()), store))
 }
 
-/// What is read from a file and sent at a time, unless a rate asks for less.
-const PIECE: usize = 256 << 10;
+/// What is sent of a file at a time, unless a rate asks for less.
+const PIECE: u64 = 1 << 20;
 
 fn file_size(path: &Path) -> Result<u64> {
     let found = path.metadata().map_err(|e| Error::io(format!("open {}", path.display()), e))?;
@@ -156,18 +156,14 @@ fn send_file(connection: &Connection, served: &Served, path: &Path, offset: u64,
     let mut file = File::open(path).map_err(failed)?;
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     let pace = &connection.server().pace;
-    let mut buffer = vec![0; pace.piece(PIECE)];
     let mut left = length;
     while left > 0 {
-        let piece = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let piece = &mut buffer[..piece];
-        file.read_exact(piece).map_err(failed)?;
-        pace.wait_for(piece.len());
-        (&*connection.client().stream)
-            .write_all(piece)
-            .map_err(|e| Error::io(format!("send {}", path.display()), e))?;
+        let piece = pace.piece(PIECE).min(left);
+        pace.wait_for(piece);
+        let sent = connection.client().stream.send_file(&file, usize::try_from(piece).unwrap_or(usize::MAX));
+        sent.map_err(|e| Error::io(format!("send {}", path.display()), e))?;
         served.touch();
-        left -= piece.len() as u64;
+        left -= piece;
     }
     Ok(())
 }
@@ -185,12 +181,12 @@ impl Pace {
     }
 
     /// At most a twentieth of a second's bytes, so that the rate holds inside a file too.
-    fn piece(&self, most: usize) -> usize {
-        self.bytes_per_second.map_or(most, |rate| usize::try_from(rate / 20).unwrap_or(most).clamp(1, most))
+    fn piece(&self, most: u64) -> u64 {
+        self.bytes_per_second.map_or(most, |rate| (rate / 20).clamp(1, most))
     }
 
     /// Waits until so many bytes may go.
-    fn wait_for(&self, bytes: usize) {
+    fn wait_for(&self, bytes: u64) {
         let Some(rate) = self.bytes_per_second else { return };
         let now = clock::instant();
         let until = {

@@ -277,7 +277,7 @@ impl Ours<'_> {
         for action in out.drain(..) {
             match action {
                 Action::Send(bytes) => request = Some(requests(&bytes).remove(0)),
-                Action::Apply(bytes) => self.applied.push(bytes),
+                Action::Apply(bytes) => self.applied.push(bytes.to_vec()),
                 Action::Latest(_) => {}
                 Action::Streaming(peer) => self.said.push(format!("streaming {}", peer.name())),
                 other => self.said.push(format!("{other:?}")),

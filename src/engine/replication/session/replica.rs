@@ -63,7 +63,7 @@ pub enum Action {
     /// Send these bytes.
     Send(Vec<u8>),
     /// Write this batch: it is whole, and its first sequence is the next.
-    Apply(Vec<u8>),
+    Apply(Arc<[u8]>),
     /// The position was proven, and the feed has begun.
     Streaming(Peer),
     /// The primary is at this sequence.
@@ -599,7 +599,7 @@ impl ReplicaSession {
         }
         let Some((first, bytes)) = last else {
             self.next = batch.last_sequence() + 1;
-            out.push(Action::Apply(frame.into_owned()));
+            out.push(Action::Apply(frame.into()));
             return Ok(());
         };
         if *frame == *bytes {
