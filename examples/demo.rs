@@ -1,10 +1,12 @@
-//! The main job in one run: opens what a real Kvrocks wrote, and brings a whole dataset into a replica that goes on
-//! answering, beside the way it is done elsewhere. Ends with failure if anything is not as it must be.
+//! The main job in one run: opens what a real Kvrocks wrote, brings a whole dataset into a replica that goes on answering,
+//! beside the way it is done elsewhere, and does the same over the wire. Ends with failure if anything is not as it
+//! must be.
 
 #[path = "../benches/common/mod.rs"]
 mod common;
 
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 use common::elsewhere::{self, Served, stored_key, string};
 use common::report::{Line, count, table, time};
 use common::{Failure, Outcome, Random, Stretch, burn, fill, key, value, with_readers};
-use pumice::{Depth, Engine, ErrorKind, Namespace, Options, Range, Role};
+use pumice::{Depth, Engine, ErrorKind, FollowOptions, Namespace, Options, Range, Role, ServeOptions};
 
 /// The new dataset: 16 namespaces and the default one, 510,000 keys.
 const TENANTS: u32 = 16;
@@ -245,6 +247,40 @@ fn live_replica(dir: &Path, checks: &mut Checks) -> Result<(), Failure> {
         let (a, b) = (primary.namespace(&name)?, replica.namespace(&name)?);
         checks.that(same(&a, &b)?, &format!("namespace {name} differs between primary and replica"));
     }
+    over_the_wire(dir, &primary, checks)
+}
+
+// ---- 3. The same over the wire ----
+
+fn over_the_wire(dir: &Path, primary: &Engine, checks: &mut Checks) -> Result<(), Failure> {
+    println!("\n3. The same over the wire: a fresh replica follows\n");
+    let listener = primary.serve("127.0.0.1:0", &ServeOptions::default())?;
+    let (host, port) = (listener.address().host(), listener.address().port());
+    let follower = Engine::open(dir.join("follower"), &Options { role: Some(Role::Replica), ..Options::default() })?;
+    let start = Instant::now();
+    follower.follow(&host, port, &FollowOptions::default())?;
+    let linked = follower.wait_linked(Some(Duration::from_secs(60)), &mut |_| ControlFlow::Continue(()))?;
+    let took = start.elapsed();
+    let (there, names) = (primary.position()?, follower.namespaces()?.len());
+
+    const COMMITS: usize = 200;
+    let mut visible = Vec::with_capacity(COMMITS);
+    for number in 0..COMMITS {
+        let start = Instant::now();
+        primary.default_namespace().put(b"beat", &number.to_le_bytes())?;
+        checks.that(follower.wait_for(&primary.position()?, Duration::from_secs(10))?, "a commit did not arrive");
+        visible.push(start.elapsed());
+    }
+    visible.sort_unstable();
+    table(&[
+        vec!["namespaces on it".to_owned(), names.to_string()],
+        vec!["from follow() to all of them".to_owned(), time(took)],
+        vec![format!("from put() here to visible there, median of {COMMITS}"), time(visible[COMMITS / 2])],
+    ]);
+    println!("\n  a Kvrocks follows it alike: SLAVEOF {host} {port}; and it would follow a Kvrocks by the same call");
+    checks.that(linked && names == primary.namespaces()?.len(), "the follower lacks namespaces");
+    checks.that(follower.position()? == primary.position()? && there.sequence > 0, "the follower is elsewhere");
+    println!("  verify(): {} on the follower", checks.clean(&follower)?);
     Ok(())
 }
 

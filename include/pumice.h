@@ -48,6 +48,11 @@
 #include <stdint.h>
 
 /**
+ * What a number is that is not known.
+ */
+#define PUMICE_UNKNOWN 18446744073709551615ull
+
+/**
  * What a time to live is of a key that does not exist.
  */
 #define PUMICE_TTL_MISSING -2
@@ -211,6 +216,54 @@ typedef enum {
 } pumice_operation;
 
 /**
+ * What a link is doing.
+ */
+typedef enum {
+    /**
+     * There is none.
+     */
+    PUMICE_LINK_STATE_NONE = 0,
+    /**
+     * It looks for the primary.
+     */
+    PUMICE_LINK_STATE_CONNECTING = 1,
+    /**
+     * It agrees with the primary where to begin.
+     */
+    PUMICE_LINK_STATE_HANDSHAKE = 2,
+    /**
+     * It receives the whole dataset.
+     */
+    PUMICE_LINK_STATE_SYNCING = 3,
+    /**
+     * It receives entries as they are written.
+     */
+    PUMICE_LINK_STATE_STREAMING = 4,
+    /**
+     * It waits before it tries again.
+     */
+    PUMICE_LINK_STATE_WAITING = 5,
+} pumice_link_state;
+
+/**
+ * Who is at the other end.
+ */
+typedef enum {
+    /**
+     * It is not known yet.
+     */
+    PUMICE_PEER_NONE = 0,
+    /**
+     * An Apache Kvrocks server.
+     */
+    PUMICE_PEER_KVROCKS = 1,
+    /**
+     * An engine like this one.
+     */
+    PUMICE_PEER_PUMICE = 2,
+} pumice_peer;
+
+/**
  * The type of a key. Other numbers up to 15 are types of a later Kvrocks: their keys are alive and opaque.
  */
 typedef enum {
@@ -296,9 +349,19 @@ typedef struct pumice_entry pumice_entry;
 typedef struct pumice_error pumice_error;
 
 /**
+ * The feeds of a primary at one moment.
+ */
+typedef struct pumice_feeds pumice_feeds;
+
+/**
  * What a verification found.
  */
 typedef struct pumice_findings pumice_findings;
+
+/**
+ * How to follow a primary.
+ */
+typedef struct pumice_follow_options pumice_follow_options;
 
 /**
  * Figures of one moment. Sizes are bytes. Of NULL every figure is 0, every text NULL.
@@ -310,6 +373,17 @@ typedef struct pumice_info pumice_info;
  * by slot, then by key. It holds the dataset of that moment: free it when you are done. One thread at a time.
  */
 typedef struct pumice_items pumice_items;
+
+/**
+ * The link of a replica at one moment. Of NULL every number is 0, every text NULL.
+ */
+typedef struct pumice_link_status pumice_link_status;
+
+/**
+ * A listener: Redis clients and replicas talk to the engine through it, until it is closed or freed, or the engine is. It
+ * does not keep the engine open. In a forked child it is nothing.
+ */
+typedef struct pumice_listener pumice_listener;
 
 /**
  * A reader of the log, from one position on. It goes on across pumice_engine_apply_checkpoint when its position is in
@@ -334,6 +408,11 @@ typedef struct pumice_namespace pumice_namespace;
  * How to open a directory.
  */
 typedef struct pumice_options pumice_options;
+
+/**
+ * How to serve an engine.
+ */
+typedef struct pumice_serve_options pumice_serve_options;
 
 /**
  * Data and namespaces as they were together when it was taken, whatever is written or swapped later. It keeps the
@@ -498,6 +577,93 @@ typedef struct {
 } pumice_change;
 
 /**
+ * Told what a link does, on the thread that waits for it; the status is lent for the call. Anything but 0 ends the wait.
+ * It must return: no exception and no longjmp may leave it.
+ */
+typedef int (*pumice_link_callback)(const pumice_link_status *link, void *user_data);
+
+/**
+ * How far a full sync is.
+ */
+typedef struct {
+    /**
+     * Files in all; 0 until they are known.
+     */
+    uint64_t files;
+    /**
+     * Files that are here.
+     */
+    uint64_t files_done;
+    /**
+     * Bytes in all, as far as they are known: a Kvrocks tells the size of a file when it sends it.
+     */
+    uint64_t bytes;
+    /**
+     * Bytes that are here.
+     */
+    uint64_t bytes_done;
+    /**
+     * Of those, bytes that were here before and did not come over the wire.
+     */
+    uint64_t bytes_reused;
+    /**
+     * Bytes a second over the wire, on average.
+     */
+    uint64_t bytes_per_second;
+    /**
+     * How long it will take at that rate; PUMICE_UNKNOWN while there is no rate.
+     */
+    uint64_t remaining_ms;
+} pumice_sync_status;
+
+/**
+ * A running feed: one who follows this engine.
+ */
+typedef struct {
+    /**
+     * Tells it from every other feed of this engine.
+     */
+    uint64_t id;
+    /**
+     * The replica's host, as it announced itself, or as the connection shows it.
+     */
+    const char *host;
+    /**
+     * The last sequence sent.
+     */
+    uint64_t sent;
+    /**
+     * The last sequence that the replica says it has applied; PUMICE_UNKNOWN while it said nothing, as an older Kvrocks
+     * does.
+     */
+    uint64_t acked;
+    /**
+     * The last sequence that the replica says will survive a power cut, or PUMICE_UNKNOWN.
+     */
+    uint64_t durable;
+    /**
+     * How many sequences the replica lacks, by what it acknowledged, else by what was sent.
+     */
+    uint64_t lag_sequences;
+    /**
+     * How long ago it acknowledged something, or PUMICE_UNKNOWN.
+     */
+    uint64_t last_ack_ms;
+    /**
+     * When it began, in unix milliseconds.
+     */
+    uint64_t since_ms;
+    /**
+     * Who the replica is.
+     */
+    pumice_peer peer;
+    /**
+     * The port that the replica announced, 0 when it announced none.
+     */
+    uint16_t port;
+} pumice_feed_status;
+
+/**
  * Something that is not as it must be, in UTF-8.
  */
 typedef struct {
@@ -560,6 +726,16 @@ const char *pumice_stage_name(int32_t stage);
  * The name of a pumice_operation, like "put"; "unknown" of any other number.
  */
 const char *pumice_operation_name(int32_t operation);
+
+/**
+ * The name of a pumice_link_state, like "streaming"; "unknown" of any other number.
+ */
+const char *pumice_link_state_name(int32_t state);
+
+/**
+ * The name of a pumice_peer, like "kvrocks"; "unknown" of any other number.
+ */
+const char *pumice_peer_name(int32_t peer);
 
 /**
  * The bytes of a value, lent until it is freed; never NULL but of NULL.
@@ -677,6 +853,86 @@ pumice_status pumice_write_options_set_sync(pumice_write_options *options, bool 
  * Frees options of a write.
  */
 void pumice_write_options_free(pumice_write_options *options);
+
+/**
+ * Options of following, to be changed and freed. As they come: without a password.
+ */
+pumice_follow_options *pumice_follow_options_new(void);
+
+/**
+ * The primary's admin password, in UTF-8. It is kept in the file `state`, which only the owner can read.
+ */
+pumice_status pumice_follow_options_set_password(pumice_follow_options *options,
+                                                 const char *password,
+                                                 size_t password_size,
+                                                 pumice_error **error);
+
+/**
+ * The port under which others can reach this engine, announced to the primary. Unset, that of its listener.
+ */
+pumice_status pumice_follow_options_set_announce_port(pumice_follow_options *options,
+                                                      uint16_t port,
+                                                      pumice_error **error);
+
+/**
+ * Frees options of following.
+ */
+void pumice_follow_options_free(pumice_follow_options *options);
+
+/**
+ * Options of serving, to be changed and freed. As they come: without a password, so that whoever reaches the address
+ * may do everything.
+ */
+pumice_serve_options *pumice_serve_options_new(void);
+
+/**
+ * What clients and replicas say to become admin, in UTF-8. With it, the token of a namespace opens that namespace.
+ */
+pumice_status pumice_serve_options_set_password(pumice_serve_options *options,
+                                                const char *password,
+                                                size_t password_size,
+                                                pumice_error **error);
+
+/**
+ * How many connections there may be at a time. Unset, 1024.
+ */
+pumice_status pumice_serve_options_set_max_connections(pumice_serve_options *options,
+                                                       size_t connections,
+                                                       pumice_error **error);
+
+/**
+ * How long a connection may take to authenticate. Unset, 10 seconds.
+ */
+pumice_status pumice_serve_options_set_authenticate_timeout_ms(pumice_serve_options *options,
+                                                               uint64_t timeout_ms,
+                                                               pumice_error **error);
+
+/**
+ * How long the other side may read nothing of what is sent to it. Unset, 30 seconds.
+ */
+pumice_status pumice_serve_options_set_send_timeout_ms(pumice_serve_options *options,
+                                                       uint64_t timeout_ms,
+                                                       pumice_error **error);
+
+/**
+ * How fast the files of a full sync are sent, all replicas together. Unset, as fast as can be.
+ */
+pumice_status pumice_serve_options_set_sync_bytes_per_second(pumice_serve_options *options,
+                                                             uint64_t bytes,
+                                                             pumice_error **error);
+
+/**
+ * How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more. Unset, any
+ * number.
+ */
+pumice_status pumice_serve_options_set_checkpoint_disk_limit(pumice_serve_options *options,
+                                                             uint64_t bytes,
+                                                             pumice_error **error);
+
+/**
+ * Frees options of serving. Listeners made with them are not touched.
+ */
+void pumice_serve_options_free(pumice_serve_options *options);
 
 /**
  * Opens the data directory `path`, the folder that holds `db/`, as a Kvrocks' `dir` does. A folder written by a
@@ -1321,6 +1577,215 @@ const pumice_change *pumice_changes_at(const pumice_changes *changes, size_t ind
 void pumice_changes_free(pumice_changes *changes);
 
 /**
+ * Makes this engine a replica of a primary: a Pumice that serves, or a Kvrocks. Kept durably, so that it goes on after a
+ * restart. Returns at once; a thread of its own then connects, brings the dataset or goes on from its position, and tries
+ * again whenever that fails. Readers go on with the data of before until the primary's is here, all at once. Data that the
+ * primary does not have is given up, also that of a former primary. `options` may be NULL.
+ *
+ * PUMICE_INVALID_ARGUMENT for a host or port that cannot be; PUMICE_IO when it cannot be kept.
+ */
+pumice_status pumice_engine_follow(const pumice_engine *engine,
+                                   const char *host,
+                                   uint16_t port,
+                                   const pumice_follow_options *options,
+                                   pumice_error **error);
+
+/**
+ * Waits up to `timeout_ms` until the primary's data is here and the link receives entries as they are written. `*linked`
+ * is false when the time is over or nobody is followed. `told`, which may be NULL, hears ten times a second at most how
+ * it goes.
+ *
+ * PUMICE_BUSY when `told` ended the wait; the link goes on.
+ */
+pumice_status pumice_engine_wait_linked(const pumice_engine *engine,
+                                        uint64_t timeout_ms,
+                                        pumice_link_callback told,
+                                        void *user_data,
+                                        bool *linked,
+                                        pumice_error **error);
+
+/**
+ * The link at this moment; `*link` is NULL when this engine follows nobody.
+ */
+pumice_status pumice_engine_link(const pumice_engine *engine,
+                                 pumice_link_status **link,
+                                 pumice_error **error);
+
+/**
+ * Follows nobody any more and stays read-only, durably. When it returns nothing of the former primary is written any
+ * more. PUMICE_INVALID_ARGUMENT on a primary.
+ */
+pumice_status pumice_engine_detach(const pumice_engine *engine,
+                                   pumice_error **error);
+
+/**
+ * A planned switch: stops writes here, waits until the replica that announced `host` and `port` has acknowledged every
+ * entry, makes it the primary, and follows it. Nothing is given up. The replica is asked with the password of this
+ * engine's own listener.
+ *
+ * PUMICE_NOT_FOUND when no such replica is fed; PUMICE_BUSY when it is not there in time, or says no: writes are taken
+ * again then. PUMICE_IO when it did not answer whether it is the primary now: no writes are taken then.
+ */
+pumice_status pumice_engine_hand_over(const pumice_engine *engine,
+                                      const char *host,
+                                      uint16_t port,
+                                      uint64_t timeout_ms,
+                                      pumice_error **error);
+
+/**
+ * Deletes what was kept of datasets that this engine gave up because they had diverged from its primary's. How many there
+ * were comes in `discarded`, which may be NULL.
+ */
+pumice_status pumice_engine_discard(const pumice_engine *engine,
+                                    size_t *discarded,
+                                    pumice_error **error);
+
+/**
+ * The primary's host, lent until the status is freed.
+ */
+const char *pumice_link_status_host(const pumice_link_status *link);
+
+/**
+ * The primary's port.
+ */
+uint16_t pumice_link_status_port(const pumice_link_status *link);
+
+/**
+ * What the link is doing; PUMICE_LINK_STATE_NONE of NULL.
+ */
+pumice_link_state pumice_link_status_state(const pumice_link_status *link);
+
+/**
+ * Since when it is doing that, in unix milliseconds.
+ */
+uint64_t pumice_link_status_since_ms(const pumice_link_status *link);
+
+/**
+ * Who the primary is, PUMICE_PEER_NONE until it is known.
+ */
+pumice_peer pumice_link_status_peer(const pumice_link_status *link);
+
+/**
+ * How many sequences the primary was ahead when it last told; PUMICE_UNKNOWN before it did.
+ */
+uint64_t pumice_link_status_lag_sequences(const pumice_link_status *link);
+
+/**
+ * How long ago this replica last had everything, 0 when it has; PUMICE_UNKNOWN before it ever had.
+ */
+uint64_t pumice_link_status_lag_ms(const pumice_link_status *link);
+
+/**
+ * How long ago the last bytes came; PUMICE_UNKNOWN before any did.
+ */
+uint64_t pumice_link_status_last_io_ms(const pumice_link_status *link);
+
+/**
+ * Why it failed last, lent until the status is freed; else NULL.
+ */
+const char *pumice_link_status_last_error(const pumice_link_status *link);
+
+/**
+ * What the operator ought to know of the primary, lent until the status is freed; else NULL.
+ */
+const char *pumice_link_status_warning(const pumice_link_status *link);
+
+/**
+ * The full sync that runs, lent until the status is freed; else NULL.
+ */
+const pumice_sync_status *pumice_link_status_sync(const pumice_link_status *link);
+
+/**
+ * How many full syncs were done since this primary is followed.
+ */
+uint64_t pumice_link_status_full_syncs(const pumice_link_status *link);
+
+/**
+ * Frees the status of a link.
+ */
+void pumice_link_status_free(pumice_link_status *link);
+
+/**
+ * The feeds that run at this moment: who follows this engine.
+ */
+pumice_status pumice_engine_feeds(const pumice_engine *engine, pumice_feeds **feeds, pumice_error **error);
+
+/**
+ * How many feeds there are; 0 of NULL.
+ */
+size_t pumice_feeds_count(const pumice_feeds *feeds);
+
+/**
+ * A feed, lent with its host until the list is freed; NULL when there is none at that index.
+ */
+const pumice_feed_status *pumice_feeds_at(const pumice_feeds *feeds, size_t index);
+
+/**
+ * Frees a list of feeds.
+ */
+void pumice_feeds_free(pumice_feeds *feeds);
+
+/**
+ * Waits up to `timeout_ms` until this engine has what a position says: to read on a replica what was written on its
+ * primary. `*reached` is false when the time is over. PUMICE_DIVERGED when it has got there in another history.
+ */
+pumice_status pumice_engine_wait_for(const pumice_engine *engine,
+                                     const pumice_position *position,
+                                     uint64_t timeout_ms,
+                                     bool *reached,
+                                     pumice_error **error);
+
+/**
+ * Waits up to `timeout_ms` until as many replicas have applied what a position says; how many have comes in `*acked`.
+ * PUMICE_DIVERGED when the position is not in this history.
+ */
+pumice_status pumice_engine_wait_acked(const pumice_engine *engine,
+                                       const pumice_position *position,
+                                       size_t replicas,
+                                       uint64_t timeout_ms,
+                                       size_t *acked,
+                                       pumice_error **error);
+
+/**
+ * Serves the engine to Redis clients and to replicas, in RESP2, on `host:port` (port 0 takes a free one) or on
+ * `unix:/path`, a socket that only this user may open. Returns as soon as it listens. `options` may be NULL.
+ *
+ * Without a password every connection may do everything with the engine. With one, it says `AUTH` first: the password makes
+ * it an admin who sees the default namespace, the token of a namespace opens that namespace alone. Passwords and data
+ * cross the wire as they are.
+ *
+ * PUMICE_BUSY when somebody else listens there; PUMICE_ALREADY_EXISTS when the path is a file that is no socket;
+ * PUMICE_INVALID_ARGUMENT for an address that is none; PUMICE_IO.
+ */
+pumice_status pumice_engine_serve(const pumice_engine *engine,
+                                  const char *address,
+                                  const pumice_serve_options *options,
+                                  pumice_listener **listener,
+                                  pumice_error **error);
+
+/**
+ * The IP address where it listens, or the path of the Unix socket, lent until it is freed; NULL of NULL.
+ */
+const char *pumice_listener_host(const pumice_listener *listener);
+
+/**
+ * The port where it listens; 0 of a Unix socket and of NULL.
+ */
+uint16_t pumice_listener_port(const pumice_listener *listener);
+
+/**
+ * Ends all connections and waits until the commands that run have finished. Then the address is free. A second close does
+ * nothing. The handle is still to be freed.
+ */
+pumice_status pumice_listener_close(const pumice_listener *listener,
+                                    pumice_error **error);
+
+/**
+ * Closes a listener and frees it.
+ */
+void pumice_listener_free(pumice_listener *listener);
+
+/**
  * Compares what must be equal: registry and stored key, link and open folder, history and log; and, as deep as `depth`
  * says (a pumice_depth), checksums and every record. An empty list when all is well. Writers wait for the first part, a
  * few milliseconds.
@@ -1434,6 +1899,21 @@ uint64_t pumice_info_table_reader_bytes(const pumice_info *info);
  * Open snapshots.
  */
 uint64_t pumice_info_snapshots(const pumice_info *info);
+
+/**
+ * Replicas that are fed.
+ */
+uint64_t pumice_info_feeds(const pumice_info *info);
+
+/**
+ * How many sequences the primary was ahead when it last told; PUMICE_UNKNOWN where nobody is followed or it did not.
+ */
+uint64_t pumice_info_lag_sequences(const pumice_info *info);
+
+/**
+ * How long ago this replica last had everything, 0 when it has; PUMICE_UNKNOWN where nobody is followed or it never had.
+ */
+uint64_t pumice_info_lag_ms(const pumice_info *info);
 
 /**
  * Frees figures.

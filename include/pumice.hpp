@@ -129,11 +129,11 @@ inline std::vector<std::string> names(pumice_names *names) {
 }
 
 /** A callback that is told the progress; an exception in it cancels the call and comes out of it. */
-class Watcher {
+template <class Told> class Watcher {
 public:
-    explicit Watcher(std::function<bool(const Progress &)> tell) : tell_(std::move(tell)) {}
+    explicit Watcher(std::function<bool(const Told &)> tell) : tell_(std::move(tell)) {}
 
-    pumice_progress_callback callback() const { return tell_ ? &Watcher::call : nullptr; }
+    auto callback() const -> int (*)(const Told *, void *) { return tell_ ? &Watcher::call : nullptr; }
     void rethrow() const {
         if (thrown_) {
             std::rethrow_exception(thrown_);
@@ -141,17 +141,17 @@ public:
     }
 
 private:
-    static int call(const Progress *progress, void *self) {
+    static int call(const Told *told, void *self) {
         auto *watcher = static_cast<Watcher *>(self);
         try {
-            return watcher->tell_(*progress) ? 0 : 1;
+            return watcher->tell_(*told) ? 0 : 1;
         } catch (...) {
             watcher->thrown_ = std::current_exception();
             return 1;
         }
     }
 
-    std::function<bool(const Progress &)> tell_;
+    std::function<bool(const Told &)> tell_;
     std::exception_ptr thrown_;
 };
 
@@ -194,10 +194,28 @@ struct WriteOptions {
     std::optional<bool> sync;
 };
 
+/** How to follow a primary. */
+struct FollowOptions {
+    std::optional<std::string_view> password;
+    std::optional<std::uint16_t> announce_port;
+};
+
+/** How to serve an engine; what is left out is as pumice_serve_options_new has it. */
+struct ServeOptions {
+    std::optional<std::string_view> password;
+    std::optional<std::size_t> max_connections;
+    std::optional<Milliseconds> authenticate_timeout;
+    std::optional<Milliseconds> send_timeout;
+    std::optional<std::uint64_t> sync_bytes_per_second;
+    std::optional<std::uint64_t> checkpoint_disk_limit;
+};
+
 namespace detail {
 
 using OptionsHandle = Handle<pumice_options, pumice_options_free>;
 using WriteOptionsHandle = Handle<pumice_write_options, pumice_write_options_free>;
+using FollowOptionsHandle = Handle<pumice_follow_options, pumice_follow_options_free>;
+using ServeOptionsHandle = Handle<pumice_serve_options, pumice_serve_options_free>;
 
 /** A time of C++ as C wants it. What is less than nothing becomes 0, which C refuses where it must. */
 inline std::uint64_t milliseconds(Milliseconds time) {
@@ -238,6 +256,40 @@ inline WriteOptionsHandle write_options(const WriteOptions &options) {
     }
     if (options.sync) {
         run(pumice_write_options_set_sync, made.get(), *options.sync);
+    }
+    return made;
+}
+
+inline FollowOptionsHandle follow_options(const FollowOptions &options) {
+    FollowOptionsHandle made(pumice_follow_options_new());
+    if (options.password) {
+        run(pumice_follow_options_set_password, made.get(), options.password->data(), options.password->size());
+    }
+    if (options.announce_port) {
+        run(pumice_follow_options_set_announce_port, made.get(), *options.announce_port);
+    }
+    return made;
+}
+
+inline ServeOptionsHandle serve_options(const ServeOptions &options) {
+    ServeOptionsHandle made(pumice_serve_options_new());
+    if (options.password) {
+        run(pumice_serve_options_set_password, made.get(), options.password->data(), options.password->size());
+    }
+    if (options.max_connections) {
+        run(pumice_serve_options_set_max_connections, made.get(), *options.max_connections);
+    }
+    if (options.authenticate_timeout) {
+        run(pumice_serve_options_set_authenticate_timeout_ms, made.get(), milliseconds(*options.authenticate_timeout));
+    }
+    if (options.send_timeout) {
+        run(pumice_serve_options_set_send_timeout_ms, made.get(), milliseconds(*options.send_timeout));
+    }
+    if (options.sync_bytes_per_second) {
+        run(pumice_serve_options_set_sync_bytes_per_second, made.get(), *options.sync_bytes_per_second);
+    }
+    if (options.checkpoint_disk_limit) {
+        run(pumice_serve_options_set_checkpoint_disk_limit, made.get(), *options.checkpoint_disk_limit);
     }
     return made;
 }
@@ -598,8 +650,105 @@ struct Info {
     std::string layout;
     std::optional<std::string> refuses_writes;
     std::uint64_t generation, namespaces, records_estimate, table_files, table_bytes, blob_bytes, oldest_sequence,
-        memory_budget, cache_bytes, write_buffer_bytes, table_reader_bytes, snapshots;
+        memory_budget, cache_bytes, write_buffer_bytes, table_reader_bytes, snapshots, feeds;
+    /** How far this replica is behind, where somebody is followed and it is known. */
+    std::optional<std::uint64_t> lag_sequences;
+    std::optional<Milliseconds> lag;
 };
+
+/** How far a full sync is. */
+struct SyncStatus {
+    std::uint64_t files, files_done, bytes, bytes_done, bytes_reused, bytes_per_second;
+    std::optional<Milliseconds> remaining;
+};
+
+/** The link of a replica at one moment; see pumice_link_status. */
+struct LinkStatus {
+    std::string host;
+    std::uint16_t port;
+    pumice_link_state state;
+    std::uint64_t since_ms;
+    pumice_peer peer;
+    std::optional<std::uint64_t> lag_sequences;
+    std::optional<Milliseconds> lag;
+    std::optional<Milliseconds> last_io;
+    std::optional<std::string> last_error;
+    std::optional<std::string> warning;
+    std::optional<SyncStatus> sync;
+    std::uint64_t full_syncs;
+};
+
+/** A running feed of a primary at one moment; see pumice_feed_status. */
+struct FeedStatus {
+    std::uint64_t id;
+    std::string host;
+    std::uint16_t port;
+    pumice_peer peer;
+    std::uint64_t sent;
+    std::optional<std::uint64_t> acked;
+    std::optional<std::uint64_t> durable;
+    std::uint64_t lag_sequences;
+    std::optional<Milliseconds> last_ack;
+    std::uint64_t since_ms;
+};
+
+namespace detail {
+
+inline std::optional<std::uint64_t> known(std::uint64_t number) {
+    return number == PUMICE_UNKNOWN ? std::nullopt : std::optional<std::uint64_t>(number);
+}
+
+inline std::optional<Milliseconds> known_time(std::uint64_t ms) {
+    return ms == PUMICE_UNKNOWN ? std::nullopt : std::optional<Milliseconds>(Milliseconds(ms));
+}
+
+inline std::optional<std::string> known_text(const char *text) {
+    return text == nullptr ? std::nullopt : std::optional<std::string>(text);
+}
+
+inline LinkStatus link(const pumice_link_status *link) {
+    std::optional<SyncStatus> sync;
+    if (const auto *running = pumice_link_status_sync(link)) {
+        sync = SyncStatus{running->files,        running->files_done,       running->bytes,
+                          running->bytes_done,   running->bytes_reused,     running->bytes_per_second,
+                          known_time(running->remaining_ms)};
+    }
+    return {pumice_link_status_host(link),
+            pumice_link_status_port(link),
+            pumice_link_status_state(link),
+            pumice_link_status_since_ms(link),
+            pumice_link_status_peer(link),
+            known(pumice_link_status_lag_sequences(link)),
+            known_time(pumice_link_status_lag_ms(link)),
+            known_time(pumice_link_status_last_io_ms(link)),
+            known_text(pumice_link_status_last_error(link)),
+            known_text(pumice_link_status_warning(link)),
+            sync,
+            pumice_link_status_full_syncs(link)};
+}
+
+}  // namespace detail
+
+/** A listener: Redis clients and replicas talk to the engine through it, until it is closed or destroyed, or the engine
+ * is closed. It does not keep the engine open. */
+class Listener {
+public:
+    explicit Listener(pumice_listener *listener) : handle_(listener) {}
+
+    /** The IP address where it listens, or the path of the Unix socket. */
+    std::string host() const { return pumice_listener_host(handle_.get()); }
+    /** The port where it listens; 0 of a Unix socket. */
+    std::uint16_t port() const { return pumice_listener_port(handle_.get()); }
+
+    /** Ends all connections and waits until the commands that run have finished. */
+    void close() const { detail::run(pumice_listener_close, handle_.get()); }
+
+private:
+    detail::Handle<pumice_listener, pumice_listener_free> handle_;
+};
+
+/** Told what a link does; `false` ends the wait with PUMICE_BUSY. */
+using OnLink = std::function<bool(const LinkStatus &)>;
 
 /** Told how far a long call is; `false` cancels it with PUMICE_BUSY. */
 using OnProgress = std::function<bool(const Progress &)>;
@@ -662,7 +811,7 @@ public:
     void flush() const { detail::run(pumice_engine_flush, handle()); }
 
     Checkpoint create_checkpoint(const std::string &path, OnProgress progress = nullptr) const {
-        detail::Watcher watcher(std::move(progress));
+        detail::Watcher<Progress> watcher(std::move(progress));
         pumice_checkpoint *made = nullptr;
         pumice_error *error = nullptr;
         const Status status =
@@ -675,7 +824,7 @@ public:
 
     /** Replaces the whole dataset, data and namespaces as one. `verify` reads every data block before. */
     void apply_checkpoint(const std::string &path, OnProgress progress = nullptr, bool verify = false) const {
-        detail::Watcher watcher(std::move(progress));
+        detail::Watcher<Progress> watcher(std::move(progress));
         pumice_error *error = nullptr;
         const Status status =
             pumice_engine_apply_checkpoint(handle(), path.c_str(), verify, watcher.callback(), &watcher, &error);
@@ -698,6 +847,79 @@ public:
     void apply(const Entry &entry) const { detail::run(pumice_engine_apply, handle(), entry.handle()); }
 
     void promote() const { detail::run(pumice_engine_promote, handle()); }
+
+    /** Serves the engine to Redis clients and to replicas, on `host:port` or `unix:/path`. */
+    Listener serve(const std::string &address = "127.0.0.1:0", const ServeOptions &options = {}) const {
+        const auto how = detail::serve_options(options);
+        return Listener(detail::made<pumice_listener *>(pumice_engine_serve, handle(), address.c_str(), how.get()));
+    }
+
+    /** Makes this engine a replica of a primary, also after a restart. Returns at once. */
+    void follow(const std::string &host, std::uint16_t port, const FollowOptions &options = {}) const {
+        const auto how = detail::follow_options(options);
+        detail::run(pumice_engine_follow, handle(), host.c_str(), port, how.get());
+    }
+
+    /** Waits until the primary's data is here and entries come as they are written. `false` when the time is over, or
+     * nobody is followed. */
+    bool wait_linked(Milliseconds timeout, OnLink told = nullptr) const {
+        std::function<bool(const pumice_link_status &)> tell;
+        if (told) {
+            tell = [told = std::move(told)](const pumice_link_status &link) { return told(detail::link(&link)); };
+        }
+        detail::Watcher<pumice_link_status> watcher(std::move(tell));
+        bool linked = false;
+        pumice_error *error = nullptr;
+        const Status status = pumice_engine_wait_linked(handle(), detail::milliseconds(timeout), watcher.callback(),
+                                                        &watcher, &linked, &error);
+        finish(watcher, status, error);
+        return linked;
+    }
+
+    /** The link at this moment; nothing when this engine follows nobody. */
+    std::optional<LinkStatus> link() const {
+        const detail::Handle<pumice_link_status, pumice_link_status_free> owned(
+            detail::made<pumice_link_status *>(pumice_engine_link, handle()));
+        return owned ? std::optional<LinkStatus>(detail::link(owned.get())) : std::nullopt;
+    }
+
+    /** The feeds that run at this moment: who follows this engine. */
+    std::vector<FeedStatus> feeds() const {
+        const detail::Handle<pumice_feeds, pumice_feeds_free> owned(
+            detail::made<pumice_feeds *>(pumice_engine_feeds, handle()));
+        std::vector<FeedStatus> out;
+        for (std::size_t i = 0; i < pumice_feeds_count(owned.get()); i++) {
+            const auto &feed = *pumice_feeds_at(owned.get(), i);
+            out.push_back({feed.id, feed.host, feed.port, feed.peer, feed.sent, detail::known(feed.acked),
+                           detail::known(feed.durable), feed.lag_sequences, detail::known_time(feed.last_ack_ms),
+                           feed.since_ms});
+        }
+        return out;
+    }
+
+    /** Follows nobody any more and stays read-only. */
+    void detach() const { detail::run(pumice_engine_detach, handle()); }
+
+    /** A planned switch to the replica that announced `host` and `port`, which gives nothing up. */
+    void hand_over(const std::string &host, std::uint16_t port, Milliseconds timeout) const {
+        detail::run(pumice_engine_hand_over, handle(), host.c_str(), port, detail::milliseconds(timeout));
+    }
+
+    /** Deletes what was kept of datasets that had diverged. How many there were. */
+    std::size_t discard() const { return detail::made<std::size_t>(pumice_engine_discard, handle()); }
+
+    /** Waits until this engine has what a position says. `false` when the time is over. */
+    bool wait_for(const Position &position, Milliseconds timeout) const {
+        const auto there = detail::position(position);
+        return detail::made<bool>(pumice_engine_wait_for, handle(), &there, detail::milliseconds(timeout));
+    }
+
+    /** Waits until as many replicas have applied what a position says. How many have. */
+    std::size_t wait_acked(const Position &position, std::size_t replicas, Milliseconds timeout) const {
+        const auto there = detail::position(position);
+        return detail::made<std::size_t>(pumice_engine_wait_acked, handle(), &there, replicas,
+                                         detail::milliseconds(timeout));
+    }
 
     std::vector<Finding> verify(pumice_depth depth = PUMICE_DEPTH_QUICK) const {
         const detail::Handle<pumice_findings, pumice_findings_free> found(
@@ -731,14 +953,17 @@ public:
                 pumice_info_cache_bytes(info),
                 pumice_info_write_buffer_bytes(info),
                 pumice_info_table_reader_bytes(info),
-                pumice_info_snapshots(info)};
+                pumice_info_snapshots(info),
+                pumice_info_feeds(info),
+                detail::known(pumice_info_lag_sequences(info)),
+                detail::known_time(pumice_info_lag_ms(info))};
     }
 
     /** The handle of pumice.h, lent. */
     pumice_engine *handle() const noexcept { return handle_.get(); }
 
 private:
-    static void finish(const detail::Watcher &watcher, Status status, pumice_error *error) {
+    template <class Told> static void finish(const detail::Watcher<Told> &watcher, Status status, pumice_error *error) {
         try {
             detail::check(status, error);
         } catch (const Error &) {

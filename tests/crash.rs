@@ -96,6 +96,8 @@ const STEPS: &[Step] = &[
     },
     step("checkpoint", "checkpoint::created", 0, Old, Clean),
     step("checkpoint", "checkpoint::ready", 0, Old, Clean),
+    step("convert", "convert::write", 0, Old, Clean),
+    step("convert", "convert::ready", 0, Old, Clean),
     step("write", "commit::write", 1, Old, Clean),
     step("sync", "commit::sync", 0, New, Poisons),
 ];
@@ -200,10 +202,18 @@ fn child() {
     println!("job done");
 }
 
+/// Brings a closed directory into the other layout.
+fn convert(path: &Path) -> pumice::Result<()> {
+    let options = pumice::ConvertOptions { cluster: true, ..Default::default() };
+    let mut go_on = |_: &pumice::Progress| std::ops::ControlFlow::Continue(());
+    pumice::convert(path, path.with_extension("made"), &options, &mut go_on).map(drop)
+}
+
 fn once(job: &str, path: &Path, new: &Path) {
     match job {
         "create" | "adopt" => drop(open(path)),
         "release" => pumice::release(path).unwrap(),
+        "convert" => convert(path).unwrap(),
         _ => {
             let engine = open(path);
             act(job, &engine, path, new).unwrap();
@@ -231,6 +241,11 @@ fn twice(job: &str, failing: &str, path: &Path, new: &Path) {
         "release" => {
             check(pumice::release(path));
             pumice::release(path).unwrap();
+        }
+        "convert" => {
+            check(convert(path));
+            assert!(!path.with_extension("made").exists());
+            convert(path).unwrap();
         }
         _ => {
             let engine = open(path);
@@ -294,6 +309,14 @@ fn check_after(ground: &Ground, step: &Step, holds: Holds, path: &Path, new: &Pa
             let engine = open(path);
             ground.assert_holds(&engine, step.job, holds);
             assert_sound(&engine);
+            return;
+        }
+        "convert" => {
+            engine.close().unwrap();
+            let made = path.with_extension("made");
+            assert!(!made.exists(), "a directory that was not finished has its name");
+            convert(path).unwrap();
+            assert_sound(&open(&made));
             return;
         }
         "promote" => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The files in the order in which a reader of the header should meet their functions.
-const FILES: [&str; 16] = [
+const FILES: [&str; 19] = [
     "error",
     "constants",
     "bytes",
@@ -18,6 +18,9 @@ const FILES: [&str; 16] = [
     "checkpoint",
     "log",
     "changes",
+    "link",
+    "feeds",
+    "listener",
     "verify",
     "info",
     "argument",

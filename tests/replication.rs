@@ -68,6 +68,59 @@ fn a_fresh_replica_follows() {
     drop(listener);
 }
 
+/// 17 namespaces and 510,000 keys: the moment the data is there all namespaces are there, and readers of the replica's old
+/// data see no failed read, and never one half of anything.
+#[test]
+fn the_whole_dataset_at_once() {
+    const NAMESPACES: usize = 17;
+    const KEYS: usize = 30_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (primary, replica) = (open(dir.path().join("p")), open(dir.path().join("r")));
+    for n in 0..NAMESPACES {
+        let namespace = primary.create_namespace(format!("ns{n}"), None).unwrap();
+        for keys in (0..KEYS).collect::<Vec<_>>().chunks(10_000) {
+            let mut batch = primary.batch();
+            for key in keys {
+                batch.put(&namespace, format!("key{key}").as_bytes(), b"a value of some length").unwrap();
+            }
+            batch.commit(None).unwrap();
+        }
+    }
+    let old = replica.create_namespace("old", None).unwrap();
+    old.put(b"k", b"old").unwrap();
+    let listener = serve(&primary);
+    let (done, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let snapshot = replica.snapshot().unwrap();
+                    let names = snapshot.namespaces().unwrap();
+                    if names.len() == 2 {
+                        let old = snapshot.namespace("old").unwrap();
+                        assert_eq!(old.get(b"k").unwrap().unwrap(), b"old");
+                    } else {
+                        assert_eq!(names.len(), 1 + NAMESPACES);
+                        let last = snapshot.namespace("ns16").unwrap();
+                        assert!(last.get(format!("key{}", KEYS - 1).as_bytes()).unwrap().is_some());
+                    }
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        follow(&replica, &listener);
+        linked(&replica);
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(reads.load(Ordering::Relaxed) > 0);
+    assert_eq!(full_syncs(&replica), 1);
+    assert_eq!(replica.position().unwrap(), primary.position().unwrap());
+    for n in 0..NAMESPACES {
+        assert_eq!(replica.namespace(format!("ns{n}")).unwrap().count().unwrap(), KEYS as u64);
+    }
+    assert_sound(&replica);
+}
+
 /// A replica with another history receives the whole dataset while its readers go on, and keeps what it gave up until it
 /// is told to discard it.
 #[test]

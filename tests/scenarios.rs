@@ -4,12 +4,13 @@ mod support;
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pumice::{
-    Batch, Depth, Engine, Error, Kind, Namespace, Operation, Options, Position, Range, Role, Snapshot,
-    SnapshotNamespace, Ttl, WriteOptions,
+    Batch, Depth, Engine, Error, ErrorKind, FollowOptions, Kind, LinkStatus, Listener, Namespace, Operation, Options,
+    Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace, Ttl, WriteOptions,
 };
 
 type Answer = Result<String, Error>;
@@ -18,6 +19,7 @@ type Answer = Result<String, Error>;
 struct Story {
     root: PathBuf,
     engines: HashMap<String, Engine>,
+    listeners: HashMap<String, Listener>,
     batches: HashMap<String, Batch>,
     snapshots: HashMap<String, Snapshot>,
 }
@@ -84,6 +86,11 @@ fn milliseconds(word: Option<&&str>) -> Option<Duration> {
     word.map(|word| Duration::from_millis(word.parse().unwrap()))
 }
 
+/// A time that may be left out: a minute then.
+fn patience(word: &[&str]) -> Duration {
+    milliseconds(word.first()).unwrap_or(Duration::from_secs(60))
+}
+
 fn options(words: &[&str]) -> Options {
     let mut options = Options::default();
     for word in words {
@@ -135,6 +142,11 @@ impl Story {
             }
             ["checkpoint" | "apply_checkpoint" | "replicate" | "same_position" | "log" | "log_after_foreign", ..]
             | ["changes", _] => self.replication(words),
+            [
+                "serve" | "stop" | "follow" | "linked" | "link" | "link_says" | "detach" | "discard_kept" | "hand_over",
+                ..,
+            ]
+            | ["wait_for" | "wait_acked" | "feeds", ..] => self.link(words),
             _ => self.strings(words),
         };
         told.unwrap_or_else(|e| format!("error {}", e.kind().name()))
@@ -161,6 +173,8 @@ impl Story {
                     "sequence" => info.position.sequence.to_string(),
                     "generation" => info.generation.to_string(),
                     "snapshots" => info.snapshots.to_string(),
+                    "feeds" => info.feeds.to_string(),
+                    "lag_sequences" => info.lag_sequences.unwrap().to_string(),
                     _ => panic!("unknown field {field}"),
                 })
             }
@@ -342,6 +356,71 @@ impl Story {
             _ => panic!("unknown operation"),
         }
     }
+
+    fn link(&mut self, words: &[&str]) -> Answer {
+        let [operation, name, rest @ ..] = words else { panic!("unknown operation") };
+        let engine = self.engine(name);
+        let password = |word: &[&str]| word.first().map(|word| text(word));
+        let address = |name: &str| self.listeners[name].address();
+        Ok(match (*operation, rest) {
+            ("serve", given) => {
+                let options = ServeOptions { password: given.get(1).map(|word| text(word)), ..Default::default() };
+                let listener = engine.serve(given.first().unwrap_or(&"127.0.0.1:0"), &options)?;
+                self.listeners.insert((*name).to_owned(), listener);
+                "ok".to_owned()
+            }
+            ("stop", []) => ok(self.listeners[*name].close()),
+            ("follow", [primary, given @ ..]) => {
+                let options = FollowOptions { password: password(given), ..Default::default() };
+                ok(engine.follow(&address(primary).host(), address(primary).port(), &options)?)
+            }
+            ("linked", given) => {
+                engine.wait_linked(Some(patience(given)), &mut |_| ControlFlow::Continue(()))?.to_string()
+            }
+            ("link", [field]) => engine.link()?.map_or("none".to_owned(), |link| field_of(&link, field)),
+            ("link_says", [field, part]) => {
+                let says = |link: &LinkStatus| text(&field_of(link, field)).contains(&text(part));
+                let mut look = |link: &LinkStatus| match says(link) {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                };
+                match engine.wait_linked(Some(patience(&[])), &mut look) {
+                    Err(e) if e.kind() == ErrorKind::Busy => "true".to_owned(),
+                    waited => waited.map(|_| engine.link())??.is_some_and(|link| says(&link)).to_string(),
+                }
+            }
+            ("detach", []) => ok(engine.detach()?),
+            ("discard_kept", []) => engine.discard()?.to_string(),
+            ("hand_over", [replica]) => {
+                let to = address(replica);
+                ok(engine.hand_over(&to.host(), to.port(), patience(&[]))?)
+            }
+            ("wait_for", [other, given @ ..]) => {
+                engine.wait_for(&self.engine(other).position()?, patience(given))?.to_string()
+            }
+            ("wait_acked", [replicas, given @ ..]) => {
+                engine.wait_acked(&engine.position()?, replicas.parse().unwrap(), patience(given))?.to_string()
+            }
+            ("feeds", []) => {
+                list(engine.feeds()?.iter().map(|feed| format!("{}:{}", feed.peer.name(), feed.lag_sequences)))
+            }
+            _ => panic!("unknown operation"),
+        })
+    }
+}
+
+/// A field of a link as a word.
+fn field_of(link: &LinkStatus, field: &str) -> String {
+    match field {
+        "state" => link.state.name().to_owned(),
+        "peer" => value(link.peer.map(Peer::name)),
+        "lag_sequences" => value(link.lag_sequences.map(|lag| lag.to_string())),
+        "last_error" => value(link.last_error.as_ref()),
+        "warning" => value(link.warning.as_ref()),
+        "full_syncs" => link.full_syncs.to_string(),
+        "sync" => value(link.sync.map(|sync| sync.bytes.to_string())),
+        _ => panic!("unknown field {field}"),
+    }
 }
 
 fn run(file: &Path) {
@@ -349,6 +428,7 @@ fn run(file: &Path) {
     let mut story = Story {
         root: dir.path().to_owned(),
         engines: HashMap::new(),
+        listeners: HashMap::new(),
         batches: HashMap::new(),
         snapshots: HashMap::new(),
     };

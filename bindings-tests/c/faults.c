@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 4096 };
+enum { PATH_SIZE = 4096, MINUTE = 60000 };
 
 static const char *fixtures;
 static char folder[PATH_SIZE];
@@ -116,9 +116,13 @@ typedef struct {
     pumice_findings *findings;
     pumice_checkpoint *checkpoint;
     pumice_value *token;
+    pumice_listener *listener;
+    pumice_feeds *feeds;
+    pumice_engine *replica;
+    pumice_link_status *link;
 } handles;
 
-enum { HANDLES = 16 };
+enum { HANDLES = 20 };
 
 static handles open_all(const char *name, const char *checkpoint) {
     handles h;
@@ -143,6 +147,17 @@ static handles open_all(const char *name, const char *checkpoint) {
     OK(pumice_engine_verify(h.engine, PUMICE_DEPTH_QUICK, &h.findings, &error));
     OK(pumice_engine_create_checkpoint(h.engine, in(checkpoint), NULL, NULL, &h.checkpoint, &error));
     OK(pumice_namespace_token(h.ns, &h.token, &error));
+    char name_of_replica[PATH_SIZE];
+    snprintf(name_of_replica, sizeof name_of_replica, "%s-replica", name);
+    OK(pumice_engine_serve(h.engine, "127.0.0.1:0", NULL, &h.listener, &error));
+    h.replica = open_as(name_of_replica, PUMICE_ROLE_REPLICA);
+    bool linked;
+    OK(pumice_engine_follow(h.replica, pumice_listener_host(h.listener), pumice_listener_port(h.listener), NULL, &error));
+    OK(pumice_engine_wait_linked(h.replica, MINUTE, NULL, NULL, &linked, &error));
+    CHECK(linked);
+    OK(pumice_engine_link(h.replica, &h.link, &error));
+    OK(pumice_engine_feeds(h.engine, &h.feeds, &error));
+    CHECK(h.link != NULL && pumice_feeds_count(h.feeds) == 1);
     return h;
 }
 
@@ -164,6 +179,10 @@ static void free_one(handles *h, unsigned which) {
         case 13: pumice_findings_free(h->findings); break;
         case 14: pumice_checkpoint_free(h->checkpoint); break;
         case 15: pumice_value_free(h->token); break;
+        case 16: pumice_listener_free(h->listener); break;
+        case 17: pumice_feeds_free(h->feeds); break;
+        case 18: pumice_engine_free(h->replica); break;
+        case 19: pumice_link_status_free(h->link); break;
         default: fail(__LINE__, "no handle %u", which);
     }
 }
@@ -192,6 +211,11 @@ static void all_closed(handles *h) {
     bool answer;
     uint64_t count;
     int64_t ttl_ms;
+    size_t acked;
+    pumice_listener *listener;
+    pumice_link_status *link;
+    pumice_feeds *feeds;
+    const pumice_position somewhere = {"", 0};
     const pumice_bytes key = {"k", 1};
     const pumice_engine *e = h->engine;
 
@@ -215,6 +239,19 @@ static void all_closed(handles *h) {
     IS(PUMICE_CLOSED, pumice_engine_apply(e, h->entry, &error));
     IS(PUMICE_CLOSED, pumice_engine_verify(e, PUMICE_DEPTH_RECORDS, &findings, &error));
     IS(PUMICE_CLOSED, pumice_engine_info(e, &info, &error));
+    IS(PUMICE_CLOSED, pumice_engine_serve(e, "127.0.0.1:0", NULL, &listener, &error));
+    CHECK(listener == NULL);
+    IS(PUMICE_CLOSED, pumice_engine_follow(e, "127.0.0.1", 1, NULL, &error));
+    IS(PUMICE_CLOSED, pumice_engine_wait_linked(e, MINUTE, NULL, NULL, &answer, &error));
+    IS(PUMICE_CLOSED, pumice_engine_link(e, &link, &error));
+    CHECK(link == NULL);
+    IS(PUMICE_CLOSED, pumice_engine_feeds(e, &feeds, &error));
+    IS(PUMICE_CLOSED, pumice_engine_detach(e, &error));
+    IS(PUMICE_CLOSED, pumice_engine_hand_over(e, "127.0.0.1", 1, MINUTE, &error));
+    IS(PUMICE_CLOSED, pumice_engine_discard(e, NULL, &error));
+    IS(PUMICE_CLOSED, pumice_engine_wait_for(e, &somewhere, MINUTE, &answer, &error));
+    IS(PUMICE_CLOSED, pumice_engine_wait_acked(e, &somewhere, 1, MINUTE, &acked, &error));
+    OK(pumice_listener_close(h->listener, &error));
     OK(pumice_engine_default_namespace(e, &ns, &error));
     IS(PUMICE_CLOSED, pumice_namespace_put(ns, "k", 1, "v", 1, NULL, &error));
     pumice_namespace_free(ns);
@@ -265,6 +302,9 @@ static void all_closed(handles *h) {
     CHECK(pumice_names_count(h->names) == 2 && pumice_names_at(h->names, 1).data[0] == 'n');
     CHECK(pumice_engine_path(e) != NULL && pumice_snapshot_position(h->snapshot).sequence > 0);
     CHECK(pumice_namespace_name(h->ns).size == 1 && pumice_snapshot_namespace_name(h->then).size == 1);
+    CHECK(pumice_listener_host(h->listener)[0] == '1' && pumice_listener_port(h->listener) > 0);
+    CHECK(pumice_link_status_port(h->link) == pumice_listener_port(h->listener));
+    CHECK(pumice_feeds_at(h->feeds, 0)->host[0] == '1');
 }
 
 static void test_nulls(void) {
@@ -293,6 +333,10 @@ static void test_nulls(void) {
     bool answer;
     uint64_t count;
     int64_t ttl_ms;
+    size_t acked;
+    pumice_listener *listener;
+    pumice_link_status *link;
+    pumice_feeds *feeds;
     const pumice_bytes key = {"k", 1}, bad = {NULL, 1};
     const pumice_range bad_prefix = {{NULL, 1}, NULL, NULL, false};
     const pumice_range bad_start = {{NULL, 0}, &bad, NULL, false}, bad_end = {{NULL, 0}, NULL, &bad, false};
@@ -358,6 +402,40 @@ static void test_nulls(void) {
     REFUSED(pumice_engine_verify(e, PUMICE_DEPTH_QUICK, NULL, &error));
     REFUSED(pumice_engine_info(NULL, &info, &error));
     REFUSED(pumice_engine_info(e, NULL, &error));
+    REFUSED(pumice_engine_serve(NULL, "127.0.0.1:0", NULL, &listener, &error));
+    CHECK(listener == NULL);
+    REFUSED(pumice_engine_serve(e, NULL, NULL, &listener, &error));
+    REFUSED(pumice_engine_serve(e, "127.0.0.1:0", NULL, NULL, &error));
+    REFUSED(pumice_listener_close(NULL, &error));
+    REFUSED(pumice_engine_follow(NULL, "127.0.0.1", 1, NULL, &error));
+    REFUSED(pumice_engine_follow(e, NULL, 1, NULL, &error));
+    REFUSED(pumice_engine_wait_linked(NULL, 0, NULL, NULL, &answer, &error));
+    REFUSED(pumice_engine_wait_linked(e, 0, NULL, NULL, NULL, &error));
+    REFUSED(pumice_engine_link(NULL, &link, &error));
+    CHECK(link == NULL);
+    REFUSED(pumice_engine_link(e, NULL, &error));
+    REFUSED(pumice_engine_feeds(NULL, &feeds, &error));
+    CHECK(feeds == NULL);
+    REFUSED(pumice_engine_feeds(e, NULL, &error));
+    REFUSED(pumice_engine_detach(NULL, &error));
+    REFUSED(pumice_engine_hand_over(NULL, "127.0.0.1", 1, 0, &error));
+    REFUSED(pumice_engine_hand_over(e, NULL, 1, 0, &error));
+    REFUSED(pumice_engine_discard(NULL, NULL, &error));
+    OK(pumice_engine_position(e, &position, &error));
+    REFUSED(pumice_engine_wait_for(NULL, &position, 0, &answer, &error));
+    REFUSED(pumice_engine_wait_for(e, NULL, 0, &answer, &error));
+    REFUSED(pumice_engine_wait_for(e, &position, 0, NULL, &error));
+    REFUSED(pumice_engine_wait_acked(NULL, &position, 0, 0, &acked, &error));
+    REFUSED(pumice_engine_wait_acked(e, NULL, 0, 0, &acked, &error));
+    REFUSED(pumice_engine_wait_acked(e, &position, 0, 0, NULL, &error));
+    REFUSED(pumice_follow_options_set_password(NULL, "p", 1, &error));
+    REFUSED(pumice_follow_options_set_announce_port(NULL, 1, &error));
+    REFUSED(pumice_serve_options_set_password(NULL, "p", 1, &error));
+    REFUSED(pumice_serve_options_set_max_connections(NULL, 1, &error));
+    REFUSED(pumice_serve_options_set_authenticate_timeout_ms(NULL, 1, &error));
+    REFUSED(pumice_serve_options_set_send_timeout_ms(NULL, 1, &error));
+    REFUSED(pumice_serve_options_set_sync_bytes_per_second(NULL, 1, &error));
+    REFUSED(pumice_serve_options_set_checkpoint_disk_limit(NULL, 1, &error));
 
     REFUSED(pumice_namespace_token(NULL, &value, &error));
     CHECK(value == NULL);
@@ -501,7 +579,18 @@ static void test_nothing_of_nothing(void) {
     CHECK(pumice_info_blob_bytes(NULL) == 0 && pumice_info_oldest_sequence(NULL) == 0);
     CHECK(pumice_info_memory_budget(NULL) == 0 && pumice_info_cache_bytes(NULL) == 0);
     CHECK(pumice_info_write_buffer_bytes(NULL) == 0 && pumice_info_table_reader_bytes(NULL) == 0);
-    CHECK(pumice_info_snapshots(NULL) == 0);
+    CHECK(pumice_info_snapshots(NULL) == 0 && pumice_info_feeds(NULL) == 0);
+    CHECK(pumice_info_lag_sequences(NULL) == 0 && pumice_info_lag_ms(NULL) == 0);
+    pumice_follow_options_free(NULL);
+    pumice_serve_options_free(NULL);
+    CHECK(pumice_listener_host(NULL) == NULL && pumice_listener_port(NULL) == 0);
+    CHECK(pumice_feeds_count(NULL) == 0 && pumice_feeds_at(NULL, 0) == NULL);
+    CHECK(pumice_link_status_host(NULL) == NULL && pumice_link_status_port(NULL) == 0);
+    CHECK(pumice_link_status_state(NULL) == PUMICE_LINK_STATE_NONE && pumice_link_status_since_ms(NULL) == 0);
+    CHECK(pumice_link_status_peer(NULL) == PUMICE_PEER_NONE && pumice_link_status_lag_sequences(NULL) == 0);
+    CHECK(pumice_link_status_lag_ms(NULL) == 0 && pumice_link_status_last_io_ms(NULL) == 0);
+    CHECK(pumice_link_status_last_error(NULL) == NULL && pumice_link_status_warning(NULL) == NULL);
+    CHECK(pumice_link_status_sync(NULL) == NULL && pumice_link_status_full_syncs(NULL) == 0);
 }
 
 static void test_names(void) {
@@ -518,6 +607,11 @@ static void test_names(void) {
     CHECK(strcmp(pumice_kind_name(300), "unknown") == 0);
     CHECK(strcmp(pumice_stage_name(PUMICE_STAGE_PUBLISH), "publish") == 0);
     CHECK(strcmp(pumice_operation_name(PUMICE_OPERATION_DELETE_RANGE), "delete_range") == 0);
+    CHECK(strcmp(pumice_link_state_name(PUMICE_LINK_STATE_STREAMING), "streaming") == 0);
+    CHECK(strcmp(pumice_link_state_name(PUMICE_LINK_STATE_NONE), "unknown") == 0);
+    CHECK(strcmp(pumice_peer_name(PUMICE_PEER_KVROCKS), "kvrocks") == 0);
+    CHECK(strcmp(pumice_peer_name(PUMICE_PEER_PUMICE), "pumice") == 0);
+    CHECK(strcmp(pumice_peer_name(PUMICE_PEER_NONE), "unknown") == 0);
 }
 
 static void test_empty_bytes(void) {
@@ -624,6 +718,7 @@ static void test_options(void) {
     CHECK(strcmp(pumice_info_layout(info), "cluster") == 0 && pumice_info_memory_budget(info) == 32 << 20);
     CHECK(strcmp(pumice_info_path(info), pumice_engine_path(engine)) == 0);
     CHECK(pumice_info_role(info) == PUMICE_ROLE_PRIMARY && pumice_info_refuses_writes(info) == NULL);
+    CHECK(pumice_info_lag_sequences(info) == PUMICE_UNKNOWN && pumice_info_lag_ms(info) == PUMICE_UNKNOWN);
     CHECK(strlen(pumice_info_position(info).replication_id) == 16 && pumice_info_generation(info) == 1);
     pumice_info_free(info);
     pumice_log *log;
@@ -933,6 +1028,152 @@ static void test_log(void) {
     pumice_engine_free(primary);
 }
 
+typedef struct {
+    unsigned calls, syncs;
+    int answer;
+} link_watcher;
+
+static int watch_link(const pumice_link_status *link, void *user_data) {
+    link_watcher *watcher = user_data;
+    const pumice_sync_status *sync = pumice_link_status_sync(link);
+    CHECK(pumice_link_status_state(link) != PUMICE_LINK_STATE_NONE && pumice_link_status_host(link)[0] != 0);
+    if (sync != NULL) {
+        CHECK(sync->bytes_done <= sync->bytes && sync->files_done <= sync->files);
+        CHECK(sync->bytes_reused <= sync->bytes_done);
+        watcher->syncs++;
+    }
+    watcher->calls++;
+    return watcher->answer;
+}
+
+static void test_replication(void) {
+    pumice_engine *primary = open_new("p"), *replica = open_new("r");
+    pumice_namespace *ns;
+    pumice_listener *listener, *second;
+    pumice_link_status *link;
+    pumice_feeds *feeds;
+    pumice_position position;
+    bool answer;
+    size_t count;
+    pumice_serve_options *serving = pumice_serve_options_new();
+    pumice_follow_options *following = pumice_follow_options_new();
+
+    /* What cannot be is refused. */
+    REFUSED(pumice_engine_serve(primary, "nowhere", NULL, &listener, &error));
+    REFUSED(pumice_engine_serve(primary, "\xff:1", NULL, &listener, &error));
+    CHECK(listener == NULL);
+    REFUSED(pumice_serve_options_set_password(serving, "\xff", 1, &error));
+    REFUSED(pumice_serve_options_set_password(serving, NULL, 1, &error));
+    REFUSED(pumice_follow_options_set_password(following, "\xff", 1, &error));
+    OK(pumice_serve_options_set_password(serving, NULL, 0, &error));
+    REFUSED(pumice_engine_serve(primary, "127.0.0.1:0", serving, &listener, &error));
+    OK(pumice_serve_options_set_password(serving, "secret", 6, &error));
+    OK(pumice_serve_options_set_max_connections(serving, 0, &error));
+    REFUSED(pumice_engine_serve(primary, "127.0.0.1:0", serving, &listener, &error));
+    OK(pumice_serve_options_set_max_connections(serving, 100, &error));
+    OK(pumice_serve_options_set_send_timeout_ms(serving, 0, &error));
+    REFUSED(pumice_engine_serve(primary, "127.0.0.1:0", serving, &listener, &error));
+    OK(pumice_serve_options_set_send_timeout_ms(serving, MINUTE, &error));
+    OK(pumice_serve_options_set_authenticate_timeout_ms(serving, MINUTE, &error));
+    OK(pumice_serve_options_set_sync_bytes_per_second(serving, 100000000, &error));
+    OK(pumice_serve_options_set_checkpoint_disk_limit(serving, UINT64_MAX, &error));
+    REFUSED(pumice_engine_follow(replica, "", 1, NULL, &error));
+    REFUSED(pumice_engine_follow(replica, "127.0.0.1", 0, NULL, &error));
+    REFUSED(pumice_engine_follow(replica, "\xff", 1, NULL, &error));
+    OK(pumice_engine_link(replica, &link, &error));
+    CHECK(link == NULL);
+
+    OK(pumice_engine_default_namespace(primary, &ns, &error));
+    put(ns, "k", "v");
+    OK(pumice_engine_serve(primary, "127.0.0.1:0", serving, &listener, &error));
+    char address[PATH_SIZE];
+    snprintf(address, sizeof address, "%s:%u", pumice_listener_host(listener), pumice_listener_port(listener));
+    IS(PUMICE_BUSY, pumice_engine_serve(primary, address, serving, &second, &error));
+    CHECK(second == NULL);
+    snprintf(address, sizeof address, "unix:%s", in("socket"));
+    OK(pumice_engine_serve(primary, address, NULL, &second, &error));
+    CHECK(strcmp(pumice_listener_host(second), in("socket")) == 0 && pumice_listener_port(second) == 0);
+    CHECK(exists(in("socket")));
+    pumice_listener_free(second);
+    CHECK(!exists(in("socket")));
+
+    /* A wait that its callback ends, and one whose time is over; the link goes on. */
+    link_watcher watcher = {0, 0, 1};
+    const char *host = pumice_listener_host(listener);
+    OK(pumice_engine_wait_linked(replica, MINUTE, watch_link, &watcher, &answer, &error));
+    CHECK(!answer && watcher.calls == 0);
+    OK(pumice_engine_follow(replica, host, pumice_listener_port(listener), NULL, &error));
+    IS(PUMICE_BUSY, pumice_engine_wait_linked(replica, UINT64_MAX, watch_link, &watcher, &answer, &error));
+    CHECK(watcher.calls == 1);
+    OK(pumice_engine_wait_linked(replica, 0, NULL, NULL, &answer, &error));
+    CHECK(!answer);
+
+    /* With the password the dataset comes, and what was here is given up. */
+    OK(pumice_follow_options_set_password(following, "secret", 6, &error));
+    OK(pumice_follow_options_set_announce_port(following, 7777, &error));
+    OK(pumice_engine_follow(replica, host, pumice_listener_port(listener), following, &error));
+    watcher = (link_watcher){0, 0, 0};
+    OK(pumice_engine_wait_linked(replica, MINUTE, watch_link, &watcher, &answer, &error));
+    CHECK(answer && watcher.calls > 0);
+    OK(pumice_engine_position(primary, &position, &error));
+    OK(pumice_engine_wait_for(replica, &position, UINT64_MAX, &answer, &error));
+    CHECK(answer);
+    OK(pumice_engine_wait_acked(primary, &position, 1, UINT64_MAX, &count, &error));
+    CHECK(count == 1);
+    OK(pumice_engine_link(replica, &link, &error));
+    CHECK(strcmp(pumice_link_status_host(link), host) == 0);
+    CHECK(pumice_link_status_port(link) == pumice_listener_port(listener));
+    CHECK(pumice_link_status_state(link) == PUMICE_LINK_STATE_STREAMING);
+    CHECK(pumice_link_status_peer(link) == PUMICE_PEER_PUMICE && pumice_link_status_sync(link) == NULL);
+    CHECK(pumice_link_status_full_syncs(link) == 1 && pumice_link_status_since_ms(link) > 1600000000000);
+    CHECK(pumice_link_status_lag_sequences(link) == 0 && pumice_link_status_lag_ms(link) == 0);
+    CHECK(pumice_link_status_last_io_ms(link) != PUMICE_UNKNOWN && pumice_link_status_last_error(link) == NULL);
+    pumice_link_status_free(link);
+    OK(pumice_engine_feeds(primary, &feeds, &error));
+    CHECK(pumice_feeds_count(feeds) == 1 && pumice_feeds_at(feeds, 1) == NULL);
+    const pumice_feed_status *feed = pumice_feeds_at(feeds, 0);
+    CHECK(strcmp(feed->host, "127.0.0.1") == 0 && feed->port == 7777 && feed->peer == PUMICE_PEER_PUMICE);
+    CHECK(feed->sent == position.sequence && feed->acked == position.sequence && feed->lag_sequences == 0);
+    CHECK(feed->durable != PUMICE_UNKNOWN && feed->last_ack_ms != PUMICE_UNKNOWN && feed->id > 0);
+    CHECK(feed->since_ms > 1600000000000);
+    pumice_feeds_free(feeds);
+    OK(pumice_engine_discard(replica, &count, &error));
+    OK(pumice_engine_discard(replica, NULL, &error));
+
+    memset(position.replication_id, 'A', sizeof position.replication_id - 1);
+    IS(PUMICE_DIVERGED, pumice_engine_wait_for(replica, &position, MINUTE, &answer, &error));
+    IS(PUMICE_DIVERGED, pumice_engine_wait_acked(primary, &position, 1, MINUTE, &count, &error));
+    position.replication_id[16] = 'A';
+    REFUSED(pumice_engine_wait_for(replica, &position, 0, &answer, &error));
+    REFUSED(pumice_engine_wait_acked(primary, &position, 1, 0, &count, &error));
+    IS(PUMICE_NOT_FOUND, pumice_engine_hand_over(primary, "127.0.0.1", 1, 0, &error));
+    REFUSED(pumice_engine_detach(primary, &error));
+    OK(pumice_engine_detach(replica, &error));
+    OK(pumice_engine_wait_linked(replica, MINUTE, NULL, NULL, &answer, &error));
+    CHECK(!answer);
+    OK(pumice_listener_close(listener, &error));
+    OK(pumice_listener_close(listener, &error));
+    pumice_serve_options_free(serving);
+    pumice_follow_options_free(following);
+    pumice_namespace_free(ns);
+    pumice_engine_free(primary);
+    pumice_engine_free(replica);
+    pumice_listener_free(listener);
+}
+
+static void *wait_for_link(void *engine) {
+    bool answer;
+    IS(PUMICE_CLOSED, pumice_engine_wait_linked(engine, MINUTE, NULL, NULL, &answer, &error));
+    return NULL;
+}
+
+static void *wait_for_position(void *engine) {
+    bool answer;
+    const pumice_position far = {"", UINT64_MAX};
+    IS(PUMICE_CLOSED, pumice_engine_wait_for(engine, &far, MINUTE, &answer, &error));
+    return NULL;
+}
+
 static void *wait_for_entry(void *log) {
     pumice_entry *entry;
     IS(PUMICE_CLOSED, pumice_log_next(log, 60000, &entry, &error));
@@ -944,7 +1185,11 @@ static void test_close_wakes(void) {
     pumice_engine *engine = open_new("e");
     pumice_position position;
     pumice_log *log;
-    pthread_t waiter;
+    pthread_t waiter, others[2];
+    pumice_engine *replica = open_as("r", PUMICE_ROLE_REPLICA);
+    OK(pumice_engine_follow(replica, "127.0.0.1", 1, NULL, &error));
+    CHECK(pthread_create(&others[0], NULL, wait_for_link, replica) == 0);
+    CHECK(pthread_create(&others[1], NULL, wait_for_position, replica) == 0);
     OK(pumice_engine_position(engine, &position, &error));
     OK(pumice_engine_log(engine, &position, &log, &error));
     CHECK(pthread_create(&waiter, NULL, wait_for_entry, log) == 0);
@@ -952,7 +1197,10 @@ static void test_close_wakes(void) {
     const time_t before = time(NULL);
     OK(pumice_engine_close(engine, &error));
     CHECK(pthread_join(waiter, NULL) == 0);
+    OK(pumice_engine_close(replica, &error));
+    for (unsigned i = 0; i < 2; i++) CHECK(pthread_join(others[i], NULL) == 0);
     CHECK(time(NULL) - before < 20);
+    pumice_engine_free(replica);
     pumice_log_free(log);
     pumice_engine_free(engine);
 }
@@ -1141,6 +1389,11 @@ static void test_fork(void) {
     const pumice_item *item;
     OK(pumice_items_next(h.items, &item, &error));
     CHECK(item != NULL);
+    pumice_position position;
+    size_t acked;
+    OK(pumice_engine_position(h.engine, &position, &error));
+    OK(pumice_engine_wait_acked(h.engine, &position, 1, MINUTE, &acked, &error));
+    CHECK(acked == 1);
     free_all(&h);
     all_synced(200);
 }
@@ -1178,6 +1431,7 @@ static const struct {
     {"cancel", test_cancel},
     {"log", test_log},
     {"close_wakes", test_close_wakes},
+    {"replication", test_replication},
     {"large_values", test_large_values},
     {"threads", test_threads},
     {"fork", test_fork},

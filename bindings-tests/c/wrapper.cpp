@@ -30,7 +30,7 @@ template <class T> constexpr bool only_moves =
 static_assert(only_moves<pumice::Engine> && only_moves<pumice::Namespace> && only_moves<pumice::Value>);
 static_assert(only_moves<pumice::Items> && only_moves<pumice::Snapshot> && only_moves<pumice::SnapshotNamespace>);
 static_assert(only_moves<pumice::Batch> && only_moves<pumice::Log> && only_moves<pumice::Entry>);
-static_assert(only_moves<pumice::Changes>);
+static_assert(only_moves<pumice::Changes> && only_moves<pumice::Listener>);
 
 template <class Reader> static void read_all(const Reader &ns) {
     CHECK(ns.name() == "n");
@@ -54,6 +54,69 @@ template <class Reader> static void read_all(const Reader &ns) {
     range.reverse = true;
     auto items = ns.items(range);
     CHECK(items.next()->key == "b" && items.next()->key == "a" && !items.next());
+}
+
+static void replicate(const std::string &folder) {
+    const Milliseconds minute(60000);
+    pumice::Options as_replica;
+    as_replica.role = PUMICE_ROLE_REPLICA;
+    const auto a = pumice::Engine::open(folder + "/a");
+    const auto b = pumice::Engine::open(folder + "/b", as_replica);
+    a.create_namespace("n").put("k", "v");
+    pumice::ServeOptions serving;
+    serving.password = "secret";
+    serving.max_connections = 100;
+    serving.authenticate_timeout = minute;
+    serving.send_timeout = minute;
+    serving.sync_bytes_per_second = 1 << 30;
+    serving.checkpoint_disk_limit = 1 << 30;
+    const auto at_a = a.serve("127.0.0.1:0", serving), at_b = b.serve("127.0.0.1:0", serving);
+    CHECK(at_a.host() == "127.0.0.1" && at_a.port() != 0 && !b.link() && a.feeds().empty());
+    CHECK(kind_of([&] { (void)a.serve("nowhere"); }) == PUMICE_INVALID_ARGUMENT);
+
+    // Without the password nothing comes; an answer and an exception end the wait.
+    b.follow(at_a.host(), at_a.port());
+    CHECK(!b.wait_linked(Milliseconds(0)));
+    CHECK(kind_of([&] { b.wait_linked(minute, [](const auto &) { return false; }); }) == PUMICE_BUSY);
+    bool thrown = false;
+    try {
+        b.wait_linked(minute, [](const pumice::LinkStatus &link) -> bool {
+            if (link.last_error && link.last_error->find("NOAUTH") != std::string::npos) {
+                throw std::runtime_error("told");
+            }
+            return true;
+        });
+    } catch (const pumice::Error &) {
+        CHECK(false);
+    } catch (const std::runtime_error &error) {
+        thrown = error.what() == std::string("told");
+    }
+    CHECK(thrown);
+
+    pumice::FollowOptions following;
+    following.password = "secret";
+    following.announce_port = at_b.port();
+    b.follow(at_a.host(), at_a.port(), following);
+    CHECK(b.wait_linked(minute) && *b.open_namespace("n").get("k") == "v");
+    CHECK(b.wait_for(a.position(), minute) && a.wait_acked(a.position(), 1, minute) == 1);
+    const auto link = *b.link();
+    CHECK(link.host == at_a.host() && link.port == at_a.port() && link.state == PUMICE_LINK_STATE_STREAMING);
+    CHECK(link.peer == PUMICE_PEER_PUMICE && link.since_ms > 0 && link.lag_sequences == 0 && link.lag && link.last_io);
+    CHECK(!link.last_error && !link.warning && !link.sync && link.full_syncs == 0);
+    const auto feeds = a.feeds();
+    CHECK(feeds.size() == 1 && feeds[0].port == at_b.port() && feeds[0].peer == PUMICE_PEER_PUMICE && feeds[0].id > 0);
+    CHECK(feeds[0].acked == a.position().sequence && feeds[0].sent == *feeds[0].acked && feeds[0].durable);
+    CHECK(feeds[0].lag_sequences == 0 && feeds[0].last_ack && feeds[0].since_ms > 0 && feeds[0].host == "127.0.0.1");
+
+    a.hand_over(at_b.host(), at_b.port(), minute);
+    CHECK(a.role() == PUMICE_ROLE_REPLICA && b.role() == PUMICE_ROLE_PRIMARY && a.wait_linked(minute));
+    CHECK(a.discard() == 0);
+    a.detach();
+    CHECK(a.role() == PUMICE_ROLE_DETACHED && !a.link());
+    at_b.close();
+    at_b.close();
+    b.close();
+    CHECK(kind_of([&] { (void)b.serve(); }) == PUMICE_CLOSED);
 }
 
 static void run(const std::string &folder) {
@@ -157,6 +220,7 @@ int main() {
                          std::to_string(std::chrono::system_clock::now().time_since_epoch().count()));
     std::filesystem::create_directory(folder);
     run(folder.string());
+    replicate(folder.string());
     pumice::release((folder / "p").string());
     CHECK(std::filesystem::is_directory(std::filesystem::symlink_status(folder / "p" / "db")));
     std::filesystem::remove_all(folder);

@@ -1,6 +1,7 @@
 """What the tests share: folders, engines that are closed at the end, and Python processes of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,30 @@ SCENARIOS = ROOT / "bindings-tests" / "scenarios"
 
 # A program that was started in the background may have been told to ignore Ctrl-C, and hands that on to its children.
 LISTENING = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+# Far above what ending a call takes.
+PATIENCE = 5.0
+
+
+def interrupted(source: str, tmp_path: Path) -> str:
+    """Runs a program that says "now" before it waits, sends it Ctrl-C then, and gives what else it said."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-X", "faulthandler", "-c", LISTENING + textwrap.dedent(source)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            assert process.stdout.readline() == "now\n", process.stderr.read()
+            process.send_signal(signal.SIGINT)
+            said, errors = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    return said
 
 
 @pytest.fixture

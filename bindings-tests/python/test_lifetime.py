@@ -3,8 +3,6 @@
 import gc
 import signal
 import subprocess
-import sys
-import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import pumice
 import pytest
-from conftest import LISTENING
+from conftest import interrupted
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -288,27 +286,6 @@ def test_a_forked_child_leaves_the_block(tmp_path: Path, script: Script) -> None
         with pumice.open("e") as engine:
             assert engine.default["k"] == b"v"
     """)
-
-
-def interrupted(source: str, tmp_path: Path) -> str:
-    """Runs a program that says "now" before it waits, sends it Ctrl-C then, and gives what else it said."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-X", "faulthandler", "-c", LISTENING + textwrap.dedent(source)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stdout is not None and process.stderr is not None
-        try:
-            assert process.stdout.readline() == "now\n", process.stderr.read()
-            process.send_signal(signal.SIGINT)
-            said, errors = process.communicate(timeout=PATIENCE)
-        finally:
-            process.kill()
-    assert process.returncode == 0, errors
-    return said
 
 
 def test_ctrl_c_ends_a_wait_for_the_log(tmp_path: Path) -> None:

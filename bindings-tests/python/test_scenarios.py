@@ -13,6 +13,7 @@ import pytest
 from conftest import FIXTURES, SCENARIOS
 
 FILES = sorted(SCENARIOS.glob("*.txt"))
+MINUTE = "60000"
 
 
 def given(word: str) -> bytes | None:
@@ -57,6 +58,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.engines: dict[str, pumice.Engine] = {}
+        self.listeners: dict[str, pumice.Listener] = {}
         self.batches: dict[str, pumice.Batch] = {}
         self.snapshots: dict[str, pumice.Snapshot] = {}
 
@@ -209,6 +211,65 @@ class World:
             applied += 1
         return applied
 
+    def do_serve(self, name: str, addr: str = "127.0.0.1:0", password: str | None = None) -> None:
+        self.listeners[name] = self.engines[name].serve(addr, password=password)
+
+    def do_stop(self, name: str) -> None:
+        self.listeners[name].close()
+
+    def address(self, name: str) -> tuple[str, int]:
+        address = self.listeners[name].address
+        assert isinstance(address, tuple)
+        return address
+
+    def do_follow(self, name: str, primary: str, password: str | None = None) -> None:
+        self.engines[name].follow(*self.address(primary), password=password)
+
+    def do_linked(self, name: str, ms: str = MINUTE) -> str:
+        return boolean(self.engines[name].wait_linked(int(ms) / 1000))
+
+    def do_link(self, name: str, field: str) -> str:
+        link = self.engines[name].link
+        found = None if link is None else getattr(link, field)
+        return shown(str(found)) if isinstance(found, int) else shown(found)
+
+    def do_link_says(self, name: str, field: str, part: str) -> str:
+        class SaysIt(Exception):
+            pass
+
+        def says(link: pumice.LinkStatus | None) -> bool:
+            return text(part) in ((link and getattr(link, field)) or "")
+
+        def look(link: pumice.LinkStatus) -> None:
+            if says(link):
+                raise SaysIt
+
+        engine = self.engines[name]
+        try:
+            engine.wait_linked(int(MINUTE) / 1000, progress=look)
+        except SaysIt:
+            return "true"
+        return boolean(says(engine.link))
+
+    def do_detach(self, name: str) -> None:
+        self.engines[name].detach()
+
+    def do_discard_kept(self, name: str) -> int:
+        return self.engines[name].discard()
+
+    def do_hand_over(self, name: str, replica: str) -> None:
+        self.engines[name].hand_over(*self.address(replica), timeout=int(MINUTE) / 1000)
+
+    def do_wait_for(self, name: str, other: str, ms: str = MINUTE) -> str:
+        return boolean(self.engines[name].wait_for(self.engines[other].position, int(ms) / 1000))
+
+    def do_wait_acked(self, name: str, replicas: str, ms: str = MINUTE) -> int:
+        engine = self.engines[name]
+        return engine.wait_acked(engine.position, int(replicas), int(ms) / 1000)
+
+    def do_feeds(self, name: str) -> str:
+        return words([f"{feed.peer}:{feed.lag_sequences}" for feed in self.engines[name].feeds()])
+
     def do_same_position(self, one: str, other: str) -> str:
         return boolean(self.engines[one].position == self.engines[other].position)
 
@@ -246,7 +307,7 @@ class World:
 def test_there_are_scenarios() -> None:
     """The folder of scenarios was found, with those that every language must tell."""
     names = {file.stem for file in FILES}
-    assert names >= {"strings", "namespaces", "batches", "order", "full_sync", "kvrocks"}
+    assert names >= {"strings", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -41,6 +41,14 @@ def main(folder: Path) -> int:
             replica.apply_checkpoint(checkpoint)
             for entry in engine.log(replica.position, wait=0.1):
                 replica.apply(pumice.Entry.from_bytes(bytes(entry)))
+        with engine.serve(password="secret") as listener, pumice.open(folder / "f") as follower:
+            assert isinstance(listener.address, tuple)
+            host, port = listener.address
+            follower.follow(host, port, password="secret", wait=True, timeout=60, progress=lambda link: print(link.sync))
+            link: pumice.LinkStatus | None = follower.link
+            feeds: list[pumice.FeedStatus] = engine.feeds()
+            there: bool = follower.wait_for(engine.position, timedelta(minutes=1))
+            print(link, feeds, there, engine.wait_acked(engine.position, 1, 1.5), follower.discard())
         try:
             engine.namespace("nobody")
         except pumice.NotFoundError as error:

@@ -110,6 +110,84 @@ class Engine:
     def apply(self, entry: Entry) -> None:
         """Writes an entry of the primary into this replica, byte for byte, at its place."""
 
+    def serve(
+        self,
+        addr: str = "127.0.0.1:0",
+        *,
+        password: str | None = None,
+        max_connections: int | None = None,
+        sync_bytes_per_second: int | None = None,
+        authenticate_timeout: _Seconds | None = None,
+        send_timeout: _Seconds | None = None,
+        checkpoint_disk_limit: int | None = None,
+    ) -> Listener:
+        """Serves the engine to Redis clients and to replicas, in RESP2, on "host:port" (port 0 takes a free one) or on
+        "unix:/path", a socket that only this user may open. It serves until it is closed, or the engine is.
+
+        Without a password every connection may do everything with the engine. With one, it says AUTH first: the
+        password makes it an admin, the token of a namespace opens that namespace alone. `max_connections` (1024) is
+        how many there may be at a time, `sync_bytes_per_second` how fast the files of a full sync are sent,
+        `authenticate_timeout` (10 s) how long a connection may take to say AUTH, `send_timeout` (30 s) how long the
+        other side may read nothing, and `checkpoint_disk_limit` how many bytes a checkpoint that replicas fetch may keep
+        on the disk when the engine needs them no more."""
+
+    def follow(
+        self,
+        host: str,
+        port: int,
+        *,
+        password: str | None = None,
+        announce_port: int | None = None,
+        wait: bool = False,
+        timeout: _Seconds | None = None,
+        progress: Callable[[LinkStatus], object] | None = None,
+    ) -> None:
+        """Makes this engine a replica of a primary: a Pumice that serves, or a Kvrocks. That is kept, so that it goes
+        on after a restart. Readers go on with the data of before until the primary's is here, all at once; data that
+        the primary does not have is given up. `password` is the primary's admin password, `announce_port` the port
+        under which others reach this engine, that of its listener when it is not given.
+
+        Returns at once, or with `wait` when the primary's data is here: `timeout` and `progress` are those of
+        `wait_linked`, and BusyError says that the time is over. The link goes on whatever ends the wait."""
+
+    def wait_linked(
+        self, timeout: _Seconds | None = None, *, progress: Callable[[LinkStatus], object] | None = None
+    ) -> bool:
+        """Waits until the primary's data is here and the link receives entries as they are written. False when
+        `timeout` seconds are over, or nobody is followed. `progress` is called ten times a second at most; an
+        exception from it ends the wait and propagates, and the link goes on."""
+
+    @property
+    def link(self) -> LinkStatus | None:
+        """The link at this moment; None when this engine follows nobody."""
+
+    def feeds(self) -> list[FeedStatus]:
+        """The feeds that run at this moment: who follows this engine."""
+
+    def detach(self) -> None:
+        """Follows nobody any more and stays read-only, durably."""
+
+    def hand_over(self, host: str, port: int, timeout: _Seconds) -> None:
+        """A planned switch: stops writes here, waits until the replica that announced `host` and `port` has
+        acknowledged every entry, makes it the primary, and follows it. Nothing is given up. The replica is asked with
+        the password of this engine's own listener.
+
+        NotFoundError when no such replica is fed; BusyError when it is not there in time, or says no, and writes are
+        taken again; IoError when it did not answer whether it is the primary now, and no writes are taken. Ctrl-C does
+        not stop what was begun."""
+
+    def discard(self) -> int:
+        """Deletes what was kept of datasets that this engine gave up because they had diverged from its primary's. How
+        many there were."""
+
+    def wait_for(self, position: Position, timeout: _Seconds) -> bool:
+        """Waits until this engine has what a position says: to read on a replica what was written on its primary. False
+        when `timeout` seconds are over. DivergedError when it has got there in another history."""
+
+    def wait_acked(self, position: Position, replicas: int, timeout: _Seconds) -> int:
+        """Waits until as many replicas have applied what a position says; how many have, also when `timeout` seconds
+        are over. DivergedError when the position is not in this history."""
+
     def promote(self) -> None:
         """Makes this engine a primary, durably. On a primary it does nothing."""
 
@@ -609,8 +687,163 @@ class Info:
     def snapshots(self) -> int:
         """Open snapshots."""
 
+    @property
+    def feeds(self) -> int:
+        """Replicas that are fed."""
+
+    @property
+    def lag_sequences(self) -> int | None:
+        """How many sequences the primary was ahead when it last told; None where nobody is followed or it did not tell."""
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """How many seconds ago this replica last had everything; None where nobody is followed or it never had."""
+
     def as_dict(self) -> dict[str, Any]:
         """All figures by their names."""
+
+@final
+class Listener:
+    """A listener: Redis clients and replicas talk to the engine through it, until it is closed or the engine is. It does
+    not keep the engine open, and it need not be kept."""
+
+    @property
+    def address(self) -> tuple[str, int] | str:
+        """Where it listens: a tuple of host and port, or the path of a Unix socket."""
+
+    def close(self) -> None:
+        """Ends all connections and waits until the commands that run have finished. A second close does nothing."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
+
+@final
+class LinkStatus:
+    """The link of a replica at one moment."""
+
+    @property
+    def host(self) -> str:
+        """The primary's host."""
+
+    @property
+    def port(self) -> int:
+        """The primary's port."""
+
+    @property
+    def state(self) -> Literal["connecting", "handshake", "syncing", "streaming", "waiting"]:
+        """What the link is doing."""
+
+    @property
+    def since(self) -> float:
+        """Since when it is doing that, as `time.time()` counts."""
+
+    @property
+    def peer(self) -> Literal["kvrocks", "pumice"] | None:
+        """Who the primary is, once it is known."""
+
+    @property
+    def lag_sequences(self) -> int | None:
+        """How many sequences the primary was ahead when it last told; None before it did."""
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """How many seconds ago this replica last had everything, 0 when it has; None before it ever had."""
+
+    @property
+    def last_io(self) -> float | None:
+        """How many seconds ago the last bytes came."""
+
+    @property
+    def last_error(self) -> str | None:
+        """Why it failed last."""
+
+    @property
+    def warning(self) -> str | None:
+        """What the operator ought to know of the primary."""
+
+    @property
+    def sync(self) -> SyncStatus | None:
+        """The full sync that runs, or None."""
+
+    @property
+    def full_syncs(self) -> int:
+        """How many full syncs were done since this primary is followed."""
+
+@final
+class SyncStatus:
+    """How far a full sync is."""
+
+    @property
+    def files(self) -> int:
+        """Files in all; 0 until they are known."""
+
+    @property
+    def files_done(self) -> int:
+        """Files that are here."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in all, as far as they are known: a Kvrocks tells the size of a file when it sends it."""
+
+    @property
+    def bytes_done(self) -> int:
+        """Bytes that are here."""
+
+    @property
+    def bytes_reused(self) -> int:
+        """Of those, bytes that were here before and did not come over the wire."""
+
+    @property
+    def bytes_per_second(self) -> int:
+        """Bytes a second over the wire, on average."""
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """How many seconds it will take at that rate; None while there is no rate."""
+
+@final
+class FeedStatus:
+    """A running feed of a primary at one moment: who follows it."""
+
+    @property
+    def id(self) -> int:
+        """Tells it from every other feed of this engine."""
+
+    @property
+    def host(self) -> str:
+        """The replica's host, as it announced itself, or as the connection shows it."""
+
+    @property
+    def port(self) -> int:
+        """The port that the replica announced, 0 when it announced none."""
+
+    @property
+    def peer(self) -> Literal["kvrocks", "pumice"]:
+        """Who the replica is."""
+
+    @property
+    def sent(self) -> int:
+        """The last sequence sent."""
+
+    @property
+    def acked(self) -> int | None:
+        """The last sequence that the replica says it has applied; None while it said nothing."""
+
+    @property
+    def durable(self) -> int | None:
+        """The last sequence that the replica says will survive a power cut."""
+
+    @property
+    def lag_sequences(self) -> int:
+        """How many sequences the replica lacks, by what it acknowledged, else by what was sent."""
+
+    @property
+    def last_ack(self) -> float | None:
+        """How many seconds ago it acknowledged something."""
+
+    @property
+    def since(self) -> float:
+        """When it began, as `time.time()` counts."""
 
 class Error(Exception):
     """The base of all errors of Pumice."""

@@ -103,6 +103,18 @@ pub fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str> {
     std::str::from_utf8(bytes).map_err(|_| invalid(format!("{what}: got bytes that are not UTF-8")))
 }
 
+/// UTF-8 of the caller, which ends in NUL.
+///
+/// # Safety
+/// `text` is NULL or a C string, for as long as the result is used.
+pub unsafe fn c_string<'a>(text: *const c_char, what: &str) -> Result<&'a str> {
+    if text.is_null() {
+        return Err(null(what));
+    }
+    // SAFETY: the caller's promise.
+    utf8(unsafe { CStr::from_ptr(text) }.to_bytes(), what)
+}
+
 /// A path of the caller, which ends in NUL.
 ///
 /// # Safety

@@ -1,6 +1,6 @@
 //! Bytes that are lent, and bytes that are given.
 
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
 use super::argument::{self, invalid};
@@ -39,6 +39,16 @@ impl pumice_bytes {
         // SAFETY: the caller's promise.
         unsafe { argument::bytes(self.data, self.size, what) }
     }
+}
+
+/// Text as C keeps it; a NUL in it, which a peer may have sent, is shown.
+pub fn c_text(text: &str) -> CString {
+    CString::new(text.replace('\0', "\\0")).unwrap_or_default()
+}
+
+/// Text that may be missing, lent for as long as it stays where it is.
+pub fn lend_text(text: Option<&CString>) -> *const c_char {
+    text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 
 /// Bytes that you own, where the storage engine keeps them where it can. A value holds the dataset that it is of: read

@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::sync::LazyLock;
 
-use crate::{Compression, Depth, ErrorKind, Kind, Operation, Role, Stage};
+use crate::{Compression, Depth, ErrorKind, Kind, LinkState, Operation, Peer, Role, Stage};
 
 /// What an engine is.
 #[repr(C)]
@@ -105,6 +105,39 @@ pub enum pumice_operation {
     PUMICE_OPERATION_OTHER = 9,
 }
 
+/// What a link is doing.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub enum pumice_link_state {
+    /// There is none.
+    PUMICE_LINK_STATE_NONE = 0,
+    /// It looks for the primary.
+    PUMICE_LINK_STATE_CONNECTING = 1,
+    /// It agrees with the primary where to begin.
+    PUMICE_LINK_STATE_HANDSHAKE = 2,
+    /// It receives the whole dataset.
+    PUMICE_LINK_STATE_SYNCING = 3,
+    /// It receives entries as they are written.
+    PUMICE_LINK_STATE_STREAMING = 4,
+    /// It waits before it tries again.
+    PUMICE_LINK_STATE_WAITING = 5,
+}
+
+/// Who is at the other end.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub enum pumice_peer {
+    /// It is not known yet.
+    PUMICE_PEER_NONE = 0,
+    /// An Apache Kvrocks server.
+    PUMICE_PEER_KVROCKS = 1,
+    /// An engine like this one.
+    PUMICE_PEER_PUMICE = 2,
+}
+
+/// What a number is that is not known.
+pub const PUMICE_UNKNOWN: u64 = 0xFFFF_FFFF_FFFF_FFFF;
+
 /// What a time to live is of a key that does not exist.
 pub const PUMICE_TTL_MISSING: i64 = -2;
 /// What a time to live is of a key that does not expire.
@@ -149,6 +182,30 @@ impl From<Operation> for pumice_operation {
     }
 }
 
+impl From<LinkState> for pumice_link_state {
+    fn from(state: LinkState) -> pumice_link_state {
+        match state {
+            LinkState::Connecting => pumice_link_state::PUMICE_LINK_STATE_CONNECTING,
+            LinkState::Handshake => pumice_link_state::PUMICE_LINK_STATE_HANDSHAKE,
+            LinkState::Syncing => pumice_link_state::PUMICE_LINK_STATE_SYNCING,
+            LinkState::Streaming => pumice_link_state::PUMICE_LINK_STATE_STREAMING,
+            LinkState::Waiting => pumice_link_state::PUMICE_LINK_STATE_WAITING,
+        }
+    }
+}
+
+impl From<Peer> for pumice_peer {
+    fn from(peer: Peer) -> pumice_peer {
+        match peer {
+            Peer::Kvrocks => pumice_peer::PUMICE_PEER_KVROCKS,
+            Peer::Pumice => pumice_peer::PUMICE_PEER_PUMICE,
+        }
+    }
+}
+
+const LINK_STATES: [LinkState; 5] =
+    [LinkState::Connecting, LinkState::Handshake, LinkState::Syncing, LinkState::Streaming, LinkState::Waiting];
+const PEERS: [Peer; 2] = [Peer::Kvrocks, Peer::Pumice];
 const ROLES: [Role; 3] = [Role::Primary, Role::Replica, Role::Detached];
 const STAGES: [Stage; 6] = [Stage::Receive, Stage::Open, Stage::Publish, Stage::Checksum, Stage::Convert, Stage::Count];
 const DEPTHS: [Depth; 3] = [Depth::Quick, Depth::Checksums, Depth::Records];
@@ -229,6 +286,21 @@ pub extern "C" fn pumice_operation_name(operation: i32) -> *const c_char {
     NAMES.of(operation)
 }
 
+/// The name of a pumice_link_state, like "streaming"; "unknown" of any other number.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_link_state_name(state: i32) -> *const c_char {
+    static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(LINK_STATES.map(|state| (state as i32, state.name()))));
+    NAMES.of(state)
+}
+
+/// The name of a pumice_peer, like "kvrocks"; "unknown" of any other number.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_peer_name(peer: i32) -> *const c_char {
+    static NAMES: LazyLock<Names> =
+        LazyLock::new(|| Names::new(PEERS.map(|peer| (pumice_peer::from(peer) as i32, peer.name()))));
+    NAMES.of(peer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +313,9 @@ mod tests {
         }
         for stage in STAGES {
             assert_eq!(pumice_stage::from(stage) as i32, stage as i32);
+        }
+        for state in LINK_STATES {
+            assert_eq!(pumice_link_state::from(state) as i32, state as i32);
         }
         for operation in Operation::ALL {
             assert_eq!(pumice_operation::from(operation) as i32, operation as i32);

@@ -5,6 +5,7 @@ use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::bytes::c_text;
 use crate::{Error, ErrorKind, Result};
 
 /// How a call ended. The numbers never change.
@@ -71,8 +72,7 @@ pub struct pumice_error {
 
 impl From<&Error> for pumice_error {
     fn from(error: &Error) -> pumice_error {
-        let message = error.message().replace('\0', "\\0");
-        pumice_error { status: error.kind().into(), message: CString::new(message).unwrap_or_default() }
+        pumice_error { status: error.kind().into(), message: c_text(error.message()) }
     }
 }
 

@@ -5,9 +5,10 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 
 use super::argument::{given, hand_out, place};
-use super::constants::pumice_role;
+use super::constants::{PUMICE_UNKNOWN, pumice_role};
 use super::engine::pumice_engine;
 use super::error::{call, free, pumice_error, pumice_status};
+use super::link::milliseconds;
 use super::position::pumice_position;
 use crate::Info;
 
@@ -145,6 +146,24 @@ pub extern "C" fn pumice_info_table_reader_bytes(info: Option<&pumice_info>) -> 
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_info_snapshots(info: Option<&pumice_info>) -> u64 {
     info.map_or(0, |info| info.info.snapshots)
+}
+
+/// Replicas that are fed.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_info_feeds(info: Option<&pumice_info>) -> u64 {
+    info.map_or(0, |info| info.info.feeds)
+}
+
+/// How many sequences the primary was ahead when it last told; PUMICE_UNKNOWN where nobody is followed or it did not.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_info_lag_sequences(info: Option<&pumice_info>) -> u64 {
+    info.map_or(0, |info| info.info.lag_sequences.unwrap_or(PUMICE_UNKNOWN))
+}
+
+/// How long ago this replica last had everything, 0 when it has; PUMICE_UNKNOWN where nobody is followed or it never had.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_info_lag_ms(info: Option<&pumice_info>) -> u64 {
+    info.map_or(0, |info| milliseconds(info.info.lag))
 }
 
 /// Frees figures.

@@ -1,12 +1,13 @@
-//! How an engine is opened, and how one write is done.
+//! How an engine is opened, how one write is done, how a primary is followed, how an engine is served.
 
+use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use super::argument::{given, invalid};
+use super::argument::{given, invalid, text};
 use super::constants;
 use super::error::{call, free, pumice_error, pumice_status};
-use crate::{Options, WriteOptions};
+use crate::{FollowOptions, Options, ServeOptions, WriteOptions};
 
 /// How to open a directory.
 pub struct pumice_options(pub Options);
@@ -191,5 +192,149 @@ pub extern "C" fn pumice_write_options_set_sync(
 /// Frees options of a write.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_write_options_free(options: Option<Box<pumice_write_options>>) {
+    free(options);
+}
+
+/// How to follow a primary.
+#[derive(Default)]
+pub struct pumice_follow_options(pub FollowOptions);
+
+/// How to serve an engine.
+#[derive(Default)]
+pub struct pumice_serve_options(pub ServeOptions);
+
+/// Options of following, to be changed and freed. As they come: without a password.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_follow_options_new() -> Box<pumice_follow_options> {
+    Box::default()
+}
+
+/// The primary's admin password, in UTF-8. It is kept in the file `state`, which only the owner can read.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_follow_options_set_password(
+    options: Option<&mut pumice_follow_options>,
+    password: *const c_char,
+    password_size: usize,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        // SAFETY: the password is readable for its size.
+        let password = unsafe { text(password, password_size, "password") }?;
+        given(options, "options")?.0.password = Some(password.to_owned());
+        Ok(())
+    })
+}
+
+/// The port under which others can reach this engine, announced to the primary. Unset, that of its listener.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_follow_options_set_announce_port(
+    options: Option<&mut pumice_follow_options>,
+    port: u16,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.announce_port = port;
+        Ok(())
+    })
+}
+
+/// Frees options of following.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_follow_options_free(options: Option<Box<pumice_follow_options>>) {
+    free(options);
+}
+
+/// Options of serving, to be changed and freed. As they come: without a password, so that whoever reaches the address
+/// may do everything.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_new() -> Box<pumice_serve_options> {
+    Box::default()
+}
+
+/// What clients and replicas say to become admin, in UTF-8. With it, the token of a namespace opens that namespace.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_set_password(
+    options: Option<&mut pumice_serve_options>,
+    password: *const c_char,
+    password_size: usize,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        // SAFETY: the password is readable for its size.
+        let password = unsafe { text(password, password_size, "password") }?;
+        given(options, "options")?.0.password = Some(password.to_owned());
+        Ok(())
+    })
+}
+
+/// How many connections there may be at a time. Unset, 1024.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_set_max_connections(
+    options: Option<&mut pumice_serve_options>,
+    connections: usize,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.max_connections = connections;
+        Ok(())
+    })
+}
+
+/// How long a connection may take to authenticate. Unset, 10 seconds.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_set_authenticate_timeout_ms(
+    options: Option<&mut pumice_serve_options>,
+    timeout_ms: u64,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.authenticate_timeout = Duration::from_millis(timeout_ms);
+        Ok(())
+    })
+}
+
+/// How long the other side may read nothing of what is sent to it. Unset, 30 seconds.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_set_send_timeout_ms(
+    options: Option<&mut pumice_serve_options>,
+    timeout_ms: u64,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.send_timeout = Duration::from_millis(timeout_ms);
+        Ok(())
+    })
+}
+
+/// How fast the files of a full sync are sent, all replicas together. Unset, as fast as can be.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_set_sync_bytes_per_second(
+    options: Option<&mut pumice_serve_options>,
+    bytes: u64,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.sync_bytes_per_second = Some(bytes);
+        Ok(())
+    })
+}
+
+/// How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more. Unset, any
+/// number.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_set_checkpoint_disk_limit(
+    options: Option<&mut pumice_serve_options>,
+    bytes: u64,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        given(options, "options")?.0.checkpoint_disk_limit = Some(bytes);
+        Ok(())
+    })
+}
+
+/// Frees options of serving. Listeners made with them are not touched.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_free(options: Option<Box<pumice_serve_options>>) {
     free(options);
 }

@@ -244,8 +244,8 @@ impl Engine {
         })
     }
 
-    /// Waits until the link receives entries as they are written, which means that the primary's data is here. Tells
-    /// how it goes ten times a second at most; `Break` ends the wait with Busy, and the link goes on. `false` when the
+    /// Waits until the primary's data is here and the link receives entries as they are written. Tells how it goes ten
+    /// times a second at most; `Break` ends the wait with Busy, and the link goes on. `false` when the
     /// time is over or nobody is followed.
     pub fn wait_linked(
         &self,
@@ -318,7 +318,7 @@ impl Engine {
 
     /// Figures of this moment.
     pub fn info(&self) -> Result<Info> {
-        Info::of(&self.node.instance)
+        Info::of(&self.node)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Figures of an engine.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::error::Result;
 use super::format::side::Role;
-use super::instance::Instance;
+use super::replication::node::Node;
 use super::replication::position::Position;
 use super::storage::wal::oldest_sequence;
 
@@ -46,10 +47,18 @@ pub struct Info {
     pub table_reader_bytes: u64,
     /// Open snapshots.
     pub snapshots: u64,
+    /// Replicas that are fed.
+    pub feeds: u64,
+    /// How many sequences the primary was ahead when it last told; `None` where nobody is followed or it did not tell.
+    pub lag_sequences: Option<u64>,
+    /// How long ago this replica last had everything, zero when it has; `None` where nobody is followed or it never had.
+    pub lag: Option<Duration>,
 }
 
 impl Info {
-    pub(super) fn of(instance: &Instance) -> Result<Info> {
+    pub(super) fn of(node: &Node) -> Result<Info> {
+        let instance = &node.instance;
+        let link = node.link.status()?;
         let guard = instance.lock()?;
         let generation = guard.generation.clone();
         let store = &generation.store;
@@ -76,6 +85,9 @@ impl Info {
             write_buffer_bytes: memory.write_buffers.get_usage() as u64,
             table_reader_bytes: store.db.property("rocksdb.estimate-table-readers-mem"),
             snapshots: store.db.shared_property("rocksdb.num-snapshots"),
+            feeds: node.feeds()?.len() as u64,
+            lag_sequences: link.as_ref().and_then(|link| link.lag_sequences),
+            lag: link.and_then(|link| link.lag),
         })
     }
 }

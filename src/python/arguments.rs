@@ -112,13 +112,15 @@ impl FromPyObject<'_, '_> for Seconds {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Seconds> {
-        let seconds: f64 = if object.is_instance_of::<PyDelta>() {
-            object.call_method0("total_seconds")?.extract()?
-        } else {
-            object.extract().map_err(|_| {
+        // A number first: to ask for a `timedelta` imports it, which a signal may interrupt.
+        let seconds: f64 = match object.extract() {
+            Ok(seconds) => seconds,
+            Err(_) if object.is_instance_of::<PyDelta>() => object.call_method0("total_seconds")?.extract()?,
+            Err(_) => {
                 let name = object.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
-                PyTypeError::new_err(format!("got {name}, expected seconds as a number, or a timedelta"))
-            })?
+                let message = format!("got {name}, expected seconds as a number, or a timedelta");
+                return Err(PyTypeError::new_err(message));
+            }
         };
         // Microseconds are what both forms can say; the remainder is how binary fractions are written.
         const MOST: f64 = 1e13;

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::progress::Told;
 use super::{errors, progress};
-use crate::{ErrorKind, Progress, Result};
+use crate::{ErrorKind, Result};
 
 /// How often a waiting call looks at signals.
 pub const TICK: Duration = Duration::from_millis(50);
 
 /// What the working thread tells the calling one.
 enum Message<T> {
-    Progress(Progress),
+    Progress(Told),
     Done(Result<T>),
 }
 
@@ -31,14 +32,14 @@ pub struct Watch<T> {
 }
 
 impl<T> Watch<T> {
-    pub fn tell(&mut self, progress: &Progress) -> ControlFlow<()> {
+    pub fn tell(&mut self, progress: impl Into<Told>) -> ControlFlow<()> {
         if self.cancelled.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
         }
         if !self.asked {
             return ControlFlow::Continue(());
         }
-        let told = self.messages.send(Message::Progress(*progress));
+        let told = self.messages.send(Message::Progress(progress.into()));
         // Without a caller there is nobody left to go on for.
         told.ok().and_then(|()| self.answers.recv().ok()).unwrap_or(ControlFlow::Break(()))
     }
@@ -87,7 +88,7 @@ pub fn run<T: Send + 'static>(
             Ok(Message::Done(result)) => return Ok(result?),
             Ok(Message::Progress(told)) => {
                 let outer = IN_CALLBACK.replace(true);
-                let called = callback.map_or(Ok(()), |callback| progress::call(py, callback, &told));
+                let called = callback.map_or(Ok(()), |callback| progress::call(py, callback, told));
                 IN_CALLBACK.set(outer);
                 if let Err(raised) = called {
                     break raised;
@@ -134,6 +135,26 @@ pub fn watched<T: Send>(
     match raised {
         Some(raised) => Err(raised),
         None => Ok(result?),
+    }
+}
+
+/// Asks again and again, without the GIL and for a [`TICK`] at most, until the answer is the one that was waited for or
+/// the time is over; looks at signals in between.
+pub fn sliced<T: Send>(
+    py: Python<'_>,
+    timeout: Duration,
+    ask: impl Fn(Duration) -> Result<T> + Sync,
+    is_it: impl Fn(&T) -> bool,
+) -> PyResult<T> {
+    let mut left = timeout;
+    loop {
+        let slice = left.min(TICK);
+        let answer = py.detach(|| ask(slice))?;
+        left -= slice;
+        if left.is_zero() || is_it(&answer) {
+            return Ok(answer);
+        }
+        py.check_signals()?;
     }
 }
 

@@ -9,12 +9,14 @@ use pyo3::types::{PyList, PyString, PyTuple};
 use super::arguments::{self, Name, Seconds};
 use super::batch::Batch;
 use super::leases::Shared;
+use super::listener::Listener;
 use super::log::{Change, Entry, Log};
 use super::namespace::Namespace;
 use super::records::{Checkpoint, Finding, Info, Position};
+use super::replication::{FeedStatus, LinkStatus};
 use super::snapshot::Snapshot;
 use super::{calls, errors};
-use crate::{Depth, ErrorKind, Options};
+use crate::{Depth, ErrorKind, FollowOptions, Options, ServeOptions};
 
 /// Opens the data directory `path`, the folder that holds `db/`, as a Kvrocks' `dir` does.
 ///
@@ -207,6 +209,151 @@ impl Engine {
     /// Writes an entry of the primary into this replica, byte for byte, at its place.
     fn apply(&self, py: Python<'_>, entry: &Entry) -> PyResult<()> {
         Ok(py.detach(|| self.engine().apply(&entry.inner))?)
+    }
+
+    /// Serves the engine to Redis clients and to replicas, in RESP2, on "host:port" (port 0 takes a free one) or on
+    /// "unix:/path", a socket that only this user may open. It serves until it is closed, or the engine is.
+    ///
+    /// Without a password every connection may do everything with the engine. With one, it says AUTH first: the password
+    /// makes it an admin, the token of a namespace opens that namespace alone. Passwords and data cross the wire as they
+    /// are. `max_connections` (1024) is how many there may be at a time, `sync_bytes_per_second` how fast the files of a
+    /// full sync are sent, `authenticate_timeout` (10 s) how long a connection may take to say AUTH, `send_timeout` (30 s)
+    /// how long the other side may read nothing, and `checkpoint_disk_limit` how many bytes a checkpoint that replicas
+    /// fetch may keep on the disk when the engine needs them no more.
+    #[pyo3(signature = (
+        addr="127.0.0.1:0", *, password=None, max_connections=None, sync_bytes_per_second=None,
+        authenticate_timeout=None, send_timeout=None, checkpoint_disk_limit=None
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
+    fn serve(
+        &self,
+        py: Python<'_>,
+        addr: &str,
+        password: Option<String>,
+        max_connections: Option<usize>,
+        sync_bytes_per_second: Option<u64>,
+        authenticate_timeout: Option<Seconds>,
+        send_timeout: Option<Seconds>,
+        checkpoint_disk_limit: Option<u64>,
+    ) -> PyResult<Listener> {
+        let default = ServeOptions::default();
+        let options = ServeOptions {
+            password,
+            max_connections: max_connections.unwrap_or(default.max_connections),
+            sync_bytes_per_second,
+            authenticate_timeout: authenticate_timeout.map_or(default.authenticate_timeout, |time| time.0),
+            send_timeout: send_timeout.map_or(default.send_timeout, |time| time.0),
+            checkpoint_disk_limit,
+            tls: None,
+        };
+        Listener::open(py, &self.shared, addr, &options)
+    }
+
+    /// Makes this engine a replica of a primary: a Pumice that serves, or a Kvrocks. That is kept, so that it goes on after
+    /// a restart. Readers go on with the data of before until the primary's is here, all at once; data that the primary
+    /// does not have is given up. `password` is the primary's admin password, `announce_port` the port under which others
+    /// reach this engine, that of its listener when it is not given.
+    ///
+    /// Returns at once, or with `wait` when the primary's data is here: `timeout` and `progress` are those of
+    /// `wait_linked`, and BusyError says that the time is over. The link goes on whatever ends the wait.
+    #[pyo3(signature = (host, port, *, password=None, announce_port=None, wait=false, timeout=None, progress=None))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
+    fn follow(
+        &self,
+        py: Python<'_>,
+        host: String,
+        port: u16,
+        password: Option<String>,
+        announce_port: Option<u16>,
+        wait: bool,
+        timeout: Option<Seconds>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        if !wait && (timeout.is_some() || progress.is_some()) {
+            let message = "follow: got timeout or progress, which are for wait=True";
+            return Err(errors::raise(py, ErrorKind::InvalidArgument, message));
+        }
+        let options = FollowOptions { password, announce_port: announce_port.unwrap_or(0), tls: None };
+        py.detach(|| self.engine().follow(&host, port, &options))?;
+        if !wait || self.wait_linked(py, timeout, progress)? {
+            return Ok(());
+        }
+        let why = match py.detach(|| self.engine().link())? {
+            Some(link) => link.last_error.unwrap_or_else(|| format!("it is {}", link.state.name())),
+            None => "it is not followed any more".to_owned(),
+        };
+        let message = format!("follow {host} port {port}: its data is not here in time; {why}");
+        Err(errors::raise(py, ErrorKind::Busy, message))
+    }
+
+    /// Waits until the primary's data is here and the link receives entries as they are written. False when `timeout`
+    /// seconds are over, or nobody is followed. `progress` is called with the LinkStatus ten times a second at
+    /// most; an exception from it ends the wait and propagates, and the link goes on.
+    #[pyo3(signature = (timeout=None, *, progress=None))]
+    fn wait_linked(
+        &self,
+        py: Python<'_>,
+        timeout: Option<Seconds>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        self.engine().check_open()?;
+        let engine = self.engine().clone();
+        let timeout = timeout.map(|timeout| timeout.0);
+        calls::run(py, progress, move |watch| engine.wait_linked(timeout, &mut |link| watch.tell(link)))
+    }
+
+    /// The link at this moment; None when this engine follows nobody.
+    #[getter]
+    fn link<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, LinkStatus>>> {
+        let link = py.detach(|| self.engine().link())?;
+        link.map(|link| LinkStatus::create(py, link)).transpose()
+    }
+
+    /// The feeds that run at this moment: who follows this engine.
+    fn feeds(&self, py: Python<'_>) -> PyResult<Vec<FeedStatus>> {
+        Ok(py.detach(|| self.engine().feeds())?.into_iter().map(Into::into).collect())
+    }
+
+    /// Follows nobody any more and stays read-only, durably. When it returns nothing of the former primary is written any
+    /// more.
+    fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.engine().detach())?)
+    }
+
+    /// A planned switch: stops writes here, waits until the replica that announced `host` and `port` has acknowledged every
+    /// entry, makes it the primary, and follows it. Nothing is given up. The replica is asked with the password of this
+    /// engine's own listener.
+    ///
+    /// NotFoundError when no such replica is fed; BusyError when it is not there in time, or says no, and writes are taken
+    /// again; IoError when it did not answer whether it is the primary now, and no writes are taken. Ctrl-C does not stop
+    /// what was begun.
+    fn hand_over(&self, py: Python<'_>, host: String, port: u16, timeout: Seconds) -> PyResult<()> {
+        self.engine().check_open()?;
+        let engine = self.engine().clone();
+        calls::run(py, None, move |_| engine.hand_over(&host, port, timeout.0))
+    }
+
+    /// Deletes what was kept of datasets that this engine gave up because they had diverged from its primary's. How many
+    /// there were.
+    fn discard(&self, py: Python<'_>) -> PyResult<usize> {
+        self.engine().check_open()?;
+        let engine = self.engine().clone();
+        calls::run(py, None, move |_| engine.discard())
+    }
+
+    /// Waits until this engine has what a position says: to read on a replica what was written on its primary. False when
+    /// `timeout` seconds are over. DivergedError when it has got there in another history.
+    fn wait_for(&self, py: Python<'_>, position: &Position, timeout: Seconds) -> PyResult<bool> {
+        let position = position.to_engine();
+        calls::sliced(py, timeout.0, |slice| self.engine().wait_for(&position, slice), |&reached| reached)
+    }
+
+    /// Waits until as many replicas have applied what a position says; how many have, also when `timeout` seconds are over.
+    /// DivergedError when the position is not in this history.
+    fn wait_acked(&self, py: Python<'_>, position: &Position, replicas: usize, timeout: Seconds) -> PyResult<usize> {
+        let position = position.to_engine();
+        let ask = |slice| self.engine().wait_acked(&position, replicas, slice);
+        calls::sliced(py, timeout.0, ask, |&acked| acked >= replicas)
     }
 
     /// Makes this engine a primary, durably. On a primary it does nothing.

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
 use super::errors;
-use crate::{Engine, ErrorKind};
+use crate::{Engine, ErrorKind, Listener};
 
 /// Something that is there until it is taken back.
 pub struct Lease<T>(Arc<Mutex<Option<T>>>);
@@ -79,6 +79,8 @@ impl Leases {
 pub struct Shared {
     pub engine: Engine,
     pub leases: Leases,
+    /// What serves the engine, which goes on when nobody keeps it.
+    pub listeners: Mutex<Vec<Arc<Listener>>>,
 }
 
 impl Release for Shared {
@@ -89,7 +91,7 @@ impl Release for Shared {
 
 impl Shared {
     pub fn new(engine: Engine) -> Arc<Shared> {
-        Arc::new(Shared { engine, leases: Leases::default() })
+        Arc::new(Shared { engine, leases: Leases::default(), listeners: Mutex::default() })
     }
 
     /// A part whose things can be taken back alone, and are taken back with all.

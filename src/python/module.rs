@@ -6,10 +6,12 @@ use pyo3::types::PyType;
 use super::batch::Batch;
 use super::engine::{self, Engine};
 use super::iterators::NamespaceIterator;
+use super::listener::Listener;
 use super::log::{Change, Entry, Log};
 use super::namespace::{Namespace, ReadOnlyNamespace};
 use super::progress::Progress;
 use super::records::{Checkpoint, Finding, Info, Position};
+use super::replication::{FeedStatus, LinkStatus, SyncStatus};
 use super::snapshot::Snapshot;
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{calls, errors};
@@ -39,6 +41,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Progress>()?;
     module.add_class::<Finding>()?;
     module.add_class::<Info>()?;
+    module.add_class::<Listener>()?;
+    module.add_class::<LinkStatus>()?;
+    module.add_class::<SyncStatus>()?;
+    module.add_class::<FeedStatus>()?;
     errors::add(module)?;
     be_mappings(py)?;
     // The package says what is public.

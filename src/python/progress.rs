@@ -2,6 +2,8 @@
 
 use pyo3::prelude::*;
 
+use super::replication::LinkStatus;
+
 /// How far a long call is.
 #[pyclass(frozen, get_all, module = "pumice")]
 pub struct Progress {
@@ -29,15 +31,39 @@ impl Progress {
     }
 }
 
+/// What a long call tells.
+pub enum Told {
+    Progress(crate::Progress),
+    Link(Box<crate::LinkStatus>),
+}
+
+impl From<&crate::Progress> for Told {
+    fn from(progress: &crate::Progress) -> Told {
+        Told::Progress(*progress)
+    }
+}
+
+impl From<&crate::LinkStatus> for Told {
+    fn from(link: &crate::LinkStatus) -> Told {
+        Told::Link(Box::new(link.clone()))
+    }
+}
+
 /// Calls a progress callback.
-pub fn call(py: Python<'_>, callback: &Bound<'_, PyAny>, progress: &crate::Progress) -> PyResult<()> {
-    let told = Progress {
-        stage: progress.stage.name(),
-        files_done: progress.files_done,
-        files: progress.files,
-        bytes_done: progress.bytes_done,
-        bytes: progress.bytes,
-        fraction: progress.fraction(),
-    };
-    callback.call1((Bound::new(py, told)?,)).map(drop)
+pub fn call(py: Python<'_>, callback: &Bound<'_, PyAny>, told: Told) -> PyResult<()> {
+    match told {
+        Told::Progress(progress) => {
+            let told = Progress {
+                stage: progress.stage.name(),
+                files_done: progress.files_done,
+                files: progress.files,
+                bytes_done: progress.bytes_done,
+                bytes: progress.bytes,
+                fraction: progress.fraction(),
+            };
+            callback.call1((Bound::new(py, told)?,))
+        }
+        Told::Link(link) => callback.call1((LinkStatus::create(py, *link)?,)),
+    }
+    .map(drop)
 }

@@ -147,6 +147,13 @@ pub struct Info {
     table_reader_bytes: u64,
     /// Open snapshots.
     snapshots: u64,
+    /// Replicas that are fed.
+    feeds: u64,
+    /// How many sequences the primary was ahead when it last told; None where nobody is followed or it did not tell.
+    lag_sequences: Option<u64>,
+    /// How many seconds ago this replica last had everything, 0 when it has; None where nobody is followed or it never
+    /// had.
+    lag_seconds: Option<f64>,
 }
 
 impl From<crate::Info> for Info {
@@ -169,12 +176,15 @@ impl From<crate::Info> for Info {
             write_buffer_bytes: info.write_buffer_bytes,
             table_reader_bytes: info.table_reader_bytes,
             snapshots: info.snapshots,
+            feeds: info.feeds,
+            lag_sequences: info.lag_sequences,
+            lag_seconds: info.lag.map(|lag| lag.as_secs_f64()),
         }
     }
 }
 
 /// The names of all figures, in order.
-const FIGURES: [&str; 17] = [
+const FIGURES: [&str; 20] = [
     "path",
     "role",
     "position",
@@ -192,6 +202,9 @@ const FIGURES: [&str; 17] = [
     "write_buffer_bytes",
     "table_reader_bytes",
     "snapshots",
+    "feeds",
+    "lag_sequences",
+    "lag_seconds",
 ];
 
 #[pymethods]

@@ -153,6 +153,36 @@ fn a_primary_is_asked_first() {
     assert!(line.contains("is a RocksDB folder itself"), "{line}");
 }
 
+/// A served directory is followed by another one until its data is here, and then as it is written; each says so of the
+/// other.
+#[test]
+fn follows_what_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    let expected = shown(&make(&path));
+    let mut server = Running::start(pumice([&"serve", &path, &"--listen", &"127.0.0.1:0", &"--json"]));
+    let address = server.document()["address"].as_str().unwrap().to_owned();
+    let json = good(&mut pumice([&"follow", &copy, &address, &"--once"]));
+    assert_eq!((&json["link"]["state"], &json["link"]["peer"]), (&json!("streaming"), &json!("pumice")));
+    assert!(shown(&Engine::open(&copy, &Options { read_only: true, ..Default::default() }).unwrap()) == expected);
+
+    let mut follower = Running::start(pumice([&"follow", &copy, &address, &"--announce-port", &"7007"]));
+    follower.until("streaming from pumice");
+    server.until("; pumice 127.0.0.1:7007 ");
+    let mut client = TcpStream::connect(&address).unwrap();
+    assert_eq!(ask(&mut client, "SET late v"), "+OK\r\n");
+    wait_until("the replica has acknowledged it", || {
+        let told = ask(&mut client, "INFO replication");
+        let of = |name: &str| told.split(name).nth(1)?.split([',', '\r']).next()?.parse::<u64>().ok();
+        of("master_repl_offset:").is_some() && of("slave0:ip=127.0.0.1,port=7007,offset=") == of("master_repl_offset:")
+    });
+    assert_eq!(server.end("TERM").1, Some(0));
+    follower.until("waiting");
+    assert_eq!(follower.end("TERM").1, Some(0));
+    let copy = Engine::open(&copy, &Options { read_only: true, ..Default::default() }).unwrap();
+    assert_eq!(copy.default_namespace().get(b"late").unwrap().unwrap(), b"v");
+}
+
 /// A real Kvrocks, where one is named, is followed with its password and namespaces until its data is here.
 #[test]
 fn follows_a_real_kvrocks() {

@@ -109,6 +109,8 @@ static void do_info(void) {
         {"write_buffer_bytes", pumice_info_write_buffer_bytes},
         {"table_reader_bytes", pumice_info_table_reader_bytes},
         {"snapshots", pumice_info_snapshots},
+        {"feeds", pumice_info_feeds},
+        {"lag_sequences", pumice_info_lag_sequences},
     };
     pumice_error *error;
     pumice_info *info;

@@ -36,7 +36,9 @@ void forget(engine_slot *engine) {
     pumice_engine_free(engine->engine);
     for (size_t i = 0; i < engine->namespace_count; i++) pumice_namespace_free(engine->namespaces[i]);
     pumice_batch_free(engine->batch);
+    pumice_listener_free(engine->listener);
     engine->engine = NULL;
+    engine->listener = NULL;
     engine->batch = NULL;
     engine->namespace_count = 0;
 }

@@ -45,6 +45,7 @@ void say_names(pumice_names *names);
 typedef struct {
     char name[64];
     pumice_engine *engine;
+    pumice_listener *listener;
     pumice_batch *batch;
     pumice_namespace *namespaces[MOST_NAMED];
     size_t namespace_count;
@@ -78,6 +79,7 @@ typedef struct {
 
 extern const operation engine_operations[];
 extern const operation log_operations[];
+extern const operation link_operations[];
 extern const operation batch_operations[];
 extern const operation snapshot_operations[];
 extern const operation namespace_operations[];

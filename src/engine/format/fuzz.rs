@@ -394,7 +394,7 @@ fn whole_seeds() {
     assert!(many(&|bytes| Entry::decode(bytes).is_ok()) > 10);
     assert_eq!(many(&|bytes| decode_manifest(bytes).is_ok()), 1);
     assert_eq!(many(&|bytes| decode_history(bytes).is_ok()), 1);
-    assert_eq!(many(&|bytes| decode_state(bytes).is_ok()), 1);
+    assert_eq!(many(&|bytes| decode_state(bytes).is_ok()), 3);
 }
 
 fn bytes(limit: usize) -> impl Strategy<Value = Vec<u8>> {

@@ -550,9 +550,10 @@ mod tests {
         corrupt(decode_state(&frame(File::State, &[4])), "state, role: got 4");
         corrupt(decode_state(&frame(File::State, &[1, 1])), "state, link");
         corrupt(
-            decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 9])),
+            decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 0, 0, 0, 0, 9])),
             "state, payload: got 1 bytes after the end",
         );
+        corrupt(decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 9])), "state, CA of the link");
         corrupt(decode_history(&frame(File::History, &[3, 0, 0])), "history, layout: got 3");
         corrupt(decode_history(&frame(File::History, b"\x01\x03abc\x00")), "history");
     }

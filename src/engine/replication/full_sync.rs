@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -93,6 +94,13 @@ fn add(counter: &AtomicU64, more: u64) {
     counter.fetch_add(more, Ordering::Relaxed);
 }
 
+/// What an earlier try has received: in which folder, and of which data.
+#[derive(PartialEq, Eq)]
+pub struct Incoming {
+    number: u64,
+    dataset: Option<String>,
+}
+
 /// One full sync, for the wish under which the link runs.
 pub struct FullSync<'a> {
     pub instance: &'a Instance,
@@ -100,6 +108,8 @@ pub struct FullSync<'a> {
     pub wish: u64,
     pub stop: &'a Arc<Stop>,
     pub counters: &'a Counters,
+    /// What tells the primary's data from other data at its address.
+    pub dataset: Option<&'a str>,
     /// Whether it is known that the living dataset has entries that the primary does not have.
     pub diverged: bool,
 }
@@ -116,10 +126,10 @@ impl FullSync<'_> {
     }
 
     /// Receives the primary's dataset and makes it the current one. What was received of it stays for the next try when
-    /// it fails. `received` says which folder holds files of this primary, from an earlier try in this link's life.
+    /// it fails. `received` says what an earlier try in this link's life has left.
     ///
     /// Gives a warning when the old dataset had entries of its own, and is kept for them.
-    pub fn run(&self, peer: Peer, received: &mut Option<u64>) -> Result<Option<String>> {
+    pub fn run(&self, peer: Peer, received: &mut Option<Incoming>) -> Result<Option<String>> {
         let _applying = self.instance.begin_apply()?;
         let directory = {
             let guard = self.instance.lock()?;
@@ -129,11 +139,13 @@ impl FullSync<'_> {
         };
         let number = directory.incoming_number()?;
         let incoming = directory.incoming(number);
-        if peer == Peer::Kvrocks && *received != Some(number) {
+        let earlier = Some(Incoming { number, dataset: self.dataset.map(str::to_owned) });
+        // The same name can mean another file in the data of another primary.
+        if peer == Peer::Kvrocks && (*received != earlier || self.dataset.is_none()) {
             files::remove_dir(&incoming)?;
         }
         fs::create_dir_all(&incoming).map_err(|e| Error::io(format!("create {}", incoming.display()), e))?;
-        *received = Some(number);
+        *received = earlier;
         let brought = match peer {
             Peer::Pumice => self.receive_manifest(&incoming),
             Peer::Kvrocks => self.receive_names(&incoming),
@@ -358,10 +370,10 @@ impl FullSync<'_> {
         std::thread::scope(|scope| {
             let fetching: Vec<_> =
                 shares.into_iter().map(|share| scope.spawn(move || self.fetch_share(incoming, share))).collect();
-            fetching.into_iter().fold(Ok(()), |result, fetch| {
-                let there = fetch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                result.and(there)
-            })
+            let joined = |fetch: ScopedJoinHandle<'_, Result<()>>| {
+                fetch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            fetching.into_iter().try_for_each(joined)
         })?;
         self.check()?;
         Ok((names, None))

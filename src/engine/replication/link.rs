@@ -1,12 +1,13 @@
 //! The running link of a replica: one thread that is driven to follow whom the engine wishes to follow.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::full_sync::{Counters, FullSync, SyncStatus};
+use super::full_sync::{Counters, FullSync, Incoming, SyncStatus};
 use super::log;
 use super::position::Position;
 use super::session::Peer;
@@ -175,16 +176,14 @@ impl Link {
         Ok(())
     }
 
-    /// Ends it for good, and waits for its thread unless that is looking for the primary, which may take seconds and
-    /// holds nothing.
+    /// Ends it for good, and waits for its thread.
     pub fn close(&self) {
         let mut run = self.run.lock();
         run.closed = true;
         if let Some((_, stop)) = &run.following {
             stop.stop();
         }
-        let looking = run.seen.as_ref().is_some_and(|seen| seen.state == LinkState::Connecting);
-        let thread = run.thread.take().filter(|_| !looking);
+        let thread = run.thread.take();
         drop(run);
         self.changed.notify_all();
         thread.map(JoinHandle::join);
@@ -220,7 +219,7 @@ impl Link {
         }))
     }
 
-    /// Waits until the link streams or is refused for good, and tells what it does meanwhile. `None` when the time is
+    /// Waits until the link streams and has had everything once, and tells what it does meanwhile. `None` when the time is
     /// over, or nobody is followed any more.
     pub fn wait(
         &self,
@@ -230,7 +229,9 @@ impl Link {
         const TELL: Duration = Duration::from_millis(100);
         loop {
             let Some(status) = self.status()? else { return Ok(None) };
-            if status.state == LinkState::Streaming {
+            // A log that begins at nothing streams long before the data is here.
+            let here = status.lag.is_some() || status.full_syncs > 0;
+            if status.state == LinkState::Streaming && here {
                 return Ok(Some(status));
             }
             if tell(&status).is_break() {
@@ -256,7 +257,11 @@ impl Link {
             }
             let mut attempt =
                 Attempt { link: &self, wish, desired: &desired, stop: &stop, received: &mut received, streamed: false };
-            let ended = attempt.run(&mut synced);
+            let run = AssertUnwindSafe(|| attempt.run(&mut synced));
+            let ended = catch_unwind(run).unwrap_or_else(|_| {
+                let error = Error::new(ErrorKind::Internal, "the thread of the link panicked; it begins anew");
+                Ended::Failed(error, Retry::Later)
+            });
             if attempt.streamed {
                 (wait, syncs) = (FIRST_WAIT, 0);
             }
@@ -354,8 +359,8 @@ struct Attempt<'a> {
     wish: u64,
     desired: &'a DesiredLink,
     stop: &'a Arc<Stop>,
-    /// Which folder holds files of this primary.
-    received: &'a mut Option<u64>,
+    /// What an earlier try has received.
+    received: &'a mut Option<Incoming>,
     streamed: bool,
 }
 
@@ -365,7 +370,7 @@ impl Attempt<'_> {
         match self.follow(synced.as_ref()) {
             Ok(Needed { peer, reason, diverged, dataset }) => {
                 self.link.see(self.wish, |seen| seen.last_error = Some(format!("full sync: {reason}")));
-                match self.full_sync(peer, diverged) {
+                match self.full_sync(peer, diverged, dataset.as_deref()) {
                     Ok(sequence) => {
                         *synced = dataset.map(|dataset| Synced { sequence, dataset });
                         Ended::Synced
@@ -391,14 +396,13 @@ impl Attempt<'_> {
         let mut actions = Vec::new();
         session.start(clock::monotonic_ms(), &mut actions);
         let mut buffer = vec![0; 256 << 10];
+        let mut received = false;
         loop {
-            let mut applied = None;
             for action in actions.drain(..) {
                 match action {
                     Action::Send(bytes) => connection.send(&bytes).map_err(soon)?,
                     Action::Apply(bytes) => {
-                        let last = log::apply_linked(&link.instance, self.wish, &bytes).map_err(soon)?;
-                        applied = Some(last);
+                        log::apply_linked(&link.instance, self.wish, &bytes).map_err(soon)?;
                     }
                     Action::Streaming(peer) => {
                         self.streamed = true;
@@ -414,17 +418,15 @@ impl Attempt<'_> {
                     Action::Failed { error, retry } => return Err((error, retry)),
                 }
             }
-            if let Some(last) = applied {
+            if std::mem::take(&mut received) {
                 self.latest(None);
-                let durable = match link.instance.generation() {
-                    Ok(generation) => link.instance.durable_sequence(&generation.store.db),
-                    Err(e) => return Err(soon(e)),
-                };
-                session.applied(clock::monotonic_ms(), last, durable.min(last), &mut actions);
+                let (applied, durable) = self.applied().map_err(soon)?;
+                session.applied(clock::monotonic_ms(), applied, durable, &mut actions);
                 continue;
             }
             match connection.receive(&mut buffer).map_err(soon)? {
                 Received::Bytes(read) => {
+                    received = true;
                     link.see(self.wish, |seen| seen.last_io = Some(clock::instant()));
                     session.receive(clock::monotonic_ms(), &buffer[..read], &mut actions);
                 }
@@ -443,16 +445,28 @@ impl Attempt<'_> {
         Connection::open(host, *port, tls.as_ref(), QUIET, self.stop)
     }
 
+    /// What is applied, and what of it will survive a power cut.
+    fn applied(&self) -> Result<(u64, u64)> {
+        let generation = self.link.instance.generation()?;
+        let db = &generation.store.db;
+        let applied = db.latest_sequence();
+        Ok((applied, self.link.instance.durable_sequence(db).min(applied)))
+    }
+
     /// Notes where the primary is, or that more of it is here.
     fn latest(&self, latest: Option<u64>) {
         let Ok(generation) = self.link.instance.generation() else { return };
         let own = generation.store.db.latest_sequence();
+        let mut here = false;
         self.link.see(self.wish, |seen| {
             seen.latest = latest.or(seen.latest.map(|known| known.max(own)));
             if seen.latest.is_some_and(|latest| own >= latest) {
-                seen.caught_up = Some(clock::instant());
+                here = seen.caught_up.replace(clock::instant()).is_none();
             }
         });
+        if here {
+            self.link.changed.notify_all();
+        }
     }
 
     fn own(&self, synced: Option<&Synced>) -> Result<Own> {
@@ -473,7 +487,7 @@ impl Attempt<'_> {
         })
     }
 
-    fn full_sync(&mut self, peer: Peer, diverged: bool) -> Result<u64> {
+    fn full_sync(&mut self, peer: Peer, diverged: bool, dataset: Option<&str>) -> Result<u64> {
         let counters = Arc::new(FullSync::counters());
         self.link.see(self.wish, |seen| (seen.peer, seen.sync) = (Some(peer), Some(Arc::clone(&counters))));
         self.link.enter(self.wish, LinkState::Syncing);
@@ -483,6 +497,7 @@ impl Attempt<'_> {
             wish: self.wish,
             stop: self.stop,
             counters: &counters,
+            dataset,
             diverged,
         };
         if let Some(gives_up) = sync.run(peer, self.received)? {

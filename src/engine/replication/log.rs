@@ -64,13 +64,13 @@ impl Log {
         Ok(log)
     }
 
-    /// A reader of what comes after a sequence of the current history, whose place the caller has made sure of.
-    pub fn open_after(instance: &Arc<Instance>, sequence: u64) -> Result<Log> {
-        let store = Arc::clone(&instance.generation()?.store);
+    /// A reader of what comes after a sequence, of whose place in `store` the caller has made sure. Where another store is
+    /// current by now, the position must lie in its history too.
+    pub fn open_after(instance: &Arc<Instance>, store: Arc<Store>, sequence: u64) -> Log {
         let position = Position { replication_id: store.history().id_at(sequence).to_owned(), sequence };
         let mut log = Log { instance: Arc::clone(instance), position, open: None };
         log.open = Some(log.tail_of(store));
-        Ok(log)
+        log
     }
 
     /// Where it is: behind the last entry that it gave.

@@ -18,8 +18,11 @@ use super::tls::Tls;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::side::{DesiredLink, Role, TlsClient};
+use crate::engine::generation::Store;
 use crate::engine::instance::{Instance, random_id};
 use crate::engine::storage::fork::Process;
+
+type Closer = Box<dyn Fn() + Send>;
 
 /// An engine among others. What it holds ends with it.
 pub struct Node {
@@ -36,7 +39,7 @@ pub struct Node {
     /// The port of the newest listener.
     pub listens: Mutex<u16>,
     /// What must end when the engine is closed: listeners. `None` when it is.
-    closers: Mutex<Option<Vec<Box<dyn Fn() + Send>>>>,
+    closers: Mutex<Option<Vec<Closer>>>,
     process: Process,
 }
 
@@ -61,24 +64,24 @@ impl Node {
         Ok(Arc::new(node))
     }
 
-    /// What a primary's session must know of this moment.
-    pub fn facts(&self) -> Result<Facts> {
+    /// What a primary's session must know of this moment, and the store of which it is true.
+    pub fn facts(&self) -> Result<(Facts, Arc<Store>)> {
         let guard = self.instance.lock()?;
-        let store = &guard.generation.store;
-        Ok(Facts {
+        let store = Arc::clone(&guard.generation.store);
+        let facts = Facts {
             run_id: self.run_id.clone(),
             generation: store.number,
             history: store.history(),
             latest: store.db.latest_sequence(),
             layout: store.layout,
-        })
+        };
+        Ok((facts, store))
     }
 
     /// Has `close` called when the engine is closed; at once when it is.
-    pub fn on_close(&self, close: Box<dyn Fn() + Send>) {
-        match &mut *self.closers.lock() {
-            Some(closers) => return closers.push(close),
-            None => {}
+    pub fn on_close(&self, close: Closer) {
+        if let Some(closers) = &mut *self.closers.lock() {
+            return closers.push(close);
         }
         close();
     }
@@ -256,9 +259,9 @@ impl Node {
         self.link.close();
         // Listeners wait for the threads of their connections, and feeds run on those.
         self.feeds.close();
+        self.serving.close();
         let closers = self.closers.lock().take();
         closers.iter().flatten().for_each(|close| close());
-        self.serving.close();
     }
 }
 

@@ -1,14 +1,16 @@
 //! The checkpoint that a primary serves to replicas. There is one at a time, shared by all that come.
 //!
-//! It is kept until every replica that listed it has come back with PSYNC, or nobody has read it for ten minutes, for a
-//! day at most, and while what is kept for it stays within a limit. No file of the database goes meanwhile, those of the
-//! log too, so that a replica that took long finds the entry at which it must go on.
+//! It is kept until every replica that listed it has come back with PSYNC and was sent what was written meanwhile, and
+//! nobody else reads it; or until nobody has read it for ten minutes, for a day at most, and while what is kept for it
+//! stays within a limit. No file of the database goes meanwhile, those of the log too, so that a replica that took long
+//! finds the entry at which it must go on.
 
 use std::collections::HashSet;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -34,6 +36,35 @@ const LOOK: Duration = Duration::from_secs(10);
 const LIMIT: u64 = 1 << 30;
 const MANIFEST_LIMIT: u64 = 64 << 20;
 
+/// Who uses a checkpoint.
+struct Uses {
+    readings: AtomicU64,
+    last_ms: AtomicU64,
+}
+
+/// While it lives somebody reads a checkpoint, or the log behind it.
+pub struct Reading {
+    serving: Weak<Serving>,
+    uses: Arc<Uses>,
+}
+
+impl Reading {
+    /// It goes on.
+    pub fn touch(&self) {
+        self.uses.last_ms.store(clock::monotonic_ms(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let Some(serving) = self.serving.upgrade() else { return };
+        let state = serving.state.lock();
+        self.uses.readings.fetch_sub(1, Ordering::Relaxed);
+        drop(state);
+        serving.woken.notify_all();
+    }
+}
+
 /// A checkpoint that replicas read.
 pub struct Served {
     pub id: String,
@@ -43,7 +74,7 @@ pub struct Served {
     pub encoded: Vec<u8>,
     store: Arc<Store>,
     made_ms: u64,
-    used_ms: AtomicU64,
+    uses: Arc<Uses>,
     /// What the database's folder had when it was made, and what it may have.
     limit: u64,
     _held: HeldFiles,
@@ -52,7 +83,7 @@ pub struct Served {
 impl Served {
     /// Somebody reads it.
     pub fn touch(&self) {
-        self.used_ms.store(clock::monotonic_ms(), Ordering::Relaxed);
+        self.uses.last_ms.store(clock::monotonic_ms(), Ordering::Relaxed);
     }
 
     /// The file of that name, if it is one of the checkpoint's.
@@ -67,7 +98,7 @@ impl Served {
     }
 
     fn is_over(&self, now_ms: u64) -> bool {
-        let idle = now_ms.saturating_sub(self.used_ms.load(Ordering::Relaxed)) > IDLE_MS;
+        let idle = now_ms.saturating_sub(self.uses.last_ms.load(Ordering::Relaxed)) > IDLE_MS;
         let old = now_ms.saturating_sub(self.made_ms) > OLDEST_MS;
         idle || old || self.store.is_retired() || kept_bytes(self.store.db.path()) > self.limit
     }
@@ -146,14 +177,20 @@ impl Serving {
         Ok(served)
     }
 
-    /// A replica that may have listed it has come back.
-    pub fn returned(&self, peer: &str) {
+    /// A replica that may have listed it has come back. The log is to be kept for it until it has what was written so far.
+    pub fn returned(self: &Arc<Serving>, peer: &str) -> Option<Reading> {
         let mut state = self.state.lock();
-        if state.awaited.remove(peer) && state.awaited.is_empty() {
-            state.served = None;
-            drop(state);
-            self.woken.notify_all();
-        }
+        state.awaited.remove(peer);
+        let served = state.served.clone();
+        drop(state);
+        served.map(|served| self.read(&served))
+    }
+
+    /// Somebody reads it for a while.
+    pub fn read(self: &Arc<Serving>, served: &Served) -> Reading {
+        let _state = self.state.lock();
+        served.uses.readings.fetch_add(1, Ordering::Relaxed);
+        Reading { serving: Arc::downgrade(self), uses: Arc::clone(&served.uses) }
     }
 
     /// Serves nothing any more.
@@ -172,7 +209,10 @@ impl Serving {
         let held = store.db.hold_files()?;
         let id = random_id()?;
         let folder = self.instance.path().join("checkpoints").join(&id);
-        let mut on = |_: &_| std::ops::ControlFlow::Continue(());
+        let mut on = |_: &_| match self.state.lock().closed {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
         sync_out::create(&self.instance, &folder, &mut Watch::new(&self.instance, &mut on))?;
         let encoded = files::read_file(&folder.join(MANIFEST_NAME), MANIFEST_LIMIT)?.unwrap_or_default();
         let manifest = decode_manifest(&encoded)?;
@@ -186,7 +226,7 @@ impl Serving {
             encoded,
             store,
             made_ms: now_ms,
-            used_ms: AtomicU64::new(now_ms),
+            uses: Arc::new(Uses { readings: AtomicU64::new(0), last_ms: AtomicU64::new(now_ms) }),
             limit,
             _held: held,
         })
@@ -199,7 +239,8 @@ impl Serving {
             drop(state);
             let over = served.is_over(clock::monotonic_ms());
             state = self.state.lock();
-            if over && state.served.as_ref().is_some_and(|now| Arc::ptr_eq(now, &served)) {
+            let done = state.awaited.is_empty() && served.uses.readings.load(Ordering::Relaxed) == 0;
+            if (over || done) && state.served.as_ref().is_some_and(|now| Arc::ptr_eq(now, &served)) {
                 state.served = None;
                 state.awaited.clear();
             }

@@ -1,6 +1,6 @@
 //! The sockets of a link, and how they are stopped from another thread.
 
-use std::io::{ErrorKind as IoKind, Read, Write};
+use std::io::{self, ErrorKind as IoKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,12 +48,48 @@ impl Stop {
         self.state.lock().stopped
     }
 
+    /// Does what cannot be interrupted on a thread of its own, which is left behind when this is stopped: then `None`.
+    fn until_done<T: Send + 'static>(
+        self: &Arc<Stop>,
+        name: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<Option<T>> {
+        let done = Arc::new(Mutex::new(None));
+        let (stop, place) = (Arc::clone(self), Arc::clone(&done));
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let result = work();
+            let state = stop.state.lock();
+            *place.lock() = Some(result);
+            drop(state);
+            stop.woken.notify_all();
+        })?;
+        let mut state = self.state.lock();
+        while !state.stopped {
+            if let Some(result) = done.lock().take() {
+                return Ok(Some(result));
+            }
+            self.woken.wait(&mut state);
+        }
+        Ok(None)
+    }
+
     /// Waits for that long, or until it is stopped.
     pub fn sleep(&self, wait: Duration) {
         let deadline = clock::after(wait);
         let mut state = self.state.lock();
         while !state.stopped && !self.woken.wait_until(&mut state, deadline).timed_out() {}
     }
+}
+
+fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(IoKind::NotFound, "the name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
 }
 
 /// The addresses of a host, as text.
@@ -97,34 +133,29 @@ impl Connection {
         let peer = format!("{host}:{port}");
         let tls = tls.map(|options| Tls::client(options, host)).transpose()?;
         let failed = |e| Error::io(format!("connect to {peer}"), e);
-        let mut last = None;
-        for address in (host, port).to_socket_addrs().map_err(failed)? {
-            match TcpStream::connect_timeout(&address, CONNECT) {
-                Ok(stream) => {
-                    stream.set_nodelay(true).map_err(failed)?;
-                    stream.set_read_timeout(Some(quiet)).map_err(failed)?;
-                    stream.set_write_timeout(Some(SEND)).map_err(failed)?;
-                    let mut state = stop.state.lock();
-                    if state.stopped {
-                        return Err(Error::new(ErrorKind::Closed, format!("connect to {peer}: the link was stopped")));
-                    }
-                    state.made += 1;
-                    let number = state.made;
-                    state.sockets.push((number, stream.try_clone().map_err(failed)?));
-                    drop(state);
-                    let opened =
-                        Connection { stream, tls, stop: Arc::clone(stop), number, peer: peer.clone(), heard: false };
-                    opened.handshake(quiet).map_err(|e| Error::io(format!("TLS with {peer}"), e))?;
-                    return Ok(opened);
-                }
-                Err(e) => last = Some(e),
-            }
+        let stopped = || Error::new(ErrorKind::Closed, format!("connect to {peer}: the link was stopped"));
+        let connected = stop.until_done("pumice-connect", {
+            let host = host.to_owned();
+            move || connect(&host, port)
+        });
+        let stream = connected.map_err(failed)?.ok_or_else(stopped)?.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        stream.set_read_timeout(Some(quiet)).map_err(failed)?;
+        stream.set_write_timeout(Some(SEND)).map_err(failed)?;
+        let mut state = stop.state.lock();
+        if state.stopped {
+            return Err(stopped());
         }
-        let none = || std::io::Error::new(IoKind::NotFound, "the name has no address");
-        Err(failed(last.unwrap_or_else(none)))
+        state.made += 1;
+        let number = state.made;
+        state.sockets.push((number, stream.try_clone().map_err(failed)?));
+        drop(state);
+        let opened = Connection { stream, tls, stop: Arc::clone(stop), number, peer, heard: false };
+        opened.handshake(quiet).map_err(|e| Error::io(format!("TLS with {}", opened.peer), e))?;
+        Ok(opened)
     }
 
-    fn handshake(&self, quiet: Duration) -> std::io::Result<()> {
+    fn handshake(&self, quiet: Duration) -> io::Result<()> {
         let Some(tls) = &self.tls else { return Ok(()) };
         let set_timeout = |timeout| self.stream.set_read_timeout(Some(timeout));
         tls.handshake(&self.stream, clock::after(HANDSHAKE), set_timeout)?;
@@ -136,7 +167,7 @@ impl Connection {
         self.write_all(bytes).map_err(|e| Error::io(format!("send to {}", self.peer), e))
     }
 
-    fn write_all(&self, mut bytes: &[u8]) -> std::io::Result<()> {
+    fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         let Some(tls) = &self.tls else { return (&self.stream).write_all(bytes) };
         while !bytes.is_empty() {
             bytes = &bytes[tls.write(&self.stream, bytes)?..];

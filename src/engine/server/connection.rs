@@ -17,6 +17,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::resp::{Limits, Reply, RequestParser};
 use crate::engine::namespace::Namespace;
 use crate::engine::replication::node::Node;
+use crate::engine::replication::served::Reading;
 use crate::engine::replication::session::primary::PrimarySession;
 
 /// One connection of a listener.
@@ -35,6 +36,8 @@ pub struct Connection {
     closing: bool,
     /// The conversation of a replica, once it has begun one.
     pub primary: Option<PrimarySession>,
+    /// While it reads a checkpoint.
+    pub reading: Option<Reading>,
 }
 
 struct Work {
@@ -60,6 +63,7 @@ impl Connection {
             deadline: None,
             closing: false,
             primary: None,
+            reading: None,
         };
         connection.set_authority(connection.first_authority());
         connection

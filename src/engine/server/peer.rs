@@ -13,10 +13,11 @@ use super::connection::Connection;
 use super::stream::Stream;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::generation::Store;
 use crate::engine::replication::feeds::{Feeds, Told};
 use crate::engine::replication::log::{self, Log};
 use crate::engine::replication::node::Node;
-use crate::engine::replication::served::Served;
+use crate::engine::replication::served::{Reading, Served};
 use crate::engine::replication::session::feed::Feed;
 use crate::engine::replication::session::primary::{
     Ask, PrimarySession, checkpoint_reply, names_reply, range_head, size_line,
@@ -34,7 +35,7 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
     let node = connection.node()?;
     let ip = connection.client().stream.peer_ip();
     let mut session = connection.primary.take().unwrap_or_else(|| PrimarySession::new(ip.clone()));
-    let ask = asked(&node, &mut session, args)?;
+    let (ask, store) = asked(&node, &mut session, args)?;
     let flow = match ask {
         Ask::Reply(bytes) => {
             if bytes.starts_with(b"-") && args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"psync")) {
@@ -44,11 +45,11 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
             Ok(Flow::Continue)
         }
         Ask::Feed { next, reply } => {
-            node.serving.returned(&ip);
+            connection.reading = node.serving.returned(&ip);
             connection.server().counters.sync_partial_ok.fetch_add(1, Relaxed);
             connection.send(&reply)?;
             let address = session.announced();
-            let fed = feed(connection, node, &session, next);
+            let fed = feed(connection, node, store, &session, next);
             if let (Ok(node), Some(address)) = (connection.node(), address) {
                 node.admissions.lock().ended(&address, fed);
             }
@@ -59,6 +60,7 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
             let limit = connection.server().options.checkpoint_disk_limit;
             let names = match node.serving.list(&ip, limit) {
                 Ok(served) => {
+                    connection.reading = Some(node.serving.read(&served));
                     session.listed(served.manifest.sequence, &mut node.admissions.lock());
                     let names: Vec<String> = served.manifest.files.iter().map(|file| file.name.clone()).collect();
                     names_reply(&names)
@@ -71,16 +73,19 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
         }
         Ask::Files(names) => {
             let served = node.serving.find(None)?;
+            connection.reading = Some(node.serving.read(&served));
             // Every name before the first byte: a peer that asks for another gets nothing.
             let files = names.iter().map(|name| served.file(name)).collect::<Result<Vec<_>>>()?;
-            for file in files {
-                let size = file_size(&file)?;
-                connection.send(&size_line(size))?;
-                send_file(connection, &served, &file, 0, size)?;
-            }
             drop(node);
+            let mut send = |file: &Path| {
+                let size = file_size(file)?;
+                connection.send(&size_line(size))?;
+                send_file(connection, &served, file, 0, size)
+            };
+            // Behind a part of a file there is no place for an error.
+            let sent = files.iter().try_for_each(|file| send(file)).is_ok();
             // Only a replica that closes in order behind the last byte has taken them.
-            if connection.client().stream.ends_in_order() {
+            if sent && connection.client().stream.ends_in_order() {
                 session.taken(&mut connection.node()?.admissions.lock());
             }
             Ok(Flow::Close)
@@ -88,11 +93,20 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
         Ask::Checkpoint => {
             connection.server().counters.sync_full.fetch_add(1, Relaxed);
             let served = node.serving.list(&ip, connection.server().options.checkpoint_disk_limit)?;
+            connection.reading = Some(node.serving.read(&served));
             connection.send(&checkpoint_reply(&served.id, &served.encoded))?;
             Ok(Flow::Continue)
         }
         Ask::Range { checkpoint, name, offset } => {
-            let served = node.serving.find(Some(&checkpoint))?;
+            let served = match node.serving.find(Some(&checkpoint)) {
+                Ok(served) => served,
+                Err(gone) => {
+                    connection.reply_bytes(format!("-NOTFOUND {gone}\r\n").as_bytes());
+                    connection.primary = Some(session);
+                    return Ok(Flow::Continue);
+                }
+            };
+            connection.reading = Some(node.serving.read(&served));
             let file = served.file(&name)?;
             let size = file_size(&file)?;
             if offset > size {
@@ -102,10 +116,13 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
                 ));
             }
             drop(node);
-            connection.send(&range_head(size - offset))?;
-            send_file(connection, &served, &file, offset, size - offset)?;
-            connection.send(b"\r\n")?;
-            Ok(Flow::Continue)
+            let head = connection.send(&range_head(size - offset));
+            let sent = head.and_then(|()| send_file(connection, &served, &file, offset, size - offset));
+            match sent.and_then(|()| connection.send(b"\r\n")) {
+                Ok(()) => Ok(Flow::Continue),
+                // Behind a part of a file there is no place for an error.
+                Err(_) => Ok(Flow::Close),
+            }
         }
         Ask::Locate(_) | Ask::NotMine => Err(Error::new(ErrorKind::InvalidArgument, "not a command of replication")),
     };
@@ -113,16 +130,16 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
     flow
 }
 
-fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<Ask> {
-    let facts = node.facts()?;
+/// What a request asks for, and the store for which that was found.
+fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<(Ask, Arc<Store>)> {
+    let (facts, store) = node.facts()?;
     let mut admissions = node.admissions.lock();
     admissions.set_id(&facts.history.current);
     let ask = session.request(args, &facts, &mut admissions);
-    let Ask::Locate(sequence) = ask else { return Ok(ask) };
+    let Ask::Locate(sequence) = ask else { return Ok((ask, store)) };
     drop(admissions);
-    let store = Arc::clone(&node.instance.generation()?.store);
     let place = log::place(&store, sequence)?;
-    Ok(session.located(place, &facts, &mut node.admissions.lock()))
+    Ok((session.located(place, &facts, &mut node.admissions.lock()), store))
 }
 
 /// What is read from a file and sent at a time, unless a rate asks for less.
@@ -191,7 +208,8 @@ impl Pace {
 const WRITE_BYTES: usize = 256 << 10;
 
 /// Feeds a replica until one side ends it. Gives the last sequence sent.
-fn feed(connection: &mut Connection, node: Arc<Node>, session: &PrimarySession, next: u64) -> u64 {
+fn feed(connection: &mut Connection, node: Arc<Node>, store: Arc<Store>, session: &PrimarySession, next: u64) -> u64 {
+    let kept = connection.reading.take();
     let state = Arc::new(Mutex::new(Feed::new(session.peer(), next, clock::monotonic_ms())));
     let (host, port) = session.announced().unwrap_or_else(|| (connection.client().stream.peer_ip(), 0));
     let (feeds, instance) = (Arc::clone(&node.feeds), Arc::clone(&node.instance));
@@ -226,7 +244,8 @@ fn feed(connection: &mut Connection, node: Arc<Node>, session: &PrimarySession, 
     };
     if let Ok(reading) = reading {
         // Why it ended is told by the replica, who comes back or does not.
-        let _ = Log::open_after(&instance, next - 1).and_then(|log| send_entries(log, &state, &feeds, id, &stream));
+        let log = Log::open_after(&instance, store, next - 1);
+        let _ = send_entries(log, kept, &state, &feeds, id, &stream);
         stream.shutdown();
         let _ = reading.join();
     }
@@ -238,10 +257,19 @@ fn told(feed: &Feed) -> Told {
     Told { sent: feed.sent(), acked: feed.acked(), durable: feed.durable() }
 }
 
-fn send_entries(mut log: Log, state: &Mutex<Feed>, feeds: &Feeds, id: u64, stream: &Stream) -> Result<()> {
+fn send_entries(
+    mut log: Log,
+    mut kept: Option<Reading>,
+    state: &Mutex<Feed>,
+    feeds: &Feeds,
+    id: u64,
+    stream: &Stream,
+) -> Result<()> {
     let mut out = Vec::new();
+    let latest = log.latest();
     let mut asked = feeds.asked();
     loop {
+        kept = kept.filter(|_| log.position().sequence < latest).inspect(Reading::touch);
         let wait = state.lock().next_tick_ms().saturating_sub(clock::monotonic_ms());
         let mut next = log.next_entry(Some(Duration::from_millis(wait)))?;
         while let Some(entry) = next {

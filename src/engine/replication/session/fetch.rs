@@ -348,6 +348,9 @@ fn checkpoint(reply: Reply) -> Result<FetchEvent<'static>> {
     };
     let id = check_replication_id(id).map_err(|error| error.context("checkpoint id"))?.to_owned();
     let manifest = decode_manifest(manifest)?;
+    if manifest.files.len() > MAX_FILES {
+        return Err(bad(format!("sync manifest: got {} files, expected at most {MAX_FILES}", manifest.files.len())));
+    }
     manifest.files.iter().try_for_each(|file| check_file_name(&file.name))?;
     Ok(FetchEvent::Checkpoint { id, manifest })
 }
@@ -362,7 +365,7 @@ mod tests {
     const ID: &str = "AAAAAAAAAAAAAAAA";
 
     /// What a connection brought: requests and events in words, data collected.
-    fn written(event: FetchEvent<'_>, out: &mut Vec<String>) {
+    fn written(event: FetchEvent<'_>, out: &mut Vec<String>) -> Result<()> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\r\n", " ");
         match event {
             FetchEvent::Send(bytes) => out.push(text(bytes)),
@@ -373,18 +376,19 @@ mod tests {
             FetchEvent::Data(bytes) => out.last_mut().unwrap().push_str(&text(bytes)),
             FetchEvent::End => out.last_mut().unwrap().push('.'),
         }
+        Ok(())
     }
 
     fn start(fetch: &mut Fetch) -> Vec<String> {
         let mut out = Vec::new();
-        fetch.start(&mut |event| Ok(written(event, &mut out))).unwrap();
+        fetch.start(&mut |event| written(event, &mut out)).unwrap();
         out
     }
 
     fn hear(fetch: &mut Fetch, bytes: &[u8], piece: usize) -> Result<Vec<String>> {
         let mut out = Vec::new();
         for piece in bytes.chunks(piece) {
-            fetch.receive(piece, &mut |event| Ok(written(event, &mut out)))?;
+            fetch.receive(piece, &mut |event| written(event, &mut out))?;
         }
         Ok(out)
     }

@@ -142,7 +142,7 @@ impl PrimarySession {
     }
 
     fn replconf(&mut self, args: &[Vec<u8>], facts: &Facts) -> Ask {
-        if args.len() < 2 || args.len() % 2 != 0 {
+        if args.is_empty() || !args.len().is_multiple_of(2) {
             return error(WRONG_ARGUMENTS);
         }
         if args.first().is_some_and(|option| option.eq_ignore_ascii_case(b"pumice")) {

@@ -130,8 +130,8 @@ pub struct ReplicaSession {
     /// The first sequence of the next entry.
     next: u64,
     heard_ms: u64,
-    /// When the last frame was whole.
-    frame_ms: u64,
+    /// When the last reply or frame was whole.
+    whole_ms: u64,
     /// Whether the primary reads acknowledgements.
     acks: bool,
     ack_wanted: bool,
@@ -175,7 +175,7 @@ impl ReplicaSession {
             replies: ReplyParser::new(HANDSHAKE),
             frames: FrameReader::default(),
             heard_ms: 0,
-            frame_ms: 0,
+            whole_ms: 0,
             acks: false,
             ack_wanted: false,
             applied: None,
@@ -186,7 +186,7 @@ impl ReplicaSession {
 
     /// The connection stands.
     pub fn start(&mut self, now_ms: u64, out: &mut Vec<Action>) {
-        self.heard_ms = now_ms;
+        (self.heard_ms, self.whole_ms) = (now_ms, now_ms);
         match &self.password {
             Some(password) => {
                 out.push(Action::Send(encode_request(&[b"AUTH", password.as_bytes()])));
@@ -202,15 +202,15 @@ impl ReplicaSession {
             return;
         }
         self.heard_ms = now_ms;
-        if self.frames.pending().is_none() {
-            self.frame_ms = now_ms;
+        if self.is_fed() && self.frames.pending().is_none() {
+            self.whole_ms = now_ms;
         }
-        let entries = out.len();
+        let actions = out.len();
         if let Err(End { error, retry }) = self.read(bytes, out) {
             self.fail(error, retry, out);
         }
-        if out.len() > entries {
-            self.frame_ms = now_ms;
+        if out.len() > actions {
+            self.whole_ms = now_ms;
         }
     }
 
@@ -222,8 +222,8 @@ impl ReplicaSession {
                 let message = format!("the primary said nothing for more than {} s", LONGEST_SILENCE_MS / 1000);
                 self.fail(Error::new(ErrorKind::Io, message), Retry::Soon, out);
             }
-            Step::Overlap | Step::Entry if self.is_stuck(now_ms) => {
-                let message = format!("feed: got no whole frame for more than {} s", LONGEST_SILENCE_MS / 1000);
+            _ if self.is_stuck(now_ms) => {
+                let message = format!("got no whole reply or frame for more than {} s", LONGEST_SILENCE_MS / 1000);
                 self.fail(Error::new(ErrorKind::Corruption, message), Retry::Soon, out);
             }
             Step::Entry if self.acks && now_ms.saturating_sub(self.told_ms) >= ACK_INTERVAL_MS => {
@@ -248,10 +248,15 @@ impl ReplicaSession {
         self.peer
     }
 
+    fn is_fed(&self) -> bool {
+        matches!(self.step, Step::Overlap | Step::Entry)
+    }
+
+    /// Bytes come, but no end of a reply, or of a frame at a pace that makes sense.
     fn is_stuck(&self, now_ms: u64) -> bool {
-        let elapsed_ms = now_ms.saturating_sub(self.frame_ms);
-        let pending = self.frames.pending().map(|length| length as u64);
-        elapsed_ms > LONGEST_SILENCE_MS && pending.is_some_and(|length| length < elapsed_ms * SLOWEST_FRAME / 1000)
+        let elapsed_ms = now_ms.saturating_sub(self.whole_ms);
+        let slow = |length: usize| (length as u64) < elapsed_ms * SLOWEST_FRAME / 1000;
+        elapsed_ms > LONGEST_SILENCE_MS && (!self.is_fed() || self.frames.pending().is_some_and(slow))
     }
 
     /// What tells the primary's data from other data that may come to stand at its address. To be kept when a full sync

@@ -357,8 +357,20 @@ fn swallowed() {
             said.extend(talk.hear(vec![b'x'; pace]));
         }
         assert_eq!(said.len(), usize::from(fails));
-        assert!(said.iter().all(|said| said.contains("no whole frame for more than 30 s")), "{said:?}");
+        assert!(said.iter().all(|said| said.contains("no whole reply or frame for more than 30 s")), "{said:?}");
     }
+}
+
+/// A reply that never ends is given up, although bytes of it come all the time.
+#[test]
+fn endless_reply() {
+    let (mut talk, _) = Talk::new(None, None, own(ID, 9, None));
+    assert_eq!(talk.hear("*1000\r\n"), [""; 0]);
+    for second in 1..=30 {
+        assert_eq!(talk.tick(second * 1000), [""; 0]);
+        assert_eq!(talk.hear(":1\r\n"), [""; 0]);
+    }
+    assert!(talk.tick(30_001)[0].starts_with("failed, Soon: got no whole reply"));
 }
 
 /// A Pumice hears what was applied after each read that changed something, when it asks, and each second.

@@ -18,7 +18,7 @@ use crate::engine::replication::session::replica::{Action, Announce, ReplicaSess
 /// The replica's end of a connection that follows.
 enum Chain {
     Ours(Box<ReplicaSession>),
-    Kvrocks(Model),
+    Kvrocks(Box<Model>),
 }
 
 /// A Kvrocks replica: writes what it gets and looks at no sequence.
@@ -132,7 +132,7 @@ impl Link {
         } else {
             let lines = ReplyParser::new(Limits::default());
             let model = Model { step: 0, lines, frames: FrameReader::default(), acks: random.below(2) == 0 };
-            self.state = State::Following { chain: Chain::Kvrocks(model) };
+            self.state = State::Following { chain: Chain::Kvrocks(Box::new(model)) };
             self.connection.to_primary.send(encode_request(&[b"_db_name"]));
         }
     }
