@@ -243,3 +243,84 @@ fn a_kvrocks_follows() {
 fn a_kvrocks_with_ids_follows() {
     feeds("use-rsid-psync yes");
 }
+
+/// What a Kvrocks needs to speak TLS on a port of its own; `None`, said aloud, when it was built without it.
+#[cfg(feature = "tls")]
+fn speaks_tls() -> Option<(u16, String)> {
+    let Some(binary) = std::env::var_os("PUMICE_KVROCKS") else {
+        support::skipped("PUMICE_KVROCKS is not set");
+        return None;
+    };
+    let binary = fs::read(binary).unwrap();
+    let option = b"tls-replication";
+    if !binary.windows(option.len()).any(|window| window == option) {
+        support::skipped("PUMICE_KVROCKS was built without TLS");
+        return None;
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let pem = support::fixture("tls");
+    let pem = pem.display();
+    Some((
+        port,
+        format!(
+            "requirepass rootpw\nmasterauth rootpw\nrepl-namespace-enabled yes\ntls-port {port}\n\
+             tls-cert-file {pem}/node.pem\ntls-key-file {pem}/node.key\ntls-ca-cert-file {pem}/ca.pem\n"
+        ),
+    ))
+}
+
+/// A Kvrocks is followed on its TLS port, through a full sync, and shown a certificate of ours.
+#[cfg(feature = "tls")]
+#[test]
+fn a_kvrocks_is_followed_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((port, settings)) = speaks_tls() else { return };
+    let Some(server) = Server::start(&dir.path().join("k"), &settings) else { return };
+    for n in 0..100 {
+        assert_eq!(server.ask("rootpw", &["SET", &format!("key{n}"), &format!("value{n}")]), "+OK");
+    }
+    let replica = open(dir.path().join("r"));
+    replica.default_namespace().put(b"own", b"entry").unwrap();
+    let pem = support::fixture("tls");
+    let tls = pumice::TlsClient {
+        ca: pem.join("ca.pem"),
+        certificate: Some(pem.join("node.pem")),
+        key: Some(pem.join("node.key")),
+        server_name: None,
+    };
+    let options = FollowOptions { password: Some("rootpw".to_owned()), tls: Some(tls), ..Default::default() };
+    replica.follow("127.0.0.1", port, &options).unwrap();
+    linked(&replica);
+    let link = replica.link().unwrap().unwrap();
+    assert_eq!((link.peer, link.full_syncs), (Some(Peer::Kvrocks), 1));
+    assert_eq!(value(&replica, "__namespace", "key7").as_deref(), Some("value7"));
+    server.ask("rootpw", &["SET", "more", "1"]);
+    wait_until("it goes on", || value(&replica, "__namespace", "more").as_deref() == Some("1"));
+    assert_sound(&replica);
+}
+
+/// A Kvrocks with `tls-replication` follows an engine whose listener speaks TLS, through a full sync.
+#[cfg(feature = "tls")]
+#[test]
+fn a_kvrocks_follows_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((_, settings)) = speaks_tls() else { return };
+    let primary = open(dir.path().join("p"));
+    let namespace = primary.create_namespace("alpha", Some("tok-alpha")).unwrap();
+    (0..100).for_each(|n| namespace.put(format!("key{n}").as_bytes(), format!("alpha{n}").as_bytes()).unwrap());
+    let pem = support::fixture("tls");
+    let tls = pumice::TlsServer {
+        certificate: pem.join("node.pem"),
+        key: pem.join("node.key"),
+        client_ca: Some(pem.join("ca.pem")),
+        peer_ca: None,
+    };
+    let options = ServeOptions { password: Some("rootpw".to_owned()), tls: Some(tls), ..Default::default() };
+    let listener = primary.serve("127.0.0.1:0", &options).unwrap();
+    let slaveof = format!("tls-replication yes\nslaveof 127.0.0.1 {}\n", listener.address().port());
+    let Some(server) = Server::start(&dir.path().join("k"), &(settings + &slaveof)) else { return };
+    wait_until("it has the data", || server.ask("tok-alpha", &["GET", "key99"]) == "alpha99");
+    namespace.put(b"more", b"1").unwrap();
+    wait_until("it goes on", || server.ask("tok-alpha", &["GET", "more"]) == "1");
+    assert_eq!(primary.feeds().unwrap()[0].peer, Peer::Kvrocks);
+}

@@ -264,6 +264,21 @@ fn refusals_are_told() {
     assert_error(replica.follow("", 1, &FollowOptions::default()), ErrorKind::InvalidArgument, &["host"]);
 }
 
+/// A build without TLS refuses to follow and to serve over it, and says what to build; nothing is kept of the try.
+#[cfg(not(feature = "tls"))]
+#[test]
+fn without_tls() {
+    use pumice::{TlsClient, TlsServer};
+    let dir = tempfile::tempdir().unwrap();
+    let replica = open_replica(dir.path().join("r"));
+    let words = ["TLS", "feature `tls`"];
+    let options = FollowOptions { tls: Some(TlsClient::default()), ..Default::default() };
+    assert_error(replica.follow("127.0.0.1", 1, &options), ErrorKind::Unsupported, &words);
+    assert!(replica.link().unwrap().is_none());
+    let options = ServeOptions { tls: Some(TlsServer::default()), ..Default::default() };
+    assert_error(replica.serve("127.0.0.1:0", &options), ErrorKind::Unsupported, &words);
+}
+
 fn sst_bytes(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).unwrap().flatten();
     files.filter(|f| f.path().extension().is_some_and(|e| e == "sst")).map(|f| f.metadata().unwrap().len()).sum()

@@ -232,13 +232,15 @@ impl Engine {
     ///
     /// Data that the primary does not have is given up, also that of a former primary.
     ///
-    /// Errors: InvalidArgument for a host or port that cannot be; ReadOnly, Poisoned, Io, when it cannot be kept.
+    /// Errors: InvalidArgument for a host, a port or TLS options that cannot be; Unsupported for TLS in a build without
+    /// the feature `tls`; ReadOnly, Poisoned, Io, when it cannot be kept.
     pub fn follow(&self, host: &str, port: u16, options: &FollowOptions) -> Result<()> {
         self.node.follow(DesiredLink {
             host: host.to_owned(),
             port,
             password: options.password.clone(),
             announce_port: options.announce_port,
+            tls: options.tls.clone(),
         })
     }
 

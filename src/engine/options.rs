@@ -1,9 +1,10 @@
 //! What an engine is opened with.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{Error, ErrorKind, Result};
-use super::format::side::Role;
+use super::format::side::{Role, TlsClient};
 use super::storage::options::Compression;
 
 /// How to open a directory. `Options::default()` suits most programs.
@@ -81,10 +82,37 @@ pub struct FollowOptions {
     pub password: Option<String>,
     /// The port under which others can reach this engine, announced to the primary; 0 for none.
     pub announce_port: u16,
+    /// How to reach it over TLS; without it in the clear. Needs the feature `tls`.
+    pub tls: Option<TlsClient>,
+}
+
+/// How a listener speaks TLS. The files are in PEM and read when it begins to listen. Needs the feature `tls`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsServer {
+    /// Its certificate, with those between it and its CA.
+    pub certificate: PathBuf,
+    /// The key of its certificate.
+    pub key: PathBuf,
+    /// Where it is given, clients and replicas must show a certificate that is signed by it.
+    pub client_ca: Option<PathBuf>,
+    /// Where it is given, `REPLICAOF` on this listener and `hand_over` reach other nodes over TLS: their certificates must
+    /// be signed by it, and the listener's own is shown to them. Without it they are reached in the clear.
+    pub peer_ca: Option<PathBuf>,
+}
+
+impl TlsServer {
+    pub(crate) fn peers(&self) -> Option<TlsClient> {
+        self.peer_ca.clone().map(|ca| TlsClient {
+            ca,
+            certificate: Some(self.certificate.clone()),
+            key: Some(self.key.clone()),
+            server_name: None,
+        })
+    }
 }
 
 impl std::fmt::Debug for FollowOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FollowOptions(announce_port={})", self.announce_port)
+        write!(f, "FollowOptions(announce_port={}, tls={:?})", self.announce_port, self.tls)
     }
 }

@@ -244,6 +244,7 @@ impl Engine {
             authenticate_timeout: authenticate_timeout.map_or(default.authenticate_timeout, |time| time.0),
             send_timeout: send_timeout.map_or(default.send_timeout, |time| time.0),
             checkpoint_disk_limit,
+            tls: None,
         };
         Listener::open(py, &self.shared, addr, &options)
     }
@@ -272,7 +273,7 @@ impl Engine {
             let message = "follow: got timeout or progress, which are for wait=True";
             return Err(errors::raise(py, ErrorKind::InvalidArgument, message));
         }
-        let options = FollowOptions { password, announce_port: announce_port.unwrap_or(0) };
+        let options = FollowOptions { password, announce_port: announce_port.unwrap_or(0), tls: None };
         py.detach(|| self.engine().follow(&host, port, &options))?;
         if !wait || self.wait_linked(py, timeout, progress)? {
             return Ok(());

@@ -7,7 +7,7 @@ use crate::engine::engine::Engine;
 use crate::engine::format::key::Layout;
 use crate::engine::format::resp::Reply;
 use crate::engine::format::side::Role;
-use crate::engine::options::FollowOptions;
+use crate::engine::options::{FollowOptions, TlsServer};
 use crate::engine::replication::link::LinkState;
 
 /// Replication at one moment, as Kvrocks shows it.
@@ -109,7 +109,11 @@ pub fn replicaof(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
             Some(true) => return Err(error("can't replicate itself")),
             Some(false) => {}
         }
-        options = FollowOptions { password: server.options.password.clone(), announce_port: server.address.port() };
+        options = FollowOptions {
+            password: server.options.password.clone(),
+            announce_port: server.address.port(),
+            tls: server.options.tls.as_ref().and_then(TlsServer::peers),
+        };
     }
     if context.engine.feeds()?.iter().any(|feed| feed.host == host && feed.port == port) {
         return Err(error("can't replicate your own replicas"));

@@ -22,7 +22,7 @@ use super::metadata::{Found, Kind, Metadata, append_string, decode_metadata, fin
 use super::registry::{Registry, check_name, check_replication_id, decode_registry, encode_registry};
 use super::resp::{Limits, Reply, ReplyParser, RequestParser, encode_request};
 use super::side::{
-    DesiredLink, History, ManifestFile, PastId, Role, State, SyncManifest, check_file_name, decode_history,
+    DesiredLink, History, ManifestFile, PastId, Role, State, SyncManifest, TlsClient, check_file_name, decode_history,
     decode_manifest, decode_state, encode_history, encode_manifest, encode_state,
 };
 use crate::engine::clock;
@@ -272,8 +272,11 @@ fn seeds() -> Vec<Vec<u8>> {
     }
     out.push(encode_registry(&registry));
     out.push(encode_state(&State { role: Role::Primary, link: None }));
-    let link = DesiredLink { host: "h".into(), port: 1, password: Some("p".into()), announce_port: 2 };
-    out.push(encode_state(&State { role: Role::Replica, link: Some(link) }));
+    let link = DesiredLink { host: "h".into(), port: 1, password: Some("p".into()), announce_port: 2, tls: None };
+    let tls = Some(TlsClient { ca: "/ca".into(), key: Some("/k".into()), ..Default::default() });
+    for link in [DesiredLink { tls, ..link.clone() }, link] {
+        out.push(encode_state(&State { role: Role::Replica, link: Some(link) }));
+    }
     out.push(encode_history(&history));
     out.push(encode_manifest(&SyncManifest { sequence: 12345, history, files }));
     out.push(b"000123.sst".to_vec());
@@ -391,7 +394,7 @@ fn whole_seeds() {
     assert!(many(&|bytes| Entry::decode(bytes).is_ok()) > 10);
     assert_eq!(many(&|bytes| decode_manifest(bytes).is_ok()), 1);
     assert_eq!(many(&|bytes| decode_history(bytes).is_ok()), 1);
-    assert_eq!(many(&|bytes| decode_state(bytes).is_ok()), 2);
+    assert_eq!(many(&|bytes| decode_state(bytes).is_ok()), 3);
 }
 
 fn bytes(limit: usize) -> impl Strategy<Value = Vec<u8>> {

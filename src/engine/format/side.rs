@@ -4,6 +4,7 @@
 //! The payload is read item by item, so that a claimed number of items allocates nothing before they are there.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use bincode::config;
 
@@ -162,6 +163,50 @@ pub struct DesiredLink {
     pub password: Option<String>,
     /// The port under which this replica can be reached, 0 when it is not to be reached.
     pub announce_port: u16,
+    /// How it is followed over TLS; without it in the clear.
+    pub tls: Option<TlsClient>,
+}
+
+/// How to reach a node over TLS. The files are in PEM and read anew for each connection.
+///
+/// ```
+/// let tls = pumice::TlsClient { ca: "ca.pem".into(), ..Default::default() };
+/// let options = pumice::FollowOptions { tls: Some(tls), ..Default::default() };
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsClient {
+    /// Whose signature the node's certificate must bear: certificates of one CA or more.
+    pub ca: PathBuf,
+    /// Our own certificate, with those between it and its CA, for a node that asks for one.
+    pub certificate: Option<PathBuf>,
+    /// The key of our own certificate.
+    pub key: Option<PathBuf>,
+    /// The name that the node's certificate must bear, where that is not the host to which we connect.
+    pub server_name: Option<String>,
+}
+
+impl TlsClient {
+    /// The same with paths that mean the same in another working directory. They are kept as text.
+    pub(crate) fn absolute(self) -> Result<TlsClient> {
+        let absolute = |path: PathBuf| match std::path::absolute(&path) {
+            Ok(found) if found.to_str().is_some_and(|text| text.len() < MAX_ITEM / 2) => Ok(found),
+            _ => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!(
+                    "TLS: got the path {}, expected one in UTF-8 of less than {} bytes",
+                    path.display(),
+                    MAX_ITEM / 2
+                ),
+            )),
+        };
+        Ok(TlsClient {
+            ca: absolute(self.ca)?,
+            certificate: self.certificate.map(absolute).transpose()?,
+            key: self.key.map(absolute).transpose()?,
+            server_name: self.server_name,
+        })
+    }
 }
 
 impl std::fmt::Debug for DesiredLink {
@@ -186,6 +231,13 @@ pub fn encode_state(state: &State) -> Vec<u8> {
     // What is not there is not written, so that a state without a link reads as it always did.
     if let Some(link) = &state.link {
         put(&mut payload, (link.host.as_str(), link.port, link.password.as_deref(), link.announce_port));
+        if let Some(tls) = &link.tls {
+            let text = |path: &Path| path.to_string_lossy().into_owned();
+            put(&mut payload, text(&tls.ca));
+            put(&mut payload, tls.certificate.as_deref().map(text));
+            put(&mut payload, tls.key.as_deref().map(text));
+            put(&mut payload, tls.server_name.as_deref());
+        }
     }
     frame(File::State, &payload)
 }
@@ -202,7 +254,16 @@ pub fn decode_state(bytes: &[u8]) -> Result<State> {
     let mut link = None;
     if !reader.rest.is_empty() {
         let (host, port, password, announce_port) = reader.take::<(String, u16, Option<String>, u16)>("link")?;
-        link = Some(DesiredLink { host, port, password, announce_port });
+        let mut tls = None;
+        if !reader.rest.is_empty() {
+            tls = Some(TlsClient {
+                ca: reader.take::<String>("CA of the link")?.into(),
+                certificate: reader.take::<Option<String>>("certificate of the link")?.map(PathBuf::from),
+                key: reader.take::<Option<String>>("key of the link")?.map(PathBuf::from),
+                server_name: reader.take("server name of the link")?,
+            });
+        }
+        link = Some(DesiredLink { host, port, password, announce_port, tls });
     }
     reader.finish()?;
     Ok(State { role, link })
@@ -489,9 +550,10 @@ mod tests {
         corrupt(decode_state(&frame(File::State, &[4])), "state, role: got 4");
         corrupt(decode_state(&frame(File::State, &[1, 1])), "state, link");
         corrupt(
-            decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 9])),
+            decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 0, 0, 0, 0, 9])),
             "state, payload: got 1 bytes after the end",
         );
+        corrupt(decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 9])), "state, CA of the link");
         corrupt(decode_history(&frame(File::History, &[3, 0, 0])), "history, layout: got 3");
         corrupt(decode_history(&frame(File::History, b"\x01\x03abc\x00")), "history");
     }
@@ -607,9 +669,19 @@ mod tests {
             [(Role::Primary, 1, "primary"), (Role::Replica, 2, "replica"), (Role::Detached, 3, "detached")]
         {
             assert_eq!((role as u8, role.name()), (number, name));
-            let link =
-                DesiredLink { host: "primary".into(), port: 6666, password: Some("pw".into()), announce_port: 1 };
-            for link in [None, Some(DesiredLink { password: None, ..link.clone() }), Some(link)] {
+            let link = DesiredLink {
+                host: "primary".into(),
+                port: 6666,
+                password: Some("pw".into()),
+                announce_port: 1,
+                tls: None,
+            };
+            let ca = TlsClient { ca: "/ca".into(), ..Default::default() };
+            let name = Some("primary.test".to_owned());
+            let all =
+                TlsClient { certificate: Some("/c".into()), key: Some("/k".into()), server_name: name, ..ca.clone() };
+            let over = |tls: TlsClient| Some(DesiredLink { tls: Some(tls), ..link.clone() });
+            for link in [None, Some(DesiredLink { password: None, ..link.clone() }), over(ca), over(all), Some(link)] {
                 let state = State { role, link };
                 assert_eq!(decode_state(&encode_state(&state)).unwrap(), state);
             }

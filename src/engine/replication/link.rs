@@ -387,7 +387,7 @@ impl Attempt<'_> {
         let soon = |error| (error, Retry::Soon);
         let link = self.link;
         link.enter(self.wish, LinkState::Connecting);
-        let mut connection = Connection::open(&self.desired.host, self.desired.port, QUIET, self.stop).map_err(soon)?;
+        let mut connection = self.connect().map_err(soon)?;
         link.enter(self.wish, LinkState::Handshake);
         let own = self.own(synced).map_err(soon)?;
         let announce = Some(Announce { port: self.desired.announce_port, ip: None });
@@ -431,12 +431,18 @@ impl Attempt<'_> {
                     session.receive(clock::monotonic_ms(), &buffer[..read], &mut actions);
                 }
                 Received::Quiet => session.tick(clock::monotonic_ms(), &mut actions),
-                Received::Closed => {
-                    let message = format!("link to {}: the primary closed the connection", connection.peer());
+                ended @ (Received::Closed | Received::Cut) => {
+                    let how = if let Received::Cut = ended { "was cut" } else { "was closed by the primary" };
+                    let message = format!("link to {}: the connection {how}", connection.peer());
                     return Err((Error::new(ErrorKind::Io, message), Retry::Soon));
                 }
             }
         }
+    }
+
+    fn connect(&self) -> Result<Connection> {
+        let DesiredLink { host, port, tls, .. } = self.desired;
+        Connection::open(host, *port, tls.as_ref(), QUIET, self.stop)
     }
 
     /// What is applied, and what of it will survive a power cut.

@@ -11,3 +11,5 @@ pub mod session;
 pub mod sync_in;
 pub mod sync_out;
 pub mod tcp;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+pub mod tls;

@@ -14,9 +14,10 @@ use super::session::admission::Admissions;
 use super::session::primary::Facts;
 use super::session::promote::Promote;
 use super::tcp::{self, Connection, Received, Stop};
+use super::tls::Tls;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::{DesiredLink, Role};
+use crate::engine::format::side::{DesiredLink, Role, TlsClient};
 use crate::engine::generation::Store;
 use crate::engine::instance::{Instance, random_id};
 use crate::engine::storage::fork::Process;
@@ -33,6 +34,8 @@ pub struct Node {
     pub admissions: Mutex<Admissions>,
     /// The admin password of the newest listener, which is taken for that of the other nodes too.
     pub password: Mutex<Option<String>>,
+    /// How the newest listener says that other nodes are reached over TLS.
+    pub peer_tls: Mutex<Option<TlsClient>>,
     /// The port of the newest listener.
     pub listens: Mutex<u16>,
     /// What must end when the engine is closed: listeners. `None` when it is.
@@ -50,6 +53,7 @@ impl Node {
             feeds: Arc::default(),
             admissions: Mutex::default(),
             password: Mutex::default(),
+            peer_tls: Mutex::default(),
             listens: Mutex::default(),
             closers: Mutex::new(Some(Vec::new())),
             process: Process::current(),
@@ -92,8 +96,12 @@ impl Node {
                 ),
             ));
         }
+        let tls = desired.tls.map(TlsClient::absolute).transpose()?;
+        if let Some(tls) = &tls {
+            Tls::client(tls, &desired.host).map_err(|e| e.context("follow"))?;
+        }
         let announce_port = if desired.announce_port == 0 { self.port() } else { desired.announce_port };
-        self.instance.desire(Role::Replica, Some(DesiredLink { announce_port, ..desired }))?;
+        self.instance.desire(Role::Replica, Some(DesiredLink { announce_port, tls, ..desired }))?;
         self.link.reconcile()
     }
 
@@ -119,7 +127,8 @@ impl Node {
         self.link.reconcile()
     }
 
-    /// Hands the role of primary to a replica that is fed and has everything.
+    /// Hands the role of primary to a replica that is fed and has everything. It is reached, and then followed, with the
+    /// password of the newest listener here, and over TLS where that listener names a `peer_ca`.
     pub fn hand_over(&self, host: &str, port: u16, timeout: Duration) -> Result<()> {
         let deadline = clock::after(timeout);
         let feed = self.feed_of(host, port)?;
@@ -137,9 +146,9 @@ impl Node {
                 format!("{host}:{port} has acknowledged {got}, expected {last} within {timeout:?}"),
             )));
         }
-        let password = self.password.lock().clone();
+        let (password, tls) = (self.password.lock().clone(), self.peer_tls.lock().clone());
         let stop = Arc::new(Stop::default());
-        let mut connection = Connection::open(host, port, timeout, &stop).map_err(resumed)?;
+        let mut connection = Connection::open(host, port, tls.as_ref(), timeout, &stop).map_err(resumed)?;
         let mut session = Promote::new(password.as_deref());
         connection.send(&session.request()).map_err(resumed)?;
         let mut buffer = [0; 1024];
@@ -160,7 +169,7 @@ impl Node {
                 "hand_over to {host}:{port}: whether it is the primary now is not known, so no write is taken here; promote() or follow() when you know"
             ))
         })?;
-        self.follow(DesiredLink { host: host.to_owned(), port, password, announce_port: self.port() })
+        self.follow(DesiredLink { host: host.to_owned(), port, password, announce_port: self.port(), tls })
     }
 
     /// The feed of the replica that can be reached there.

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::tls::Tls;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::side::TlsClient;
 
 /// As long as a Kvrocks waits for its primary.
 const CONNECT: Duration = Duration::from_millis(3100);
+/// How long a peer may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a peer may leave sent bytes unread.
 const SEND: Duration = Duration::from_secs(30);
 
@@ -93,26 +97,41 @@ pub fn addresses(host: &str, port: u16) -> Vec<String> {
     (host, port).to_socket_addrs().map_or_else(|_| Vec::new(), |found| found.map(|a| a.ip().to_string()).collect())
 }
 
+/// How an alert begins, with which TLS answers who does not speak it.
+const TLS_ALERT: &[u8] = &[0x15, 3];
+
 /// What came from the peer.
 pub enum Received {
     Bytes(usize),
     /// Nothing, for as long as it may be quiet.
     Quiet,
     Closed,
+    /// Over TLS: it ended, but not by the peer's word. Whoever sits between could have done that.
+    Cut,
 }
 
 /// A connection to a primary.
 pub struct Connection {
     stream: TcpStream,
+    tls: Option<Tls>,
     stop: Arc<Stop>,
     number: u64,
     peer: String,
+    /// Whether anything has come.
+    heard: bool,
 }
 
 impl Connection {
     /// Connects. Reads then wait for at most `quiet`.
-    pub fn open(host: &str, port: u16, quiet: Duration, stop: &Arc<Stop>) -> Result<Connection> {
+    pub fn open(
+        host: &str,
+        port: u16,
+        tls: Option<&TlsClient>,
+        quiet: Duration,
+        stop: &Arc<Stop>,
+    ) -> Result<Connection> {
         let peer = format!("{host}:{port}");
+        let tls = tls.map(|options| Tls::client(options, host)).transpose()?;
         let failed = |e| Error::io(format!("connect to {peer}"), e);
         let stopped = || Error::new(ErrorKind::Closed, format!("connect to {peer}: the link was stopped"));
         let connected = stop.until_done("pumice-connect", {
@@ -131,20 +150,49 @@ impl Connection {
         let number = state.made;
         state.sockets.push((number, stream.try_clone().map_err(failed)?));
         drop(state);
-        Ok(Connection { stream, stop: Arc::clone(stop), number, peer })
+        let opened = Connection { stream, tls, stop: Arc::clone(stop), number, peer, heard: false };
+        opened.handshake(quiet).map_err(|e| Error::io(format!("TLS with {}", opened.peer), e))?;
+        Ok(opened)
+    }
+
+    fn handshake(&self, quiet: Duration) -> io::Result<()> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let set_timeout = |timeout| self.stream.set_read_timeout(Some(timeout));
+        tls.handshake(&self.stream, clock::after(HANDSHAKE), set_timeout)?;
+        set_timeout(quiet)
     }
 
     /// Sends all of it.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stream.write_all(bytes).map_err(|e| Error::io(format!("send to {}", self.peer), e))
+        self.write_all(bytes).map_err(|e| Error::io(format!("send to {}", self.peer), e))
+    }
+
+    fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let Some(tls) = &self.tls else { return (&self.stream).write_all(bytes) };
+        while !bytes.is_empty() {
+            bytes = &bytes[tls.write(&self.stream, bytes)?..];
+        }
+        Ok(())
     }
 
     /// Some bytes of the peer.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Received> {
         loop {
-            match self.stream.read(buffer) {
+            let read = match &self.tls {
+                Some(tls) => tls.read(&self.stream, buffer),
+                None => self.stream.read(buffer),
+            };
+            match read {
                 Ok(0) => return Ok(Received::Closed),
-                Ok(read) => return Ok(Received::Bytes(read)),
+                Ok(read) => {
+                    let first = !std::mem::replace(&mut self.heard, true);
+                    if first && self.tls.is_none() && buffer[..read].starts_with(TLS_ALERT) {
+                        let message = format!("receive from {}: it speaks TLS; follow it with TLS", self.peer);
+                        return Err(Error::new(ErrorKind::Io, message));
+                    }
+                    return Ok(Received::Bytes(read));
+                }
+                Err(e) if e.kind() == IoKind::UnexpectedEof => return Ok(Received::Cut),
                 Err(e) if e.kind() == IoKind::Interrupted => {}
                 Err(e) if matches!(e.kind(), IoKind::WouldBlock | IoKind::TimedOut) => return Ok(Received::Quiet),
                 Err(e) => return Err(Error::io(format!("receive from {}", self.peer), e)),
@@ -159,6 +207,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if let Some(tls) = &self.tls {
+            let _ = tls.finish(&self.stream);
+        }
         self.stop.state.lock().sockets.retain(|(number, _)| *number != self.number);
     }
 }

@@ -153,7 +153,8 @@ impl Connection {
     pub fn run(&mut self) {
         let mut buffer = vec![0; READ_BYTES];
         let timeout = Some(self.server.options.send_timeout);
-        if self.client.stream.set_write_timeout(timeout).is_err() {
+        let stream = Arc::clone(&self.client.stream);
+        if stream.set_write_timeout(timeout).is_err() || !stream.begin(self.server.options.authenticate_timeout) {
             return;
         }
         while let Flow::Continue = self.answer_all()
@@ -165,6 +166,7 @@ impl Connection {
             }
         }
         let _ = self.flush();
+        stream.finish();
     }
 
     /// Answers all requests that have come whole.

@@ -15,6 +15,8 @@ use crate::engine::clock;
 use crate::engine::command::scan::Cursors;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::options::TlsServer;
+use crate::engine::replication::tls::{self, Tls};
 use crate::engine::storage::fork::Process;
 
 /// How to serve an engine. `ServeOptions::default()` asks for no password: whoever reaches the address may do everything.
@@ -37,6 +39,8 @@ pub struct ServeOptions {
     pub sync_bytes_per_second: Option<u64>,
     /// How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more.
     pub checkpoint_disk_limit: Option<u64>,
+    /// How to speak TLS; without it all is in the clear.
+    pub tls: Option<TlsServer>,
 }
 
 impl Default for ServeOptions {
@@ -48,6 +52,7 @@ impl Default for ServeOptions {
             send_timeout: Duration::from_secs(30),
             sync_bytes_per_second: None,
             checkpoint_disk_limit: None,
+            tls: None,
         }
     }
 }
@@ -62,6 +67,7 @@ impl std::fmt::Debug for ServeOptions {
             .field("send_timeout", &self.send_timeout)
             .field("sync_bytes_per_second", &self.sync_bytes_per_second)
             .field("checkpoint_disk_limit", &self.checkpoint_disk_limit)
+            .field("tls", &self.tls)
             .finish()
     }
 }
@@ -109,12 +115,14 @@ impl Engine {
     ///
     /// Without a password every connection may do everything with the engine. With one, it says `AUTH` first: the
     /// password makes it an admin who sees the default namespace, the token of a namespace opens that namespace alone,
-    /// for as long as it is its token. Passwords and data cross the wire as they are.
+    /// for as long as it is its token. Passwords and data cross the wire as they are, unless `tls` is given: then every
+    /// connection must speak TLS.
     ///
     /// Costs a thread for each connection, about 50 KiB while it is idle.
     ///
     /// Errors: Busy when somebody else listens there; AlreadyExists when the path is a file that is no socket;
-    /// InvalidArgument for an address that is none; Io; Closed.
+    /// InvalidArgument for an address that is none, or certificates that do not do; Unsupported for TLS in a build without
+    /// the feature `tls`; Io; Closed.
     ///
     /// ```
     /// use std::io::{Read, Write};
@@ -133,6 +141,14 @@ impl Engine {
     pub fn serve(&self, addr: &str, options: &ServeOptions) -> Result<Listener> {
         self.check_open()?;
         options.check()?;
+        let tls = options.tls.as_ref().map(tls::Acceptor::new).transpose()?;
+        if let Some(peers) = options.tls.as_ref().and_then(TlsServer::peers) {
+            Tls::client(&peers, "localhost")?;
+        }
+        if tls.is_some() && addr.starts_with("unix:") {
+            let message = format!("serve on {addr}: got TLS on a Unix socket, expected it on host:port only");
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
         let cursors = Cursors::new()?;
         let (acceptor, address) = Acceptor::bind(addr)?;
         let server = Arc::new(Server {
@@ -144,10 +160,12 @@ impl Engine {
             pace: Pace::new(options.sync_bytes_per_second),
             node: Arc::downgrade(&self.node),
             acceptor,
+            tls,
             started: clock::instant(),
             process: Process::current(),
         });
         *self.node.password.lock() = options.password.clone();
+        *self.node.peer_tls.lock() = options.tls.as_ref().and_then(TlsServer::peers);
         *self.node.listens.lock() = server.address.port();
         let listener = Listener { server: Arc::clone(&server) };
         let weak = Arc::downgrade(&server);
@@ -213,11 +231,15 @@ fn accept(server: &Arc<Server>) {
 fn begin(server: &Arc<Server>, stream: Stream) {
     server.counters.connections.fetch_add(1, Relaxed);
     let address = stream.peer(&server.address);
+    let stream = match server.tls.as_ref().map(tls::Acceptor::begin).transpose() {
+        Ok(tls) => stream.over(tls),
+        Err(_) => return,
+    };
     let client = match server.clients.admit(stream, address, server.options.max_connections) {
         Ok(client) => client,
         Err((stream, NotAdmitted::Full)) => {
             server.counters.rejected.fetch_add(1, Relaxed);
-            let _ = std::io::Write::write_all(&mut &stream, b"-ERR max number of clients reached\r\n");
+            stream.refuse(b"-ERR max number of clients reached\r\n");
             return;
         }
         Err((_, NotAdmitted::Closed)) => return,

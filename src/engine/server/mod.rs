@@ -20,6 +20,7 @@ use super::clock;
 use super::command::scan::Cursors;
 use super::error::{Error, ErrorKind, Result};
 use super::replication::node::Node;
+use super::replication::tls;
 use super::storage::fork::Process;
 
 /// What the connections of one listener share. It does not keep the engine open.
@@ -33,6 +34,7 @@ pub struct Server {
     pub pace: Pace,
     node: Weak<Node>,
     acceptor: Acceptor,
+    tls: Option<tls::Acceptor>,
     started: Instant,
     process: Process,
 }

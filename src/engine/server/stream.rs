@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::replication::tls::Tls;
 use crate::engine::storage::fork::OwnFile;
 
 /// Where a listener listens. Its display form is what [`crate::Engine::serve`] takes.
@@ -103,14 +105,14 @@ impl Acceptor {
     pub fn accept(&self) -> io::Result<Stream> {
         let accepted = rustix::net::accept_with(&*self.socket, SocketFlags::CLOEXEC)?;
         if self.inode.is_some() {
-            return Ok(Stream::Unix(UnixStream::from(accepted)));
+            return Ok(Stream { socket: Socket::Unix(UnixStream::from(accepted)), tls: None });
         }
         let stream = TcpStream::from(accepted);
         let peer = stream.peer_addr()?;
         // Both only make it better.
         let _ = stream.set_nodelay(true);
         let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
-        Ok(Stream::Tcp(stream, peer))
+        Ok(Stream { socket: Socket::Tcp(stream, peer), tls: None })
     }
 
     /// Wakes who accepts, for good, and removes the file of a Unix socket if it is still this one's.
@@ -152,34 +154,82 @@ fn bind_unix(path: &Path) -> io::Result<(OwnedFd, (u64, u64))> {
 }
 
 /// A connection. Reads and writes through a shared reference, so that another thread can shut it down.
-pub enum Stream {
+pub struct Stream {
+    socket: Socket,
+    tls: Option<Box<Tls>>,
+}
+
+enum Socket {
     /// With the address of the other end.
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
 }
 
 impl Stream {
+    /// The same over TLS, where there is some.
+    pub fn over(self, tls: Option<Tls>) -> Stream {
+        Stream { tls: tls.map(Box::new), ..self }
+    }
+
+    /// Agrees on TLS, where it is spoken, within that time. `false` when that fails.
+    pub fn begin(&self, within: Duration) -> bool {
+        let Some(tls) = &self.tls else { return true };
+        let deadline = clock::after(within);
+        let set_timeout = |timeout| self.set_read_timeout(Some(timeout));
+        if tls.handshake(&self.socket, deadline, set_timeout).is_ok() {
+            return self.set_read_timeout(None).is_ok();
+        }
+        // The other side was told why. It would not learn it if this closed with something of it unread.
+        const MOST_READS: usize = 64;
+        let _ = match &self.socket {
+            Socket::Tcp(stream, _) => stream.shutdown(Shutdown::Write),
+            Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
+        let mut buffer = [0; 4096];
+        for _ in 0..MOST_READS {
+            let left = deadline.saturating_duration_since(clock::instant());
+            if left.is_zero() || set_timeout(left).is_err() || !(&self.socket).read(&mut buffer).is_ok_and(|n| n > 0) {
+                break;
+            }
+        }
+        false
+    }
+
+    /// Tells the other side, where TLS is spoken, that nothing more will come.
+    pub fn finish(&self) {
+        if let Some(tls) = &self.tls {
+            let _ = tls.finish(&self.socket);
+        }
+    }
+
+    /// Sends a last word before anything was agreed on: over TLS there is none.
+    pub fn refuse(&self, why: &[u8]) {
+        if self.tls.is_none() {
+            let _ = (&self.socket).write_all(why);
+        }
+    }
+
     /// The IP address of the other end; of this machine for a Unix socket.
     pub fn peer_ip(&self) -> String {
-        match self {
-            Stream::Tcp(_, peer) => peer.ip().to_canonical().to_string(),
-            Stream::Unix(_) => "127.0.0.1".to_owned(),
+        match &self.socket {
+            Socket::Tcp(_, peer) => peer.ip().to_canonical().to_string(),
+            Socket::Unix(_) => "127.0.0.1".to_owned(),
         }
     }
 
     /// The address of the other end, as CLIENT LIST shows it.
     pub fn peer(&self, own: &Address) -> String {
-        match self {
-            Stream::Tcp(_, peer) => peer.to_string(),
-            Stream::Unix(_) => format!("{}:0", own.host()),
+        match &self.socket {
+            Socket::Tcp(_, peer) => peer.to_string(),
+            Socket::Unix(_) => format!("{}:0", own.host()),
         }
     }
 
     /// The number of its descriptor.
     pub fn number(&self) -> i32 {
-        match self {
-            Stream::Tcp(stream, _) => stream.as_raw_fd(),
-            Stream::Unix(stream) => stream.as_raw_fd(),
+        match &self.socket {
+            Socket::Tcp(stream, _) => stream.as_raw_fd(),
+            Socket::Unix(stream) => stream.as_raw_fd(),
         }
     }
 
@@ -203,55 +253,85 @@ impl Stream {
 
     /// Ends it for both sides: who reads or writes it is woken.
     pub fn shutdown(&self) {
-        let _ = match self {
-            Stream::Tcp(stream, _) => stream.shutdown(Shutdown::Both),
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Both),
+        let _ = match &self.socket {
+            Socket::Tcp(stream, _) => stream.shutdown(Shutdown::Both),
+            Socket::Unix(stream) => stream.shutdown(Shutdown::Both),
         };
     }
 
     /// Sends no more, and waits for the other side to do likewise. `false` when it breaks off, or sends something, or is
     /// silent for as long as it may leave sent bytes unread.
+    ///
+    /// Over TLS it does not say close_notify: a Kvrocks would leave it unread, and its end would come as a break. Nor does
+    /// a Kvrocks say it.
     pub fn ends_in_order(&self) -> bool {
-        let (sent, wait) = match self {
-            Stream::Tcp(stream, _) => (stream.shutdown(Shutdown::Write), stream.write_timeout()),
-            Stream::Unix(stream) => (stream.shutdown(Shutdown::Write), stream.write_timeout()),
+        let (sent, wait) = match &self.socket {
+            Socket::Tcp(stream, _) => (stream.shutdown(Shutdown::Write), stream.write_timeout()),
+            Socket::Unix(stream) => (stream.shutdown(Shutdown::Write), stream.write_timeout()),
         };
         let waits = wait.and_then(|wait| self.set_read_timeout(wait));
         let mut stream = self;
-        sent.is_ok() && waits.is_ok() && matches!(stream.read(&mut [0]), Ok(0))
+        sent.is_ok()
+            && waits.is_ok()
+            && match stream.read(&mut [0]) {
+                Ok(read) => read == 0,
+                Err(e) => e.kind() == io::ErrorKind::UnexpectedEof,
+            }
     }
 
     /// How long a read may wait; for ever without one.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream, _) => stream.set_read_timeout(timeout),
-            Stream::Unix(stream) => stream.set_read_timeout(timeout),
+        match &self.socket {
+            Socket::Tcp(stream, _) => stream.set_read_timeout(timeout),
+            Socket::Unix(stream) => stream.set_read_timeout(timeout),
         }
     }
 
     /// How long a write may wait for the other side to read anything.
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream, _) => stream.set_write_timeout(timeout),
-            Stream::Unix(stream) => stream.set_write_timeout(timeout),
+        match &self.socket {
+            Socket::Tcp(stream, _) => stream.set_write_timeout(timeout),
+            Socket::Unix(stream) => stream.set_write_timeout(timeout),
         }
     }
 }
 
 impl Read for &Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream, _) => (&mut &*stream).read(buffer),
-            Stream::Unix(stream) => (&mut &*stream).read(buffer),
+        match &self.tls {
+            Some(tls) => tls.read(&self.socket, buffer),
+            None => (&self.socket).read(buffer),
         }
     }
 }
 
 impl Write for &Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.tls {
+            Some(tls) => tls.write(&self.socket, bytes),
+            None => (&self.socket).write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for &Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(stream, _) => (&mut &*stream).write(bytes),
-            Stream::Unix(stream) => (&mut &*stream).write(bytes),
+            Socket::Tcp(stream, _) => (&mut &*stream).read(buffer),
+            Socket::Unix(stream) => (&mut &*stream).read(buffer),
+        }
+    }
+}
+
+impl Write for &Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream, _) => (&mut &*stream).write(bytes),
+            Socket::Unix(stream) => (&mut &*stream).write(bytes),
         }
     }
 

@@ -140,6 +140,10 @@ impl RequestParser {
     }
 
     fn inline(&mut self) -> Result<Option<Vec<Vec<u8>>>> {
+        // How TLS begins, and no command.
+        if self.buffer.unread().first() == Some(&0x16) {
+            return Err(request_error("TLS is not spoken here"));
+        }
         let found = self.buffer.line_length(self.limits.line);
         let Some(length) = found.map_err(|()| request_error("too big inline request"))? else { return Ok(None) };
         let line = self.buffer.unread().get(..length).unwrap_or_default();
