@@ -282,13 +282,6 @@ fn child() {
     println!("job done");
 }
 
-/// Brings a closed directory into the other layout.
-fn convert(path: &Path) -> pumice::Result<()> {
-    let options = pumice::ConvertOptions { cluster: true, ..Default::default() };
-    let mut go_on = |_: &pumice::Progress| std::ops::ControlFlow::Continue(());
-    pumice::convert(path, path.with_extension("made"), &options, &mut go_on).map(drop)
-}
-
 fn once(job: &str, path: &Path, new: &Path) {
     match job {
         "create" | "adopt" => drop(open(path)),

@@ -233,13 +233,23 @@ impl Stream {
         }
     }
 
-    /// Sends the next bytes of a file that nobody changes, without a copy of them here. UnexpectedEof when it has less.
+    /// Sends the next bytes of a file that nobody changes, without a copy of them here where no TLS wants one. UnexpectedEof when it has less.
     pub fn send_file(&self, file: &File, bytes: usize) -> io::Result<()> {
         let mut left = bytes;
+        if self.tls.is_some() {
+            let (mut file, mut stream) = (file, self);
+            let mut buffer = vec![0; bytes.min(64 << 10)];
+            while left > 0 {
+                let piece = left.min(buffer.len());
+                file.read_exact(&mut buffer[..piece])?;
+                stream.write_all(&buffer[..piece])?;
+                left -= piece;
+            }
+        }
         while left > 0 {
-            let sent = match self {
-                Stream::Tcp(stream, _) => rustix::fs::sendfile(stream, file, None, left),
-                Stream::Unix(stream) => rustix::fs::sendfile(stream, file, None, left),
+            let sent = match &self.socket {
+                Socket::Tcp(stream, _) => rustix::fs::sendfile(stream, file, None, left),
+                Socket::Unix(stream) => rustix::fs::sendfile(stream, file, None, left),
             };
             match sent {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
