@@ -349,9 +349,13 @@ impl Directory {
             files::remove_file(&self.path.join(waiting))?;
         }
         files::remove_file(&self.generation(current).with_extension("tmp"))?;
+        // It was about to be replaced, and was not.
+        files::remove_file(&self.kept_path(current))?;
+        let follows = self.state().is_ok_and(|state| state.is_some_and(|state| state.link.is_some()));
         for number in self.numbers()? {
             // What was being received with a sync manifest goes on where it ended: every byte of it is checked then.
-            let resumes = self.incoming(number).join(MANIFEST_NAME).exists() && !self.generation(number).exists();
+            let resumes =
+                follows && self.incoming(number).join(MANIFEST_NAME).exists() && !self.generation(number).exists();
             if number != current && !resumes && !self.is_kept(number) {
                 self.remove_generation(number)?;
             }

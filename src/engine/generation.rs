@@ -45,6 +45,8 @@ struct Ring {
     latest: u64,
     /// The lowest sequence that somebody waits for, if any: nobody is woken before it.
     wanted: Option<u64>,
+    /// How often all waiters were told to look around.
+    nudges: u64,
     retired: bool,
 }
 
@@ -235,6 +237,7 @@ impl Store {
     /// The entry that starts at `next`, waiting for it until `deadline`.
     pub fn tail(&self, next: u64, deadline: Option<Instant>) -> Tail {
         let mut ring = self.ring.lock();
+        let nudges = ring.nudges;
         loop {
             if ring.retired {
                 return Tail::Retired;
@@ -247,7 +250,7 @@ impl Store {
                 };
             }
             match deadline {
-                Some(deadline) if self.wait_in(&mut ring, next, deadline) => {}
+                Some(deadline) if ring.nudges == nudges && self.wait_in(&mut ring, next, deadline) => {}
                 _ => return Tail::Ahead,
             }
         }
@@ -282,6 +285,12 @@ impl Store {
     /// Whether another store is current now, or none.
     pub fn is_retired(&self) -> bool {
         self.ring.lock().retired
+    }
+
+    /// Has all who wait for an entry look around, as if their time were over.
+    pub fn nudge(&self) {
+        self.ring.lock().nudges += 1;
+        self.appended.notify_all();
     }
 
     /// Wakes all waiters for good: another store is current now, or none.

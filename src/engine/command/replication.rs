@@ -92,12 +92,12 @@ pub fn role(context: &Context<'_>, _: &[Vec<u8>]) -> Answer {
 
 /// REPLICAOF and SLAVEOF: `host port` follows with this listener's own password, `NO ONE` promotes.
 pub fn replicaof(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    if context.engine.instance().generation()?.store.layout == Layout::Cluster {
-        return Err(error("can't change to slave in cluster mode"));
-    }
     if is(&args[1], "no") && is(&args[2], "one") {
         context.engine.promote()?;
         return Ok(ok());
+    }
+    if context.engine.instance().generation()?.store.layout == Layout::Cluster {
+        return Err(error("can't change to slave in cluster mode"));
     }
     let port = std::str::from_utf8(&args[2]).ok().and_then(|port| port.parse::<u16>().ok());
     let port = port.ok_or_else(|| error("port should be number"))?;

@@ -47,6 +47,8 @@ struct Running {
     host: String,
     port: u16,
     peer: Peer,
+    /// The number of the generation that it reads.
+    store: u64,
     told: Told,
     last_ack: Option<Instant>,
     since_ms: u64,
@@ -70,8 +72,16 @@ struct State {
 }
 
 impl Feeds {
-    /// A feed begins; `end` ends it from another thread.
-    pub fn begin(&self, host: String, port: u16, peer: Peer, sent: u64, end: Box<dyn Fn() + Send>) -> Result<u64> {
+    /// A feed begins, of the generation `store`; `end` ends it from another thread.
+    pub fn begin(
+        &self,
+        host: String,
+        port: u16,
+        peer: Peer,
+        store: u64,
+        sent: u64,
+        end: Box<dyn Fn() + Send>,
+    ) -> Result<u64> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(Error::new(ErrorKind::Closed, "feed: the engine is closed"));
@@ -79,7 +89,7 @@ impl Feeds {
         state.made += 1;
         let (id, since_ms) = (state.made, clock::now_ms());
         let told = Told { sent, ..Told::default() };
-        state.running.insert(id, Running { host, port, peer, told, last_ack: None, since_ms, end });
+        state.running.insert(id, Running { host, port, peer, store, told, last_ack: None, since_ms, end });
         Ok(id)
     }
 
@@ -135,25 +145,34 @@ impl Feeds {
         state.running.iter().map(status).collect()
     }
 
-    /// Waits until `replicas` feeds have acknowledged `sequence`; gives how many have when the time is over.
-    pub fn wait_acked(&self, sequence: u64, replicas: usize, deadline: Instant) -> usize {
+    /// Ends the feed of that address, if there is one; gives the last sequence sent on it.
+    pub fn supersede(&self, host: &str, port: u16) -> Option<u64> {
+        let state = self.state.lock();
+        let former = state.running.values().filter(|feed| feed.host == host && feed.port == port);
+        former.inspect(|feed| (feed.end)()).map(|feed| feed.told.sent).max()
+    }
+
+    /// Waits until `replicas` feeds of the generation `store` have acknowledged `sequence`; gives how many have when the
+    /// time is over.
+    pub fn wait_acked(&self, store: u64, sequence: u64, replicas: usize, deadline: Instant) -> usize {
         let mut state = self.state.lock();
         state.asked += 1;
         loop {
-            let acked = state.running.values().filter(|feed| feed.told.acked.is_some_and(|acked| acked >= sequence));
-            let acked = acked.count();
+            let has = |feed: &&Running| feed.store == store && feed.told.acked.is_some_and(|acked| acked >= sequence);
+            let acked = state.running.values().filter(has).count();
             if acked >= replicas || state.closed || self.acked.wait_until(&mut state, deadline).timed_out() {
                 return acked;
             }
         }
     }
 
-    /// Waits until one feed has acknowledged `sequence`. `false` when the time is over or the feed has ended.
-    pub fn wait_acked_by(&self, id: u64, sequence: u64, deadline: Instant) -> bool {
+    /// Waits until one feed has acknowledged `sequence` of the generation `store`. `false` when the time is over or the
+    /// feed has ended.
+    pub fn wait_acked_by(&self, id: u64, store: u64, sequence: u64, deadline: Instant) -> bool {
         let mut state = self.state.lock();
         state.asked += 1;
         loop {
-            let Some(feed) = state.running.get(&id) else { return false };
+            let Some(feed) = state.running.get(&id).filter(|feed| feed.store == store) else { return false };
             if feed.told.acked.is_some_and(|acked| acked >= sequence) {
                 return true;
             }

@@ -25,7 +25,8 @@ use crate::engine::clock;
 use crate::engine::directory::Directory;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::failpoint::step;
-use crate::engine::format::side::{DesiredLink, MANIFEST_NAME, ManifestFile, SyncManifest, encode_manifest};
+use crate::engine::format::side::{DesiredLink, History, MANIFEST_NAME, ManifestFile, SyncManifest, encode_manifest};
+use crate::engine::generation::Store;
 use crate::engine::instance::Instance;
 use crate::engine::storage::files;
 use crate::engine::storage::slices::ShortSlices;
@@ -158,7 +159,8 @@ impl FullSync<'_> {
                 let _ = files::remove_dir(&incoming);
             }
         })?;
-        let gives_up = if self.diverged { Some(self.gives_up(&directory, manifest.as_ref())?) } else { None };
+        let former = Arc::clone(&self.instance.generation()?.store);
+        let theirs = manifest.as_ref().map(|manifest| (manifest.history.clone(), manifest.sequence));
         let mut tell = |_: &sync_in::Progress| match self.check() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -170,25 +172,22 @@ impl FullSync<'_> {
             sync_in::install(self.instance, &directory, number, manifest, false, Some(linked), &mut watch)
         });
         *received = None;
-        sync_in::clean_up(installed, &directory, number).map(|()| gives_up)
+        let kept = sync_in::clean_up(installed, &directory, number)?;
+        Ok(kept.then(|| self.gave_up(&directory, &former, theirs)))
     }
 
-    /// What the living dataset has and the primary's has not.
-    fn gives_up(&self, directory: &Directory, manifest: Option<&SyncManifest>) -> Result<String> {
-        let store = Arc::clone(&self.instance.generation()?.store);
-        let what = match manifest {
-            Some(manifest) => {
-                let (shared, entries) = log::own_entries(&store, &manifest.history, manifest.sequence)?;
-                format!("{entries} entries of its own after sequence {shared}")
-            }
-            None => "entries of its own".to_owned(),
-        };
-        Ok(format!(
+    /// What the former dataset had and the primary's has not.
+    fn gave_up(&self, directory: &Directory, former: &Arc<Store>, theirs: Option<(History, u64)>) -> String {
+        let counted = theirs.and_then(|(history, latest)| log::own_entries(former, &history, latest).ok());
+        let what = counted.map_or("entries of its own".to_owned(), |(shared, entries)| {
+            format!("{entries} entries of its own after sequence {shared}")
+        });
+        format!(
             "diverged from {}:{}: this engine gave up {what}; its former data is kept in {} until discard()",
             self.desired.host,
             self.desired.port,
-            directory.generation(store.number).display()
-        ))
+            directory.generation(former.number).display()
+        )
     }
 
     fn check(&self) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use super::tcp::{Connection, Received, Stop};
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::side::DesiredLink;
+use crate::engine::generation::Store;
 use crate::engine::instance::{Instance, random_id};
 use crate::engine::storage::wal;
 
@@ -83,6 +85,8 @@ pub struct LinkStatus {
 pub struct Link {
     instance: Arc<Instance>,
     run_id: String,
+    /// The port of this engine's own listener, 0 for none.
+    listens: Arc<AtomicU16>,
     run: Mutex<Run>,
     changed: Condvar,
 }
@@ -137,16 +141,19 @@ enum Ended {
 
 /// How long a link may hear nothing before it looks around.
 const QUIET: Duration = Duration::from_secs(1);
+/// A primary that has nothing to send says so every two seconds. One that is silent for longer may have more.
+const SILENT: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// After as many full syncs without an entry in between it waits like after a failure.
 const SYNCS_IN_A_ROW: u32 = 2;
 
 impl Link {
-    pub fn new(instance: &Arc<Instance>, run_id: &str) -> Arc<Link> {
+    pub fn new(instance: &Arc<Instance>, run_id: &str, listens: &Arc<AtomicU16>) -> Arc<Link> {
         Arc::new(Link {
             instance: Arc::clone(instance),
             run_id: run_id.to_owned(),
+            listens: Arc::clone(listens),
             run: Mutex::default(),
             changed: Condvar::new(),
         })
@@ -200,6 +207,7 @@ impl Link {
         let ago = |then: Instant| now.duration_since(then);
         let lag_sequences = seen.and_then(|seen| seen.latest).map(|latest| latest.saturating_sub(own));
         let streaming = seen.is_some_and(|seen| seen.state == LinkState::Streaming);
+        let heard = seen.and_then(|seen| seen.last_io).is_some_and(|then| ago(then) < SILENT);
         Ok(Some(LinkStatus {
             host: desired.host,
             port: desired.port,
@@ -208,7 +216,7 @@ impl Link {
             peer: seen.and_then(|seen| seen.peer),
             lag_sequences,
             lag: match lag_sequences {
-                Some(0) if streaming => Some(Duration::ZERO),
+                Some(0) if streaming && heard => Some(Duration::ZERO),
                 _ => seen.and_then(|seen| seen.caught_up).map(ago),
             },
             last_io: seen.and_then(|seen| seen.last_io).map(ago),
@@ -389,24 +397,31 @@ impl Attempt<'_> {
         link.enter(self.wish, LinkState::Connecting);
         let mut connection = self.connect().map_err(soon)?;
         link.enter(self.wish, LinkState::Handshake);
-        let own = self.own(synced).map_err(soon)?;
-        let announce = Some(Announce { port: self.desired.announce_port, ip: None });
-        let announce = announce.filter(|announce| announce.port != 0);
+        let (own, store) = self.own(synced).map_err(soon)?;
+        let ports = [self.desired.announce_port, link.listens.load(Ordering::Relaxed)];
+        let announce = ports.into_iter().find(|&port| port != 0).map(|port| Announce { port, ip: None });
         let mut session = ReplicaSession::new(self.desired.password.clone(), announce, own);
         let mut actions = Vec::new();
         session.start(clock::monotonic_ms(), &mut actions);
         let mut buffer = vec![0; 256 << 10];
         let mut received = false;
+        let (mut ticked_ms, mut streams_ms) = (clock::monotonic_ms(), None);
         loop {
             for action in actions.drain(..) {
                 match action {
                     Action::Send(bytes) => connection.send(&bytes).map_err(soon)?,
                     Action::Apply(bytes) => {
-                        log::apply_linked(&link.instance, self.wish, bytes).map_err(soon)?;
+                        log::apply_linked(&link.instance, self.wish, &store, bytes).map_err(|e| match e.kind() {
+                            ErrorKind::Poisoned | ErrorKind::Corruption => (e, Retry::Later),
+                            _ => (e, Retry::Soon),
+                        })?;
+                        self.streamed = true;
                     }
                     Action::Streaming(peer) => {
-                        self.streamed = true;
-                        link.see(self.wish, |seen| (seen.peer, seen.last_error) = (Some(peer), None));
+                        streams_ms = Some(clock::monotonic_ms());
+                        link.see(self.wish, |seen| {
+                            (seen.peer, seen.latest, seen.last_error) = (Some(peer), None, None);
+                        });
                         link.enter(self.wish, LinkState::Streaming);
                     }
                     Action::Latest(latest) => self.latest(Some(latest)),
@@ -420,9 +435,20 @@ impl Attempt<'_> {
             }
             if std::mem::take(&mut received) {
                 self.latest(None);
-                let (applied, durable) = self.applied().map_err(soon)?;
+                let applied = store.db.latest_sequence();
+                let durable = link.instance.durable_sequence(&store.db).min(applied);
                 session.applied(clock::monotonic_ms(), applied, durable, &mut actions);
                 continue;
+            }
+            let now_ms = clock::monotonic_ms();
+            if now_ms.saturating_sub(ticked_ms) >= QUIET.as_millis() as u64 {
+                ticked_ms = now_ms;
+                // Who streams for a while does not fail over and over.
+                self.streamed |= streams_ms.is_some_and(|since| now_ms - since >= QUIET.as_millis() as u64);
+                session.tick(now_ms, &mut actions);
+                if !actions.is_empty() {
+                    continue;
+                }
             }
             match connection.receive(&mut buffer).map_err(soon)? {
                 Received::Bytes(read) => {
@@ -430,7 +456,7 @@ impl Attempt<'_> {
                     link.see(self.wish, |seen| seen.last_io = Some(clock::instant()));
                     session.receive(clock::monotonic_ms(), &buffer[..read], &mut actions);
                 }
-                Received::Quiet => session.tick(clock::monotonic_ms(), &mut actions),
+                Received::Quiet => {}
                 ended @ (Received::Closed | Received::Cut) => {
                     let how = if let Received::Cut = ended { "was cut" } else { "was closed by the primary" };
                     let message = format!("link to {}: the connection {how}", connection.peer());
@@ -445,21 +471,15 @@ impl Attempt<'_> {
         Connection::open(host, *port, tls.as_ref(), QUIET, self.stop)
     }
 
-    /// What is applied, and what of it will survive a power cut.
-    fn applied(&self) -> Result<(u64, u64)> {
-        let generation = self.link.instance.generation()?;
-        let db = &generation.store.db;
-        let applied = db.latest_sequence();
-        Ok((applied, self.link.instance.durable_sequence(db).min(applied)))
-    }
-
     /// Notes where the primary is, or that more of it is here.
     fn latest(&self, latest: Option<u64>) {
         let Ok(generation) = self.link.instance.generation() else { return };
         let own = generation.store.db.latest_sequence();
         let mut here = false;
         self.link.see(self.wish, |seen| {
-            seen.latest = latest.or(seen.latest.map(|known| known.max(own)));
+            // A Kvrocks tells where it is only when it has nothing to send.
+            let known = seen.latest.filter(|&known| known >= own || seen.peer == Some(Peer::Pumice));
+            seen.latest = latest.or(known.map(|known| known.max(own)));
             if seen.latest.is_some_and(|latest| own >= latest) {
                 here = seen.caught_up.replace(clock::instant()).is_none();
             }
@@ -469,7 +489,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn own(&self, synced: Option<&Synced>) -> Result<Own> {
+    fn own(&self, synced: Option<&Synced>) -> Result<(Own, Arc<Store>)> {
         let store = {
             let guard = self.link.instance.lock()?;
             guard.check_wish(self.wish)?;
@@ -481,13 +501,14 @@ impl Attempt<'_> {
             None if sequence > 0 => wal::last_entry(&store.db, sequence)?.map(|(first, bytes)| (first, bytes.into())),
             newest => newest,
         };
-        Ok(Own {
+        let own = Own {
             position: Position { replication_id: store.replication_id(), sequence },
             layout: store.layout,
             last,
             admitted: synced.as_ref().filter(|synced| synced.sequence == sequence).map(|synced| synced.dataset.clone()),
             run_id: self.link.run_id.clone(),
-        })
+        };
+        Ok((own, store))
     }
 
     fn full_sync(&mut self, peer: Peer, diverged: bool, dataset: Option<&str>) -> Result<u64> {

@@ -261,16 +261,21 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
     write(instance, guard, effects, (first, last), Arc::clone(&entry.bytes))
 }
 
-/// Writes a batch that a link received into the replica, for the wish under which the link runs. The link has made sure
+/// Writes a batch that a link received into the replica, for the wish under which the link runs and the store that it
+/// found. The link has made sure
 /// that it is of the right history and layout.
-pub fn apply_linked(instance: &Instance, wish: u64, bytes: Arc<[u8]>) -> Result<u64> {
+pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, bytes: Arc<[u8]>) -> Result<u64> {
     let (batch, effects) = Effects::parse(&bytes)?;
     let count = batch.count();
     let (first, last) = (batch.sequence(), batch.last_sequence());
     let guard = instance.lock()?;
     guard.check_wish(wish)?;
     guard.check_changeable()?;
-    let latest = guard.generation.store.db.latest_sequence();
+    if !Arc::ptr_eq(&guard.generation.store, store) {
+        let message = "entry from the primary: the dataset that it is for was replaced meanwhile";
+        return Err(Error::new(ErrorKind::Diverged, message));
+    }
+    let latest = store.db.latest_sequence();
     if first != latest + 1 || count == 0 {
         return Err(Error::new(
             ErrorKind::Diverged,

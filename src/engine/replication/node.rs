@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,7 +13,7 @@ use super::position::Position;
 use super::served::Serving;
 use super::session::admission::Admissions;
 use super::session::primary::Facts;
-use super::session::promote::Promote;
+use super::session::promote::{Promote, Said};
 use super::tcp::{self, Connection, Received, Stop};
 use super::tls::Tls;
 use crate::engine::clock;
@@ -37,7 +38,7 @@ pub struct Node {
     /// How the newest listener says that other nodes are reached over TLS.
     pub peer_tls: Mutex<Option<TlsClient>>,
     /// The port of the newest listener.
-    pub listens: Mutex<u16>,
+    pub listens: Arc<AtomicU16>,
     /// What must end when the engine is closed: listeners. `None` when it is.
     closers: Mutex<Option<Vec<Closer>>>,
     process: Process,
@@ -47,14 +48,15 @@ impl Node {
     pub fn new(instance: Instance) -> Result<Arc<Node>> {
         let instance = Arc::new(instance);
         let run_id = random_id()?;
+        let listens = Arc::new(AtomicU16::new(0));
         let node = Node {
-            link: Link::new(&instance, &run_id),
+            link: Link::new(&instance, &run_id, &listens),
             serving: Serving::new(&instance),
             feeds: Arc::default(),
             admissions: Mutex::default(),
             password: Mutex::default(),
             peer_tls: Mutex::default(),
-            listens: Mutex::default(),
+            listens,
             closers: Mutex::new(Some(Vec::new())),
             process: Process::current(),
             run_id,
@@ -100,8 +102,14 @@ impl Node {
         if let Some(tls) = &tls {
             Tls::client(tls, &desired.host).map_err(|e| e.context("follow"))?;
         }
-        let announce_port = if desired.announce_port == 0 { self.port() } else { desired.announce_port };
-        self.instance.desire(Role::Replica, Some(DesiredLink { announce_port, tls, ..desired }))?;
+        const LONGEST_PASSWORD: usize = 1024;
+        if let Some(password) = desired.password.as_ref().filter(|password| password.len() > LONGEST_PASSWORD) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("follow: got a password of {} bytes, expected at most {LONGEST_PASSWORD}", password.len()),
+            ));
+        }
+        self.instance.desire(Role::Replica, Some(DesiredLink { tls, ..desired }))?;
         self.link.reconcile()
     }
 
@@ -134,11 +142,13 @@ impl Node {
         let feed = self.feed_of(host, port)?;
         let why = format!("it is being handed over to {host}:{port}");
         let last = self.instance.pause_writes(Some(why))?;
+        // Nothing is swapped in unseen: a feed of another generation than that of `last` does not count.
+        let store = self.instance.generation()?.store.number;
         let resumed = |e: Error| match self.instance.pause_writes(None) {
             Ok(_) => e.context("hand_over: writes are taken again"),
             Err(resuming) => resuming,
         };
-        if !self.feeds.wait_acked_by(feed.id, last, deadline) {
+        if !self.feeds.wait_acked_by(feed.id, store, last, deadline) {
             let got = self.feeds()?.into_iter().find(|now| now.id == feed.id).and_then(|feed| feed.acked);
             let got = got.map_or("nothing".to_owned(), |acked| acked.to_string());
             return Err(resumed(Error::new(
@@ -149,27 +159,21 @@ impl Node {
         let (password, tls) = (self.password.lock().clone(), self.peer_tls.lock().clone());
         let stop = Arc::new(Stop::default());
         let mut connection = Connection::open(host, port, tls.as_ref(), timeout, &stop).map_err(resumed)?;
-        let mut session = Promote::new(password.as_deref());
-        connection.send(&session.request()).map_err(resumed)?;
-        let mut buffer = [0; 1024];
-        let promoted = loop {
-            match connection.receive(&mut buffer) {
-                Ok(Received::Bytes(read)) => match session.receive(&buffer[..read]) {
-                    Ok(false) => {}
-                    Ok(true) => break Ok(()),
-                    // It says no: it is still a replica.
-                    Err(e) => return Err(resumed(e)),
-                },
-                Ok(_) => break Err(Error::new(ErrorKind::Io, "it did not answer")),
-                Err(e) => break Err(e),
-            }
-        };
-        promoted.map_err(|e| {
+        // From here on another may be the primary: persisted, so that a restart does not forget it.
+        self.instance.desire(Role::Detached, None)?;
+        let unknown = |e: Error| {
             e.context(format!(
-                "hand_over to {host}:{port}: whether it is the primary now is not known, so no write is taken here; promote() or follow() when you know"
+                "hand_over to {host}:{port}: whether it is the primary now is not known, so no write is taken here; \
+                 promote() or follow() when you know"
             ))
-        })?;
-        self.follow(DesiredLink { host: host.to_owned(), port, password, announce_port: self.port(), tls })
+        };
+        match ask_to_promote(&mut connection, password.as_deref()).map_err(unknown)? {
+            None => self.follow(DesiredLink { host: host.to_owned(), port, password, announce_port: 0, tls }),
+            Some(refused) => {
+                self.promote()?;
+                Err(refused.context("hand_over: writes are taken again"))
+            }
+        }
     }
 
     /// The feed of the replica that can be reached there.
@@ -185,11 +189,6 @@ impl Node {
                 format!("hand_over: no replica that announced {host}:{port} is fed; fed are [{}]", known.join(", ")),
             )
         })
-    }
-
-    /// The port under which others reach this engine, 0 when it does not listen.
-    fn port(&self) -> u16 {
-        *self.listens.lock()
     }
 
     pub fn feeds(&self) -> Result<Vec<FeedStatus>> {
@@ -223,7 +222,8 @@ impl Node {
     }
 
     pub fn wait_acked(&self, position: &Position, replicas: usize, timeout: Duration) -> Result<usize> {
-        let history = self.instance.generation()?.store.history();
+        let store = Arc::clone(&self.instance.generation()?.store);
+        let history = store.history();
         if !history.contains(&position.replication_id, position.sequence) {
             return Err(Error::new(
                 ErrorKind::Diverged,
@@ -233,7 +233,7 @@ impl Node {
                 ),
             ));
         }
-        Ok(self.feeds.wait_acked(position.sequence, replicas, clock::after(timeout)))
+        Ok(self.feeds.wait_acked(store.number, position.sequence, replicas, clock::after(timeout)))
     }
 
     pub fn close(&self) -> Result<()> {
@@ -248,6 +248,24 @@ impl Node {
         self.serving.close();
         let closers = self.closers.lock().take();
         closers.iter().flatten().for_each(|close| close());
+    }
+}
+
+/// `None` when the replica is the primary now, its refusal when it is not, an error when nobody knows.
+fn ask_to_promote(connection: &mut Connection, password: Option<&str>) -> Result<Option<Error>> {
+    let (mut promote, first) = Promote::begin(password);
+    connection.send(&first)?;
+    let mut buffer = [0; 1024];
+    loop {
+        let Received::Bytes(read) = connection.receive(&mut buffer)? else {
+            return Err(Error::new(ErrorKind::Io, "it did not answer"));
+        };
+        match promote.receive(&buffer[..read])? {
+            Said::Send(more) => connection.send(&more)?,
+            Said::More => {}
+            Said::Yes => return Ok(None),
+            Said::No(refused) => return Ok(Some(refused)),
+        }
     }
 }
 

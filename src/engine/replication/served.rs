@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -38,6 +38,8 @@ const MANIFEST_LIMIT: u64 = 64 << 20;
 
 /// Who uses a checkpoint.
 struct Uses {
+    /// Its time is over: who still reads it must end, so that what is held for it goes.
+    gone: AtomicBool,
     readings: AtomicU64,
     last_ms: AtomicU64,
 }
@@ -95,6 +97,11 @@ impl Served {
             ErrorKind::InvalidArgument,
             format!("file {name:?}: got a name that checkpoint {} does not list", self.id),
         ))
+    }
+
+    /// Whether it is served no more.
+    pub fn is_gone(&self) -> bool {
+        self.uses.gone.load(Ordering::Relaxed)
     }
 
     fn is_over(&self, now_ms: u64) -> bool {
@@ -160,7 +167,14 @@ impl Serving {
         if !state.watched {
             let serving = Arc::clone(self);
             let started = std::thread::Builder::new().name("pumice-served".to_owned()).spawn(move || serving.watch());
-            state.watching = Some(started.map_err(|e| Error::io("start the thread of the served checkpoint", e))?);
+            match started {
+                Ok(watching) => state.watching = Some(watching),
+                Err(e) => {
+                    // Nobody would let go of it.
+                    state.served = None;
+                    return Err(Error::io("start the thread of the served checkpoint", e));
+                }
+            }
             state.watched = true;
         }
         Ok(served)
@@ -181,14 +195,17 @@ impl Serving {
     pub fn returned(self: &Arc<Serving>, peer: &str) -> Option<Reading> {
         let mut state = self.state.lock();
         state.awaited.remove(peer);
-        let served = state.served.clone();
-        drop(state);
-        served.map(|served| self.read(&served))
+        // Counted before anybody can see that it is awaited no more.
+        state.served.as_ref().map(|served| self.reading(served))
     }
 
     /// Somebody reads it for a while.
     pub fn read(self: &Arc<Serving>, served: &Served) -> Reading {
         let _state = self.state.lock();
+        self.reading(served)
+    }
+
+    fn reading(self: &Arc<Serving>, served: &Served) -> Reading {
         served.uses.readings.fetch_add(1, Ordering::Relaxed);
         Reading { serving: Arc::downgrade(self), uses: Arc::clone(&served.uses) }
     }
@@ -226,7 +243,11 @@ impl Serving {
             encoded,
             store,
             made_ms: now_ms,
-            uses: Arc::new(Uses { readings: AtomicU64::new(0), last_ms: AtomicU64::new(now_ms) }),
+            uses: Arc::new(Uses {
+                gone: AtomicBool::new(false),
+                readings: AtomicU64::new(0),
+                last_ms: AtomicU64::new(now_ms),
+            }),
             limit,
             _held: held,
         })
@@ -241,6 +262,7 @@ impl Serving {
             state = self.state.lock();
             let done = state.awaited.is_empty() && served.uses.readings.load(Ordering::Relaxed) == 0;
             if (over || done) && state.served.as_ref().is_some_and(|now| Arc::ptr_eq(now, &served)) {
+                served.uses.gone.store(true, Ordering::Relaxed);
                 state.served = None;
                 state.awaited.clear();
             }

@@ -124,7 +124,7 @@ pub fn apply(instance: &Instance, source: &Path, verify: bool, watch: &mut Watch
     let number = directory.next_number()?;
     let applied = receive(&directory, number, source, watch)
         .and_then(|manifest| install(instance, &directory, number, manifest, verify, None, watch));
-    clean_up(applied, &directory, number)
+    clean_up(applied, &directory, number).map(drop)
 }
 
 /// The link that received a dataset.
@@ -136,7 +136,8 @@ pub struct Linked {
     pub diverged: bool,
 }
 
-/// Makes `generations/N`, whose files are there, durable and checked, the current generation.
+/// Makes `generations/N`, whose files are there, durable and checked, the current generation. Gives whether the former one
+/// is kept.
 pub fn install(
     instance: &Instance,
     directory: &Arc<Directory>,
@@ -145,7 +146,7 @@ pub fn install(
     verify: bool,
     linked: Option<Linked>,
     watch: &mut Watch<'_>,
-) -> Result<()> {
+) -> Result<bool> {
     let next = open(instance, directory, number, manifest, verify, watch)?;
     watch.begin(Stage::Publish, 0, 0);
     watch.check()?;
@@ -155,14 +156,17 @@ pub fn install(
     if guard.role() == Role::Primary {
         guard.begin_history(&next)?;
     }
+    // Who is ahead of its primary has entries that the primary does not have.
+    let ahead = guard.generation.store.db.latest_sequence() > next.db.latest_sequence();
+    let kept = linked.is_some_and(|linked| linked.diverged || ahead);
     let next = Generation::of(Arc::new(next))?;
     step!("apply::opened");
-    guard.swap(next, linked.is_some_and(|linked| linked.diverged))
+    guard.swap(next, kept).map(|()| kept)
 }
 
 /// Deletes what a failed install leaves. After the link was renamed the generation is current, whatever went wrong
 /// behind that.
-pub fn clean_up(installed: Result<()>, directory: &Directory, number: u64) -> Result<()> {
+pub fn clean_up<T>(installed: Result<T>, directory: &Directory, number: u64) -> Result<T> {
     if installed.is_err() && !directory.names(number) {
         let _ = directory.remove_generation(number);
     }

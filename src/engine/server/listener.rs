@@ -166,7 +166,7 @@ impl Engine {
         });
         *self.node.password.lock() = options.password.clone();
         *self.node.peer_tls.lock() = options.tls.as_ref().and_then(TlsServer::peers);
-        *self.node.listens.lock() = server.address.port();
+        self.node.listens.store(server.address.port(), Relaxed);
         let listener = Listener { server: Arc::clone(&server) };
         let weak = Arc::downgrade(&server);
         self.node.on_close(Box::new(move || {

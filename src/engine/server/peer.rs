@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -35,8 +36,27 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
     let node = connection.node()?;
     let ip = connection.client().stream.peer_ip();
     let mut session = connection.primary.take().unwrap_or_else(|| PrimarySession::new(ip.clone()));
-    let (ask, store) = asked(&node, &mut session, args)?;
-    let flow = match ask {
+    let flow = answer(connection, node, &mut session, &ip, args);
+    connection.primary = Some(session);
+    flow
+}
+
+fn answer(
+    connection: &mut Connection,
+    node: Arc<Node>,
+    session: &mut PrimarySession,
+    ip: &str,
+    args: &[Vec<u8>],
+) -> Result<Flow> {
+    let (ask, store) = match asked(&node, session, args) {
+        Ok(asked) => asked,
+        // Not ERR, which would mean a full sync.
+        Err(failed) => {
+            connection.reply_bytes(format!("-TRYAGAIN {failed}\r\n").as_bytes());
+            return Ok(Flow::Continue);
+        }
+    };
+    match ask {
         Ask::Reply(bytes) => {
             if bytes.starts_with(b"-") && args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"psync")) {
                 connection.server().counters.sync_partial_err.fetch_add(1, Relaxed);
@@ -45,20 +65,19 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
             Ok(Flow::Continue)
         }
         Ask::Feed { next, reply } => {
-            connection.reading = node.serving.returned(&ip);
+            connection.reading = node.serving.returned(ip);
             connection.server().counters.sync_partial_ok.fetch_add(1, Relaxed);
-            connection.send(&reply)?;
             let address = session.announced();
-            let fed = feed(connection, node, store, &session, next);
+            let fed = feed(connection, node, store, session, next, &reply);
             if let (Ok(node), Some(address)) = (connection.node(), address) {
                 node.admissions.lock().ended(&address, fed);
             }
-            return Ok(Flow::Close);
+            Ok(Flow::Close)
         }
         Ask::FileNames => {
             connection.server().counters.sync_full.fetch_add(1, Relaxed);
             let limit = connection.server().options.checkpoint_disk_limit;
-            let names = match node.serving.list(&ip, limit) {
+            let names = match node.serving.list(ip, limit) {
                 Ok(served) => {
                     connection.reading = Some(node.serving.read(&served));
                     session.listed(served.manifest.sequence, &mut node.admissions.lock());
@@ -68,6 +87,7 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
                 // As a Kvrocks says it.
                 Err(_) => b"-can't create db checkpoint\r\n".to_vec(),
             };
+            drop(node);
             connection.send(&names)?;
             Ok(Flow::Close)
         }
@@ -92,8 +112,9 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
         }
         Ask::Checkpoint => {
             connection.server().counters.sync_full.fetch_add(1, Relaxed);
-            let served = node.serving.list(&ip, connection.server().options.checkpoint_disk_limit)?;
+            let served = node.serving.list(ip, connection.server().options.checkpoint_disk_limit)?;
             connection.reading = Some(node.serving.read(&served));
+            drop(node);
             connection.send(&checkpoint_reply(&served.id, &served.encoded))?;
             Ok(Flow::Continue)
         }
@@ -102,7 +123,6 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
                 Ok(served) => served,
                 Err(gone) => {
                     connection.reply_bytes(format!("-NOTFOUND {gone}\r\n").as_bytes());
-                    connection.primary = Some(session);
                     return Ok(Flow::Continue);
                 }
             };
@@ -125,9 +145,7 @@ pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
             }
         }
         Ask::Locate(_) | Ask::NotMine => Err(Error::new(ErrorKind::InvalidArgument, "not a command of replication")),
-    };
-    connection.primary = Some(session);
-    flow
+    }
 }
 
 /// What a request asks for, and the store for which that was found.
@@ -137,6 +155,12 @@ fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<
     admissions.set_id(&facts.history.current);
     let ask = session.request(args, &facts, &mut admissions);
     let Ask::Locate(sequence) = ask else { return Ok((ask, store)) };
+    // Who comes anew has left its former feed, whatever that one knows: what was sent on it is what it may have.
+    if let Some(address) = session.announced()
+        && let Some(sent) = node.feeds.supersede(&address.0, address.1)
+    {
+        admissions.ended(&address, sent);
+    }
     drop(admissions);
     let place = log::place(&store, sequence)?;
     Ok((session.located(place, &facts, &mut node.admissions.lock()), store))
@@ -160,6 +184,9 @@ fn send_file(connection: &Connection, served: &Served, path: &Path, offset: u64,
     while left > 0 {
         let piece = pace.piece(PIECE).min(left);
         pace.wait_for(piece);
+        if served.is_gone() {
+            return Err(Error::new(ErrorKind::Closed, format!("send {}: it is served no more", path.display())));
+        }
         let sent = connection.client().stream.send_file(&file, usize::try_from(piece).unwrap_or(usize::MAX));
         sent.map_err(|e| Error::io(format!("send {}", path.display()), e))?;
         served.touch();
@@ -204,7 +231,14 @@ impl Pace {
 const WRITE_BYTES: usize = 256 << 10;
 
 /// Feeds a replica until one side ends it. Gives the last sequence sent.
-fn feed(connection: &mut Connection, node: Arc<Node>, store: Arc<Store>, session: &PrimarySession, next: u64) -> u64 {
+fn feed(
+    connection: &mut Connection,
+    node: Arc<Node>,
+    store: Arc<Store>,
+    session: &PrimarySession,
+    next: u64,
+    reply: &[u8],
+) -> u64 {
     let kept = connection.reading.take();
     let state = Arc::new(Mutex::new(Feed::new(session.peer(), next, clock::monotonic_ms())));
     let (host, port) = session.announced().unwrap_or_else(|| (connection.client().stream.peer_ip(), 0));
@@ -212,10 +246,23 @@ fn feed(connection: &mut Connection, node: Arc<Node>, store: Arc<Store>, session
     // The feed must not keep the engine: it goes when the engine does.
     drop(node);
     let stream = Arc::clone(&connection.client().stream);
-    let (ended, killed) = (Arc::clone(&stream), Arc::clone(&stream));
-    connection.client().is_replica(Box::new(move || killed.shutdown()));
-    let end = Box::new(move || ended.shutdown());
-    let Ok(id) = feeds.begin(host, port, session.peer(), next - 1, end) else { return next - 1 };
+    let over = Arc::new(AtomicBool::new(false));
+    let end = {
+        let (over, stream, store) = (Arc::clone(&over), Arc::clone(&stream), Arc::clone(&store));
+        move || {
+            over.store(true, Relaxed);
+            stream.shutdown();
+            store.nudge();
+        }
+    };
+    connection.client().is_replica(Box::new(end.clone()));
+    let Ok(id) = feeds.begin(host, port, session.peer(), store.number, next - 1, Box::new(end.clone())) else {
+        return next - 1;
+    };
+    if connection.send(reply).is_err() {
+        feeds.ended(id);
+        return next - 1;
+    }
     let unread = connection.take_unread();
     let reading = {
         let (state, feeds, stream) = (Arc::clone(&state), Arc::clone(&feeds), Arc::clone(&stream));
@@ -235,13 +282,13 @@ fn feed(connection: &mut Connection, node: Arc<Node>, store: Arc<Store>, session
                     _ => break,
                 }
             }
-            stream.shutdown();
+            end();
         })
     };
     if let Ok(reading) = reading {
         // Why it ended is told by the replica, who comes back or does not.
         let log = Log::open_after(&instance, store, next - 1);
-        let _ = send_entries(log, kept, &state, &feeds, id, &stream);
+        let _ = send_entries(log, kept, &state, &feeds, id, &stream, &over);
         stream.shutdown();
         let _ = reading.join();
     }
@@ -260,11 +307,12 @@ fn send_entries(
     feeds: &Feeds,
     id: u64,
     stream: &Stream,
+    over: &AtomicBool,
 ) -> Result<()> {
     let mut out = Vec::new();
     let latest = log.latest();
     let mut asked = feeds.asked();
-    loop {
+    while !over.load(Relaxed) {
         kept = kept.filter(|_| log.position().sequence < latest).inspect(Reading::touch);
         let wait = state.lock().next_tick_ms().saturating_sub(clock::monotonic_ms());
         let mut next = log.next_entry(Some(Duration::from_millis(wait)))?;
@@ -287,4 +335,5 @@ fn send_entries(
         }
         feeds.tell(id, told);
     }
+    Ok(())
 }
