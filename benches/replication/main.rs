@@ -31,7 +31,7 @@ type Part = fn(&Path, usize, &mut Report) -> Result<(), Failure>;
 fn main() -> Result<(), Failure> {
     // The number of rounds, and the one part to run.
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let rounds: usize = args.first().map_or(Ok(5), |rounds| rounds.parse())?;
+    let rounds: usize = args.first().map_or(Ok(3), |rounds| rounds.parse())?;
     let mut report = Report::default();
     let parts: [(&str, Part); 7] = [
         ("seed", seed),
@@ -347,7 +347,7 @@ fn apply(dir: &Path, rounds: usize, report: &mut Report) -> Result<(), Failure> 
     elsewhere::bring(&checkpoint.path, &dir.join("raw"))?;
     let raw = elsewhere::open(&dir.join("raw"), &elsewhere::cache(Options::default().memory_budget))?;
     let mut random = Random::new(9);
-    for (what, entries, records) in [("of 1 record", 50_000u32, 1u32), ("of 100 records", 2_000, 100)] {
+    for (what, entries, records) in [("of 1 record", 50_000u32, 1u32), ("of 100 records", 1_000, 100)] {
         let (mut link, mut call, mut bare) = (Figures::default(), Figures::default(), Figures::default());
         for round in 0..=rounds {
             over_link.detach()?;

@@ -97,8 +97,14 @@ impl Feeds {
     pub fn tell(&self, id: u64, told: Told) {
         let mut state = self.state.lock();
         let Some(running) = state.running.get_mut(&id) else { return };
-        let acked = running.told.acked != told.acked || running.told.durable != told.durable;
-        running.told = told;
+        // Sender and receiver of a feed both tell, and who saw it first may come last.
+        let before = running.told;
+        running.told = Told {
+            sent: before.sent.max(told.sent),
+            acked: before.acked.max(told.acked),
+            durable: before.durable.max(told.durable),
+        };
+        let acked = before.acked != running.told.acked || before.durable != running.told.durable;
         if acked {
             running.last_ack = Some(clock::instant());
             drop(state);
