@@ -96,10 +96,10 @@ impl Node {
                 ),
             ));
         }
-        let tls = desired.tls.map(TlsClient::absolute).transpose()?;
-        if let Some(tls) = &tls {
+        if let Some(tls) = &desired.tls {
             Tls::client(tls, &desired.host).map_err(|e| e.context("follow"))?;
         }
+        let tls = desired.tls.map(TlsClient::absolute).transpose()?;
         let announce_port = if desired.announce_port == 0 { self.port() } else { desired.announce_port };
         self.instance.desire(Role::Replica, Some(DesiredLink { announce_port, tls, ..desired }))?;
         self.link.reconcile()
