@@ -98,8 +98,7 @@ impl Node {
                 ),
             ));
         }
-        let tls = desired.tls.map(TlsClient::absolute).transpose()?;
-        if let Some(tls) = &tls {
+        if let Some(tls) = &desired.tls {
             Tls::client(tls, &desired.host).map_err(|e| e.context("follow"))?;
         }
         const LONGEST_PASSWORD: usize = 1024;
@@ -109,6 +108,7 @@ impl Node {
                 format!("follow: got a password of {} bytes, expected at most {LONGEST_PASSWORD}", password.len()),
             ));
         }
+        let tls = desired.tls.map(TlsClient::absolute).transpose()?;
         self.instance.desire(Role::Replica, Some(DesiredLink { tls, ..desired }))?;
         self.link.reconcile()
     }

@@ -165,6 +165,15 @@ enum Socket {
     Unix(UnixStream),
 }
 
+impl Socket {
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match self {
+            Socket::Tcp(stream, _) => stream.shutdown(how),
+            Socket::Unix(stream) => stream.shutdown(how),
+        }
+    }
+}
+
 impl Stream {
     /// The same over TLS, where there is some.
     pub fn over(self, tls: Option<Tls>) -> Stream {
@@ -181,10 +190,7 @@ impl Stream {
         }
         // The other side was told why. It would not learn it if this closed with something of it unread.
         const MOST_READS: usize = 64;
-        let _ = match &self.socket {
-            Socket::Tcp(stream, _) => stream.shutdown(Shutdown::Write),
-            Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
-        };
+        let _ = self.socket.shutdown(Shutdown::Write);
         let mut buffer = [0; 4096];
         for _ in 0..MOST_READS {
             let left = deadline.saturating_duration_since(clock::instant());
@@ -263,10 +269,7 @@ impl Stream {
 
     /// Ends it for both sides: who reads or writes it is woken.
     pub fn shutdown(&self) {
-        let _ = match &self.socket {
-            Socket::Tcp(stream, _) => stream.shutdown(Shutdown::Both),
-            Socket::Unix(stream) => stream.shutdown(Shutdown::Both),
-        };
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 
     /// Sends no more, and waits for the other side to do likewise. `false` when it breaks off, or sends something, or is
@@ -275,9 +278,10 @@ impl Stream {
     /// Over TLS it does not say close_notify: a Kvrocks would leave it unread, and its end would come as a break. Nor does
     /// a Kvrocks say it.
     pub fn ends_in_order(&self) -> bool {
-        let (sent, wait) = match &self.socket {
-            Socket::Tcp(stream, _) => (stream.shutdown(Shutdown::Write), stream.write_timeout()),
-            Socket::Unix(stream) => (stream.shutdown(Shutdown::Write), stream.write_timeout()),
+        let sent = self.socket.shutdown(Shutdown::Write);
+        let wait = match &self.socket {
+            Socket::Tcp(stream, _) => stream.write_timeout(),
+            Socket::Unix(stream) => stream.write_timeout(),
         };
         let waits = wait.and_then(|wait| self.set_read_timeout(wait));
         let mut stream = self;
