@@ -299,6 +299,11 @@ impl Instance {
         Ok(())
     }
 
+    /// Returns when no former generation is being closed.
+    pub fn wait_closed(&self) {
+        self.closing.wait();
+    }
+
     /// Makes the caller the only one that builds the next generation; Busy while somebody else does.
     pub fn begin_apply(&self) -> Result<Applying<'_>> {
         let Some(lock) = self.applying.try_lock() else {

@@ -184,6 +184,8 @@ impl Node {
             guard.check_changeable()?;
             guard.directory()?
         };
+        // RocksDB still writes into the folder that it is leaving.
+        self.instance.wait_closed();
         let kept = directory.kept()?;
         for &number in &kept {
             directory.remove_generation(number)?;
