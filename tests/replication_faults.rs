@@ -423,6 +423,7 @@ fn detached_in_the_stream() {
     let (primary, replica) = (open(dir.path().join("p")), open_replica(dir.path().join("r")));
     let port = serve_for_long(&primary);
     let done = AtomicBool::new(false);
+    let mut moved = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -436,10 +437,11 @@ fn detached_in_the_stream() {
             replica.detach().unwrap();
             let at = replica.position().unwrap();
             std::thread::sleep(Duration::from_millis(20));
-            assert_eq!(replica.position().unwrap(), at, "round {round}");
+            moved.extend((replica.position().unwrap() != at).then_some(round));
         }
         done.store(true, Ordering::Relaxed);
     });
+    assert!(moved.is_empty(), "it took something in rounds {moved:?}");
 }
 
 /// A replica that reads nothing costs neither the writers nor another replica anything, and is dropped when it has read
