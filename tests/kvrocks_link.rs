@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use pumice::{Engine, FollowOptions, Peer, ServeOptions};
-use support::{assert_sound, open, open_replica, wait_until};
+use pumice::{Engine, FollowOptions, LinkState, Options, Peer, ServeOptions};
+use support::wire::{Fault, Proxy};
+use support::{Random, assert_sound, open, open_replica, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -47,6 +48,26 @@ impl Server {
             assert!(self.process.try_wait().unwrap().is_none(), "the server ended instead of listening");
             TcpStream::connect(("127.0.0.1", self.port)).is_ok()
         });
+    }
+
+    /// Kills it as `kill -9` does, and starts it again.
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.process = spawn(&self.binary, &self.configuration);
+        self.wait();
+    }
+
+    /// Sets keys with values that no compression makes smaller.
+    fn fill(&self, name: &str, count: usize, random: &mut Random) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        for n in 0..count {
+            let (key, value) = (format!("{name}{n}"), random.bytes(10_000));
+            let head = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${}\r\n", key.len(), value.len());
+            stream.write_all(&[head.as_bytes(), &value, b"\r\n"].concat()).unwrap();
+            assert_eq!(reply(&mut lines), "+OK");
+        }
     }
 
     fn restart(&mut self) {
@@ -323,4 +344,170 @@ fn a_kvrocks_follows_over_tls() {
     namespace.put(b"more", b"1").unwrap();
     wait_until("it goes on", || server.ask("tok-alpha", &["GET", "more"]) == "1");
     assert_eq!(primary.feeds().unwrap()[0].peer, Peer::Kvrocks);
+}
+
+/// The unchanging ones of the files that one request asks for.
+fn files_of(request: &str) -> Vec<String> {
+    request.split(',').filter(|name| name.ends_with(".sst")).map(str::to_owned).collect()
+}
+
+/// A full sync from a Kvrocks over connections that break goes on: files that were there whole are not asked for again.
+/// Then the log, with connections that break, and a kill of either side.
+#[test]
+fn a_kvrocks_is_followed_over_a_bad_line() {
+    let dir = tempfile::tempdir().unwrap();
+    // Small files, so that some are whole when a connection breaks.
+    let settings = "rocksdb.target_file_size_base 1\nrocksdb.write_buffer_size 1\nrocksdb.disable_auto_compactions yes";
+    let Some(mut server) = Server::start(&dir.path().join("k"), settings) else { return };
+    let mut random = Random(4);
+    server.fill("first", 1200, &mut random);
+    let replica = open(dir.path().join("r"));
+    // Only a full sync helps.
+    replica.default_namespace().put(b"own", b"entry").unwrap();
+    let proxy = Proxy::to(server.port);
+    // The link's connection, the one for the names, then those for files.
+    let cut = |bytes| Fault { cut: Some(bytes), piece: Some(20_000) };
+    let first = [Fault::default(), Fault::default()].into_iter().chain([3_500_000; 4].map(cut));
+    proxy.next(first);
+    replica.follow("127.0.0.1", proxy.port, &FollowOptions::default()).unwrap();
+    linked(&replica);
+    let asked: Vec<Vec<String>> =
+        proxy.asked().iter().filter(|words| words.contains(".sst")).map(|words| files_of(words)).collect();
+    assert!(asked.len() > 1, "nothing broke: {asked:?}");
+    for tries in asked.windows(2) {
+        let less = tries[1].iter().all(|name| tries[0].contains(name)) && tries[1].len() < tries[0].len();
+        assert!(less, "files that were there whole were asked for again: {asked:?}");
+    }
+    assert_eq!(replica.link().unwrap().unwrap().full_syncs, 1);
+
+    proxy.random(Some((Random(8), 400_000)));
+    for part in 0..3 {
+        server.fill(&format!("later{part}-"), 100, &mut random);
+        proxy.cut();
+    }
+    proxy.random(None);
+    proxy.cut();
+    let has = |engine: &Engine, key: &str| engine.default_namespace().get(key.as_bytes()).unwrap().is_some();
+    wait_until("the log comes", || has(&replica, "later2-99"));
+    server.kill();
+    server.ask("", &["SET", "after", "kill"]);
+    wait_until("it goes on", || value(&replica, "__namespace", "after").as_deref() == Some("kill"));
+    assert_eq!(replica.link().unwrap().unwrap().full_syncs, 1);
+    for (key, _) in server.all("").iter().step_by(50) {
+        assert!(has(&replica, key), "{key} is missing");
+    }
+    assert_sound(&replica);
+}
+
+/// Follows in a process of its own, which is killed.
+#[test]
+fn child() {
+    let Some((job, paths)) = support::job() else { return };
+    assert_eq!(job, "follow");
+    let replica = open_replica(&paths[0]);
+    let port = std::env::var("PUMICE_PORT").unwrap().parse().unwrap();
+    replica.follow("127.0.0.1", port, &FollowOptions::default()).unwrap();
+    linked(&replica);
+    println!("\nfollows");
+    std::thread::sleep(SOON);
+}
+
+/// A replica of a Kvrocks that is killed while it follows goes on by the log when it is back.
+#[test]
+fn a_killed_replica_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start(&dir.path().join("k"), "") else { return };
+    let path = dir.path().join("r");
+    let mut random = Random(6);
+    for round in 0..4 {
+        let mut child = support::process("follow", &[&path]);
+        let mut child = child.env("PUMICE_PORT", server.port.to_string()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "follows"), "round {round}");
+        server.fill(&format!("round{round}-"), 20 + random.below(100), &mut random);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let replica = open(&path);
+    linked(&replica);
+    server.ask("", &["SET", "last", "1"]);
+    wait_until("it goes on", || value(&replica, "__namespace", "last").is_some());
+    assert_eq!(replica.link().unwrap().unwrap().full_syncs, 0);
+    let keys = server.all("").len();
+    assert_eq!(support::shown(&replica)["__namespace"].len(), keys);
+    assert_sound(&replica);
+}
+
+/// The data of namespaces that a Kvrocks keeps in its configuration file is followed and can be read; the link warns.
+#[test]
+fn namespaces_of_a_configuration_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = "requirepass rootpw\nrepl-namespace-enabled no\nnamespace.alpha tok-alpha";
+    let Some(server) = Server::start(&dir.path().join("k"), settings) else { return };
+    assert_eq!(server.ask("tok-alpha", &["SET", "in", "alpha"]), "+OK");
+    let replica = open_replica(dir.path().join("r"));
+    follow(&replica, &server, Some("rootpw"));
+    wait_until("its data comes", || value(&replica, "alpha", "in").as_deref() == Some("alpha"));
+    assert_eq!(replica.namespaces().unwrap(), ["__namespace"]);
+    assert_eq!(replica.unregistered_namespaces().unwrap(), [b"alpha"]);
+    let warning = replica.link().unwrap().unwrap().warning.unwrap();
+    assert!(warning.contains("keeps 1 namespaces in its configuration file"), "{warning}");
+}
+
+/// A Kvrocks in cluster mode is refused by a replica with the other layout, which says why, and followed by one with its.
+#[test]
+fn a_kvrocks_in_cluster_mode() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(server) = Server::start(&dir.path().join("k"), "cluster-enabled yes") else { return };
+    let id = "a".repeat(40);
+    server.ask("", &["CLUSTERX", "SETNODEID", &id]);
+    let nodes = format!("{id} 127.0.0.1 {} master - 0-16383", server.port);
+    assert_eq!(server.ask("", &["CLUSTERX", "SETNODES", &nodes, "1"]), "+OK");
+    assert_eq!(server.ask("", &["SET", "k", "v"]), "+OK");
+    let replica = open(dir.path().join("r"));
+    replica.default_namespace().put(b"own", b"1").unwrap();
+    replica.follow("127.0.0.1", server.port, &FollowOptions::default()).unwrap();
+    wait_until("it is refused", || {
+        let link = replica.link().unwrap().unwrap();
+        let told = link.last_error.is_some_and(|error| error.contains("cluster") && error.contains("standalone"));
+        told && link.state == LinkState::Waiting && link.full_syncs == 0
+    });
+    assert_eq!(value(&replica, "__namespace", "own").as_deref(), Some("1"));
+    let options = Options { cluster: Some(true), ..Default::default() };
+    let replica = Engine::open(dir.path().join("c"), &options).unwrap();
+    follow(&replica, &server, None);
+    wait_until("it comes", || value(&replica, "__namespace", "k").as_deref() == Some("v"));
+}
+
+/// A Kvrocks that follows over a bad line, and a primary that is killed, has everything in the end.
+#[test]
+fn a_kvrocks_follows_over_a_bad_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let primary = open(dir.path().join("p"));
+    let namespace = primary.default_namespace();
+    let mut random = Random(5);
+    (0..500).for_each(|n| namespace.put(format!("key{n}").as_bytes(), &random.bytes(10_000)).unwrap());
+    let listener = primary.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
+    let port = listener.address().port();
+    let proxy = Proxy::to(port);
+    let cut = |bytes| Fault { cut: Some(bytes), piece: None };
+    proxy.next([cut(1_000_000), cut(2_000_000), cut(100), cut(3_000_000)]);
+    let Some(mut server) = Server::start(&dir.path().join("k"), &format!("slaveof 127.0.0.1 {}", proxy.port)) else {
+        return;
+    };
+    let same = |server: &Server, key: &str| server.ask("", &["STRLEN", key]) == ":10000";
+    wait_until("it has the data", || same(&server, "key499"));
+    (500..600).for_each(|n| namespace.put(format!("key{n}").as_bytes(), &random.bytes(10_000)).unwrap());
+    server.kill();
+    wait_until("it comes back", || same(&server, "key599"));
+    // What is closed and opened again is another process to its replicas.
+    primary.close().unwrap();
+    let primary = open(dir.path().join("p"));
+    let listener = primary.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
+    proxy.lead_to(listener.address().port());
+    (600..700).for_each(|n| {
+        primary.default_namespace().put(format!("key{n}").as_bytes(), &random.bytes(10_000)).unwrap();
+    });
+    wait_until("it goes on", || same(&server, "key699"));
+    assert!((0..700).all(|n| same(&server, &format!("key{n}"))));
 }

@@ -415,6 +415,35 @@ fn primaries_take_turns() {
     assert_eq!(psync(&replication_id, sequence + 1), "OK");
 }
 
+/// From the moment that it is detached a replica takes nothing more, also of what had come before and of a primary that
+/// goes on writing.
+#[test]
+fn detached_in_the_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let (primary, replica) = (open(dir.path().join("p")), open_replica(dir.path().join("r")));
+    let port = serve_for_long(&primary);
+    let done = AtomicBool::new(false);
+    let mut moved = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                primary.default_namespace().put(b"k", b"v").unwrap();
+            }
+        });
+        for round in 0..15 {
+            follow(&replica, port);
+            let before = replica.position().unwrap().sequence;
+            wait_until("it streams", || replica.position().unwrap().sequence > before + 100);
+            replica.detach().unwrap();
+            let at = replica.position().unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            moved.extend((replica.position().unwrap() != at).then_some(round));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(moved.is_empty(), "it took something in rounds {moved:?}");
+}
+
 /// A replica that reads nothing costs neither the writers nor another replica anything, and is dropped when it has read
 /// nothing for the send timeout; what is kept for it is bounded.
 #[test]
