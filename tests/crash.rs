@@ -218,7 +218,7 @@ fn follow(job: &str, engine: &Engine, new: &Path) -> (Vec<String>, Vec<String>) 
     let listener = primary.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
     let mut proxy = Proxy::to(listener.address().port());
     if job == "full_sync_by_name" {
-        proxy = proxy.as_kvrocks();
+        proxy = proxy.like_kvrocks();
     }
     let options = FollowOptions { announce_port: 7777, ..Default::default() };
     engine.follow("127.0.0.1", proxy.port, &options).unwrap();

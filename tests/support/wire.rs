@@ -71,7 +71,7 @@ impl Proxy {
     }
 
     /// Has the primary look like a Kvrocks: it does not know our dialect.
-    pub fn as_kvrocks(self) -> Proxy {
+    pub fn like_kvrocks(self) -> Proxy {
         self.state.kvrocks.store(true, Ordering::Relaxed);
         self
     }
