@@ -922,8 +922,8 @@ pumice_status pumice_serve_options_set_sync_bytes_per_second(pumice_serve_option
                                                              pumice_error **error);
 
 /**
- * How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more. Unset, any
- * number.
+ * How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more. Unset, as many
+ * as the database's folder has, and 1 GiB at least.
  */
 pumice_status pumice_serve_options_set_checkpoint_disk_limit(pumice_serve_options *options,
                                                              uint64_t bytes,

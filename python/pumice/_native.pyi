@@ -129,7 +129,7 @@ class Engine:
         how many there may be at a time, `sync_bytes_per_second` how fast the files of a full sync are sent,
         `authenticate_timeout` (10 s) how long a connection may take to say AUTH, `send_timeout` (30 s) how long the
         other side may read nothing, and `checkpoint_disk_limit` how many bytes a checkpoint that replicas fetch may keep
-        on the disk when the engine needs them no more."""
+        on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at least)."""
 
     def follow(
         self,

@@ -319,8 +319,8 @@ pub extern "C" fn pumice_serve_options_set_sync_bytes_per_second(
     })
 }
 
-/// How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more. Unset, any
-/// number.
+/// How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more. Unset, as many
+/// as the database's folder has, and 1 GiB at least.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_serve_options_set_checkpoint_disk_limit(
     options: Option<&mut pumice_serve_options>,

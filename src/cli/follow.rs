@@ -32,7 +32,8 @@ pub fn run(call: &Follow, signals: &Signals) -> Result<Report, Failure> {
         let sequence = engine.position()?.sequence;
         let (text, change) = status::link(&link);
         line.show(&format!("{text}, at {sequence}"), &change, sequence);
-        let here = link.state == LinkState::Streaming;
+        // A log that begins at nothing streams long before the data is here.
+        let here = link.state == LinkState::Streaming && (link.lag.is_some() || link.full_syncs > 0);
         if (call.once && here) || signals.wait(TICK) {
             break (link, here);
         }

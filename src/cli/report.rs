@@ -33,7 +33,13 @@ pub fn password(file: Option<&Path>) -> Result<Option<String>, String> {
             }
             Ok(Some(line.to_owned()))
         }
-        None => Ok(std::env::var("PUMICE_PASSWORD").ok().filter(|password| !password.is_empty())),
+        // What is there and no password must not mean that there is none.
+        None => match std::env::var_os("PUMICE_PASSWORD").map(std::ffi::OsString::into_string) {
+            None => Ok(None),
+            Some(Ok(password)) if !password.is_empty() => Ok(Some(password)),
+            Some(Ok(_)) => Err("PUMICE_PASSWORD: it is empty, expected the password; unset it for none".to_owned()),
+            Some(Err(_)) => Err("PUMICE_PASSWORD: got bytes that are not UTF-8, expected UTF-8".to_owned()),
+        },
     }
 }
 

@@ -347,25 +347,26 @@ impl Namespace {
 
     /// The values of many keys, seen at one moment, `None` for what is no string. `limit` bounds their bytes together.
     pub(super) fn strings(&self, keys: &[impl AsRef<[u8]>], limit: usize) -> Result<Vec<Option<Vec<u8>>>> {
-        // So many values are held twice at the same time.
-        const AT_A_TIME: usize = 64;
         let generation = self.inner.instance.generation()?;
         self.admit(&generation)?;
         let rows = Arc::new(generation.store.db.snapshot());
         let reading = Reading { store: &generation.store, snapshot: Some(&rows), prefix: &self.inner.prefix };
         let mut values = Vec::with_capacity(keys.len());
         let mut bytes = 0;
-        for some in keys.chunks(AT_A_TIME) {
-            for value in reading.get_strings(some)? {
-                bytes += value.as_ref().map_or(0, |value| value.len());
-                if bytes > limit {
-                    return Err(Error::new(
-                        ErrorKind::InvalidArgument,
-                        format!("values of {} keys: more than {limit} bytes; ask for fewer at a time", keys.len()),
-                    ));
-                }
-                values.push(value.map(|value| value.to_vec()));
+        // One by one: many at a time would all be in memory before the first is counted.
+        for key in keys {
+            let value = match reading.get(key.as_ref()) {
+                Err(e) if e.kind() == ErrorKind::WrongType => None,
+                value => value?,
+            };
+            bytes += value.as_ref().map_or(0, |value| value.len());
+            if bytes > limit {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!("values of {} keys: more than {limit} bytes; ask for fewer at a time", keys.len()),
+                ));
             }
+            values.push(value.map(|value| value.to_vec()));
         }
         Ok(values)
     }

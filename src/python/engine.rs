@@ -219,7 +219,8 @@ impl Engine {
     /// are. `max_connections` (1024) is how many there may be at a time, `sync_bytes_per_second` how fast the files of a
     /// full sync are sent, `authenticate_timeout` (10 s) how long a connection may take to say AUTH, `send_timeout` (30 s)
     /// how long the other side may read nothing, and `checkpoint_disk_limit` how many bytes a checkpoint that replicas
-    /// fetch may keep on the disk when the engine needs them no more.
+    /// fetch may keep on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at
+    /// least).
     #[pyo3(signature = (
         addr="127.0.0.1:0", *, password=None, max_connections=None, sync_bytes_per_second=None,
         authenticate_timeout=None, send_timeout=None, checkpoint_disk_limit=None

@@ -55,6 +55,10 @@ impl Drop for Running {
 
 fn ask(stream: &mut TcpStream, words: &str) -> String {
     stream.write_all(format!("{words}\r\n").as_bytes()).unwrap();
+    received(stream)
+}
+
+fn received(stream: &mut TcpStream) -> String {
     let mut reply = [0; 256];
     let length = stream.read(&mut reply).unwrap();
     String::from_utf8(reply[..length].to_vec()).unwrap()
@@ -106,6 +110,14 @@ fn serves_nothing() {
         let last = text(&output.stderr).lines().last().unwrap();
         assert!(last.starts_with("pumice: ") && last.contains(words), "{}", said(&output));
     }
+    // A password that is not one must not mean that none is asked for.
+    use std::os::unix::ffi::OsStrExt;
+    for (password, words) in [(&b""[..], "it is empty"), (b"\xff", "not UTF-8")] {
+        let mut command = pumice([&"serve", &path, &"--listen", &"127.0.0.1:0"]);
+        let line =
+            complaint(&command.env("PUMICE_PASSWORD", std::ffi::OsStr::from_bytes(password)).output().unwrap(), 1);
+        assert!(line.starts_with("PUMICE_PASSWORD: ") && line.contains(words), "{line}");
+    }
     open(&path);
 }
 
@@ -133,6 +145,25 @@ fn follows_nobody() {
     let mut running = Running::start(pumice([&"serve", &path, &"--listen", &"127.0.0.1:0"]));
     assert!(running.until("waiting").contains("replica, waiting"));
     assert_eq!(running.end("TERM").1, Some(0));
+}
+
+/// Told to wait for the data, follow does not take a link that streams for data that is here.
+#[test]
+fn streaming_is_not_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let primary = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = primary.local_addr().unwrap().to_string();
+    let mut running = Running::start(pumice([&"follow", &dir.path().join("data"), &address, &"--once"]));
+    // A primary at 5 that sends nothing of it.
+    let mut stream = primary.accept().unwrap().0;
+    assert!(received(&mut stream).contains("pumice"));
+    let words = "pumice 1 layout standalone run aaaaaaaaaaaaaaaa generation 1 id bbbbbbbbbbbbbbbb latest 5";
+    let bulks: String = words.split(' ').map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+    stream.write_all(format!("*12\r\n{bulks}").as_bytes()).unwrap();
+    assert!(received(&mut stream).contains("PSYNC"));
+    stream.write_all(b"+OK\r\n").unwrap();
+    running.until("streaming");
+    assert_eq!(running.end("TERM").1, Some(143));
 }
 
 /// A primary is not made a replica, which would give up its data, unless that is asked for.

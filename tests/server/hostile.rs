@@ -181,4 +181,6 @@ fn replies_are_bounded() {
     let mut client = served.client();
     let reply = client.ask(&many);
     assert!(reply.starts_with("-ERR values of 1000 keys: more than 536870912 bytes"), "{reply:.100}");
+    let many: Vec<&str> = ["COMMAND", "INFO"].into_iter().chain(std::iter::repeat_n("get", 100_000)).collect();
+    assert_eq!(client.ask(&many), "-ERR COMMAND INFO: got 100000 names, expected at most 1024");
 }

@@ -306,6 +306,12 @@ fn scan_finds_all_keys() {
         assert_eq!(scan(&["MATCH", "*:1?", "TYPE", "string"]).len(), 10);
         assert_eq!(scan(&["TYPE", "hash"]).len(), 0);
         assert_eq!(client.ask(&["KEYS", "user:*"]).matches("user").count(), 150);
+        // A page ends after COUNT keys also where the pattern cannot say in which order they lie.
+        assert_eq!(client.ask(&["SCAN", "0", "COUNT", "1", "MATCH", "z*"]).starts_with("[\"0\""), !cluster);
+        let long = "*".repeat(5000);
+        for words in [&["KEYS", &long][..], &["SCAN", "0", "MATCH", &long]] {
+            assert_eq!(client.ask(words), "-ERR pattern: got 5000 bytes, expected at most 4096");
+        }
         converse(
             &mut client,
             &[

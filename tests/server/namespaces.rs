@@ -3,7 +3,7 @@
 use pumice::{Engine, Options, ServeOptions};
 
 use super::support::quick_dir;
-use super::{Client, Served, converse};
+use super::{Client, Served, converse, request};
 
 /// Every reply of NAMESPACE is a Kvrocks', and the registry is what the replies say.
 #[test]
@@ -58,6 +58,21 @@ fn replies() {
     assert_eq!(served.engine.namespaces().unwrap(), ["__namespace", "a", "b"]);
     assert_eq!(served.engine.namespace("a").unwrap().token().unwrap().unwrap(), "token-c");
     super::support::assert_sound(&served.engine);
+}
+
+/// Of two who add a name with different tokens at the same time, one is told that it exists.
+#[test]
+fn added_once() {
+    let served = Served::with_password();
+    let [a, b] = &mut [(); 2].map(|()| served.client_with("secret"));
+    for round in 0..500 {
+        let name = format!("name{round}");
+        a.send(&request(&["NAMESPACE", "ADD", &name, &format!("{name}a")]));
+        b.send(&request(&["NAMESPACE", "ADD", &name, &format!("{name}b")]));
+        let mut replies = [a.reply(), b.reply()];
+        replies.sort();
+        assert_eq!(replies, ["+OK", "-ERR the namespace already exists"], "round {round}");
+    }
 }
 
 /// DEL takes the data with it: who makes the namespace again finds it empty.

@@ -40,6 +40,16 @@ fn get(context: &Context<'_>, name: &[u8]) -> Answer {
 }
 
 fn set(context: &Context<'_>, name: &[u8], token: &[u8]) -> Answer {
+    check(context, name, token)?;
+    namespace::register(context.engine.instance(), name, text(token)?).map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => error("the token already exists"),
+        _ => e.into(),
+    })?;
+    Ok(ok())
+}
+
+/// Refuses what may not be registered.
+fn check(context: &Context<'_>, name: &[u8], token: &[u8]) -> Result<(), Refusal> {
     if name.len() > MAX_NAMESPACE {
         return Err(error(format_args!("size exceed limit {MAX_NAMESPACE}")));
     }
@@ -58,26 +68,36 @@ fn set(context: &Context<'_>, name: &[u8], token: &[u8]) -> Answer {
     if token == password.as_bytes() {
         return Err(error("the token is duplicated with requirepass or masterauth"));
     }
-    namespace::register(context.engine.instance(), name, text(token)?).map_err(|e| match e.kind() {
-        ErrorKind::AlreadyExists => error("the token already exists"),
-        _ => e.into(),
-    })?;
-    Ok(ok())
+    Ok(())
 }
 
 fn add(context: &Context<'_>, name: &[u8], token: &[u8]) -> Answer {
+    if let Some(answer) = registered(context, name, token)? {
+        return answer;
+    }
+    check(context, name, token)?;
+    match namespace::create(context.engine.instance(), name, Some(text(token)?)) {
+        Ok(()) => Ok(ok()),
+        // Somebody else was faster.
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            registered(context, name, token)?.unwrap_or_else(|| Err(e.into()))
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// What ADD answers when the name or the token is registered.
+fn registered(context: &Context<'_>, name: &[u8], token: &[u8]) -> Result<Option<Answer>, Error> {
     let generation = context.engine.instance().generation()?;
-    let registered = std::str::from_utf8(name).ok().and_then(|name| generation.registry.token_of(name));
-    match registered {
-        Some(registered) if registered.as_bytes() == token => return Ok(ok()),
-        Some(_) => return Err(error("the namespace already exists")),
-        None => {}
-    }
-    if std::str::from_utf8(token).is_ok_and(|token| generation.registry.name_of(token).is_some()) {
-        return Err(error("the token already exists"));
-    }
-    drop(generation);
-    set(context, name, token)
+    let registry = &generation.registry;
+    Ok(match std::str::from_utf8(name).ok().and_then(|name| registry.token_of(name)) {
+        Some(registered) if registered.as_bytes() == token => Some(Ok(ok())),
+        Some(_) => Some(Err(error("the namespace already exists"))),
+        None if std::str::from_utf8(token).is_ok_and(|token| registry.name_of(token).is_some()) => {
+            Some(Err(error("the token already exists")))
+        }
+        None => None,
+    })
 }
 
 /// Drops the namespace with its data: a Kvrocks leaves the data to whoever takes the name next.

@@ -1,24 +1,36 @@
 //! Patterns of key names, as Redis' `stringmatchlen` reads them: `*`, `?`, `[a-c]`, `[^a]`, `\`.
 
+use std::convert::Infallible;
+
+/// The most bytes that a pattern may have.
+pub const MAX_PATTERN: usize = 4 << 10;
+
 /// Whether a pattern fits all of a text. Takes at most the product of both lengths.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let Ok(fits) = matches_by_steps(pattern, text, &mut || Ok::<_, Infallible>(()));
+    fits
+}
+
+/// As [`matches`], which a step can end; each takes at most the length of the pattern.
+pub fn matches_by_steps<E>(pattern: &[u8], text: &[u8], step: &mut impl FnMut() -> Result<(), E>) -> Result<bool, E> {
     let (mut p, mut t) = (0, 0);
     // Behind the last star, and where in the text it stopped.
     let mut star: Option<(usize, usize)> = None;
     loop {
+        step()?;
         if pattern.get(p) == Some(&b'*') {
             p += 1;
             star = Some((p, t));
             continue;
         }
-        let Some(&c) = text.get(t) else { return p == pattern.len() };
+        let Some(&c) = text.get(t) else { return Ok(p == pattern.len()) };
         if let Some(next) = fits(pattern, p, c) {
             (p, t) = (next, t + 1);
         } else if let Some((behind, stopped)) = star {
             star = Some((behind, stopped + 1));
             (p, t) = (behind, stopped + 1);
         } else {
-            return false;
+            return Ok(false);
         }
     }
 }
@@ -73,6 +85,17 @@ pub fn literal_prefix(pattern: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A match ends at the step that says so, however much of it is left.
+    #[test]
+    fn interrupted() {
+        let mut left = 1000;
+        let mut step = || {
+            left -= 1;
+            if left == 0 { Err("enough") } else { Ok(()) }
+        };
+        assert_eq!(matches_by_steps(b"*aaaaaaaaab", &[b'a'; 5000], &mut step), Err("enough"));
+    }
 
     /// Patterns fit what they fit in Redis.
     #[test]

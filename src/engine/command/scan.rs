@@ -1,43 +1,56 @@
 //! Walks through the keys: SCAN and KEYS.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 
-use super::pattern::{literal_prefix, matches};
+use super::pattern::{MAX_PATTERN, literal_prefix, matches_by_steps};
 use super::{Answer, Context, Refusal, bulk, bulks, error, is, parse_integer};
 use crate::engine::error::{Error, ErrorKind};
+use crate::engine::format::key::Layout;
 use crate::engine::format::resp::Reply;
+use crate::engine::types::string::Items;
 
-/// The most bytes of keys in one reply.
+/// The most bytes of keys in one reply, with what each takes besides its bytes.
 const MOST_BYTES: usize = 256 << 20;
 
-/// After how many keys a walk asks whether it may go on.
-const LOOK_AROUND: u64 = 8192;
-
 /// Where walks go on. Clients want a number for a cursor, which has no room for a key, so the last key of a page is kept
-/// here: the newest of them, as Kvrocks does it.
-#[derive(Default)]
+/// here: the newest of them, as Kvrocks does it. Each namespace has its own room, so that no tenant takes that of another.
 pub struct Cursors {
     places: Mutex<Places>,
 }
 
-#[derive(Default)]
 struct Places {
-    /// The number of the first place.
-    first: u64,
-    places: VecDeque<Place>,
+    /// The number of the next place.
+    next: u64,
+    namespaces: HashMap<Vec<u8>, Room>,
+}
+
+/// The places in one namespace, in the order of their numbers.
+#[derive(Default)]
+struct Room {
+    places: VecDeque<(u64, Vec<u8>)>,
     bytes: usize,
 }
 
-struct Place {
-    namespace: Vec<u8>,
-    after: Vec<u8>,
-}
+/// The most namespaces that have room.
+const MOST_ROOMS: usize = 256;
+/// The most bytes of places in one of them; one place is always kept.
+const ROOM_BYTES: usize = 256 << 10;
 
-impl Places {
-    const MOST: usize = 16 << 10;
-    const MOST_BYTES: usize = 16 << 20;
+impl Room {
+    fn keep(&mut self, number: u64, after: &[u8]) {
+        let cost = |after: &[u8]| after.len() + size_of::<(u64, Vec<u8>)>();
+        self.bytes += cost(after);
+        self.places.push_back((number, after.to_vec()));
+        while self.bytes > ROOM_BYTES && self.places.len() > 1 {
+            self.bytes -= self.places.pop_front().map_or(0, |(_, gone)| cost(&gone));
+        }
+    }
+
+    fn newest(&self) -> u64 {
+        self.places.back().map_or(0, |(number, _)| *number)
+    }
 }
 
 impl Cursors {
@@ -46,27 +59,66 @@ impl Cursors {
         let mut random = [0; 8];
         getrandom::fill(&mut random)
             .map_err(|e| Error::new(ErrorKind::Io, format!("draw the first cursor: read random bytes: {e}")))?;
-        let first = (u64::from_le_bytes(random) >> 16) + 1;
-        Ok(Cursors { places: Mutex::new(Places { first, ..Places::default() }) })
+        let next = (u64::from_le_bytes(random) >> 16) + 1;
+        Ok(Cursors { places: Mutex::new(Places { next, namespaces: HashMap::new() }) })
     }
 
     fn keep(&self, namespace: &[u8], after: &[u8]) -> u64 {
         let mut places = self.places.lock();
-        places.bytes += namespace.len() + after.len();
-        places.places.push_back(Place { namespace: namespace.to_vec(), after: after.to_vec() });
-        while places.places.len() > 1 && (places.places.len() > Places::MOST || places.bytes > Places::MOST_BYTES) {
-            let gone = places.places.pop_front().map_or(0, |place| place.namespace.len() + place.after.len());
-            places.bytes -= gone;
-            places.first += 1;
+        let Places { next, namespaces } = &mut *places;
+        if namespaces.len() >= MOST_ROOMS && !namespaces.contains_key(namespace) {
+            let oldest = namespaces.iter().min_by_key(|(_, room)| room.newest()).map(|(name, _)| name.clone());
+            oldest.map(|name| namespaces.remove(&name));
         }
-        places.first + places.places.len() as u64 - 1
+        let number = *next;
+        *next += 1;
+        namespaces.entry(namespace.to_vec()).or_default().keep(number, after);
+        number
     }
 
     fn find(&self, cursor: u64, namespace: &[u8]) -> Option<Vec<u8>> {
         let places = self.places.lock();
-        let index = usize::try_from(cursor.checked_sub(places.first)?).ok()?;
-        places.places.get(index).filter(|place| place.namespace == namespace).map(|place| place.after.clone())
+        let places = &places.namespaces.get(namespace)?.places;
+        let index = places.binary_search_by_key(&cursor, |(number, _)| *number).ok()?;
+        places.get(index).map(|(_, after)| after.clone())
     }
+}
+
+/// Counts the steps of a walk, and asks now and then whether it may go on.
+struct Steps<'a> {
+    context: &'a Context<'a>,
+    taken: u32,
+}
+
+impl Steps<'_> {
+    /// After how many steps it asks.
+    const LOOK_AROUND: u32 = 1 << 16;
+
+    fn step(&mut self) -> Result<(), Refusal> {
+        self.taken += 1;
+        if self.taken < Steps::LOOK_AROUND {
+            return Ok(());
+        }
+        self.taken = 0;
+        self.context.check_going_on()
+    }
+
+    fn fits(&mut self, pattern: &[u8], key: &[u8]) -> Result<bool, Refusal> {
+        matches_by_steps(pattern, key, &mut || self.step())
+    }
+}
+
+/// Keys after `after`, among them all that fit the pattern, which is refused when it is too long.
+fn items(context: &Context<'_>, pattern: &[u8], after: Option<&[u8]>) -> Result<Items, Refusal> {
+    if pattern.len() > MAX_PATTERN {
+        return Err(error(format_args!("pattern: got {} bytes, expected at most {MAX_PATTERN}", pattern.len())));
+    }
+    // In the order of slots all keys are looked at anyway: here, where that is counted and can be ended.
+    let prefix = match context.engine.instance().generation()?.store.layout {
+        Layout::Standalone => literal_prefix(pattern),
+        Layout::Cluster => &[],
+    };
+    Ok(context.namespace.items_after(prefix, after)?)
 }
 
 struct Walk<'a> {
@@ -87,20 +139,17 @@ pub fn scan(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
             None => return Err(error("invalid cursor: it is unknown or was forgotten; begin again with 0")),
         },
     };
-    let prefix = walk.pattern.map_or(&[][..], literal_prefix);
-    let mut items = namespace.items_after(prefix, after.as_deref())?;
+    let mut items = items(context, walk.pattern.unwrap_or_default(), after.as_deref())?;
+    let mut steps = Steps { context, taken: 0 };
     let mut found = Vec::new();
     let (mut seen, mut bytes) = (0u64, 0);
     let mut last = Vec::new();
     while let Some(item) = items.next_item()? {
-        if seen % LOOK_AROUND == 0 {
-            context.check_going_on()?;
-        }
-        if walk.pattern.is_none_or(|pattern| matches(pattern, item.key))
-            && walk.kind.is_none_or(|kind| is(kind, item.kind.name()))
-        {
+        steps.step()?;
+        let fits = walk.pattern.map_or(Ok(true), |pattern| steps.fits(pattern, item.key))?;
+        if fits && walk.kind.is_none_or(|kind| is(kind, item.kind.name())) {
             found.push(bulk(item.key));
-            bytes += item.key.len();
+            bytes += item.key.len() + size_of::<Reply>();
         }
         seen += 1;
         if seen == walk.count || bytes > MOST_BYTES {
@@ -131,16 +180,13 @@ fn scan_options(options: &[Vec<u8>]) -> Result<Walk<'_>, Refusal> {
 
 pub fn keys(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let pattern = &args[1];
-    let mut items = context.namespace.items_after(literal_prefix(pattern), None)?;
+    let mut items = items(context, pattern, None)?;
+    let mut steps = Steps { context, taken: 0 };
     let mut found = Vec::new();
-    let (mut seen, mut bytes) = (0u64, 0);
+    let mut bytes = 0;
     while let Some(item) = items.next_item()? {
-        if seen % LOOK_AROUND == 0 {
-            context.check_going_on()?;
-        }
-        seen += 1;
-        if matches(pattern, item.key) {
-            // What a key costs here beside its bytes.
+        steps.step()?;
+        if steps.fits(pattern, item.key)? {
             bytes += item.key.len() + size_of::<Reply>();
             if bytes > MOST_BYTES {
                 return Err(error(format_args!("more than {MOST_BYTES} bytes of keys fit; use SCAN")));
@@ -164,14 +210,29 @@ mod tests {
         assert_eq!(cursors.find(first, b"b"), None);
         assert_eq!(cursors.find(first + 1, b"a"), None);
         assert_eq!(cursors.find(0, b"a"), None);
-        for n in 0..Places::MOST {
+        for n in 0..ROOM_BYTES / 32 {
             let cursor = cursors.keep(b"a", n.to_string().as_bytes());
             assert_eq!(cursors.find(cursor, b"a").unwrap(), n.to_string().as_bytes());
         }
         assert_eq!(cursors.find(first, b"a"), None);
-        let long = vec![b'x'; Places::MOST_BYTES];
+        let long = vec![b'x'; ROOM_BYTES];
         let cursor = cursors.keep(b"a", &long);
         assert_eq!(cursors.find(cursor, b"a"), Some(long));
-        assert_eq!(cursors.places.lock().places.len(), 1);
+        assert_eq!(cursors.places.lock().namespaces[&b"a"[..]].places.len(), 1);
+    }
+
+    /// However much one tenant walks, the places of another stay; only so many namespaces have room, those that walked last.
+    #[test]
+    fn tenants_have_their_own_room() {
+        let cursors = Cursors::new().unwrap();
+        let kept = cursors.keep(b"quiet", b"key");
+        let loud = (0..100_000).map(|_| cursors.keep(b"loud", b"key")).last().unwrap();
+        assert_eq!(cursors.find(kept, b"quiet").as_deref(), Some(&b"key"[..]));
+        for n in 1..MOST_ROOMS {
+            cursors.keep(n.to_string().as_bytes(), b"key");
+        }
+        assert_eq!(cursors.find(kept, b"quiet"), None);
+        assert!(cursors.find(loud, b"loud").is_some());
+        assert_eq!(cursors.places.lock().namespaces.len(), MOST_ROOMS);
     }
 }

@@ -147,7 +147,11 @@ fn command(_: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     if is(subcommand, "count") && args.len() == 2 {
         Ok(integer(COMMANDS.len() as u64))
     } else if is(subcommand, "info") {
+        const MOST: usize = 1024;
         let named = args.get(2..).unwrap_or_default();
+        if named.len() > MOST {
+            return Err(error(format_args!("COMMAND INFO: got {} names, expected at most {MOST}", named.len())));
+        }
         let shown = named.iter().map(|name| by_name(name).map_or(Reply::NilArray, Command::describe));
         Ok(Reply::Array(shown.collect()))
     } else if is(subcommand, "docs") {

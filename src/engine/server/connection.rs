@@ -100,7 +100,9 @@ impl Connection {
         // A stranger needs little room.
         let few = Limits { count: 16, bulk: 16 << 10, line: 16 << 10, total: 64 << 10, ..Limits::default() };
         self.parser.set_limits(if nobody { few } else { Limits::default() });
-        self.deadline = nobody.then(|| clock::after(self.server.options.authenticate_timeout));
+        // A stranger who becomes one again has no more time than before.
+        let deadline = self.deadline.unwrap_or_else(|| clock::after(self.server.options.authenticate_timeout));
+        self.deadline = nobody.then_some(deadline);
         self.client.sees(&String::from_utf8_lossy(authority.namespace().unwrap_or_default()));
         self.authority = authority;
         self.seen = 0;

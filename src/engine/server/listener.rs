@@ -37,7 +37,8 @@ pub struct ServeOptions {
     pub send_timeout: Duration,
     /// How fast the files of a full sync are sent, all replicas together; without it as fast as can be.
     pub sync_bytes_per_second: Option<u64>,
-    /// How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more.
+    /// How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more; without it
+    /// as many as the database's folder has, and 1 GiB at least.
     pub checkpoint_disk_limit: Option<u64>,
     /// How to speak TLS; without it all is in the clear.
     pub tls: Option<TlsServer>,

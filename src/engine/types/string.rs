@@ -143,17 +143,6 @@ impl Reading<'_> {
             .collect()
     }
 
-    /// As [`Reading::get_many`], with `None` for a key of another type.
-    pub fn get_strings(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
-        let found = self.records(keys)?;
-        let string =
-            |(key, pinned): (&_, Option<Pinned>)| match pinned.map(|pinned| string_of(AsRef::as_ref(key), pinned)) {
-                Some(Err(e)) if e.kind() == ErrorKind::WrongType => Ok(None),
-                found => found.unwrap_or(Ok(None)),
-            };
-        keys.iter().zip(found).map(string).collect()
-    }
-
     fn records(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Pinned>>> {
         // All keys as they are on disk, one behind the other.
         let mut stored = Vec::with_capacity(keys.iter().map(|key| self.prefix.len() + 2 + key.as_ref().len()).sum());

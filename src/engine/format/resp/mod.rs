@@ -104,7 +104,7 @@ impl Default for Limits {
 const NUMBER_LINE: usize = 32;
 /// What an argument or element takes besides its bytes.
 const ITEM: usize = 48;
-/// An empty buffer that is larger gives its memory back.
+/// A buffer with no more than this in it gives back the memory beyond.
 const KEPT_BUFFER: usize = 1 << 20;
 
 /// A number as Redis reads it: decimal, no plus, no leading zero.
@@ -137,8 +137,8 @@ impl Buffer {
             self.bytes.drain(..self.start);
             self.scanned = self.scanned.saturating_sub(self.start);
             self.start = 0;
-            if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BUFFER {
-                self.bytes = Vec::new();
+            if self.bytes.len() <= KEPT_BUFFER {
+                self.bytes.shrink_to(KEPT_BUFFER);
             }
         }
         self.bytes.extend_from_slice(bytes);
@@ -150,6 +150,11 @@ impl Buffer {
 
     fn skip(&mut self, length: usize) {
         self.start = (self.start + length).min(self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT_BUFFER);
+            (self.start, self.scanned) = (0, 0);
+        }
     }
 
     /// The length of the next line without its line feed, or `None` while there is no end in sight. `Err` when it is

@@ -224,7 +224,7 @@ fn split_inline(line: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::encode_request;
+    use super::super::{KEPT_BUFFER, encode_request};
     use super::*;
 
     fn requests(stream: &[u8], piece: usize, limits: Limits) -> Result<Vec<Vec<Vec<u8>>>> {
@@ -348,5 +348,22 @@ mod tests {
             assert_eq!(parser.next().unwrap().unwrap().len(), 2);
         }
         assert!(parser.buffer.bytes.capacity() < 1000, "{}", parser.buffer.bytes.capacity());
+    }
+
+    /// A connection does not keep the memory of its largest request, neither while it is silent nor with the beginning of
+    /// another one behind it.
+    #[test]
+    fn the_memory_of_a_large_request() {
+        let large = encode_request(&[b"SET", b"key", &vec![b'x'; 8 << 20]]);
+        let mut parser = RequestParser::new(Limits::default());
+        for rest in [&b""[..], b"*1\r\n$4"] {
+            parser.push(&[&large[..], rest].concat());
+            assert_eq!(parser.next().unwrap().unwrap().len(), 3);
+            if !rest.is_empty() {
+                parser.push(b"\r\nPING\r\n");
+                assert_eq!(parser.next().unwrap().unwrap(), words("PING"));
+            }
+            assert!(parser.buffer.bytes.capacity() <= KEPT_BUFFER, "{}", parser.buffer.bytes.capacity());
+        }
     }
 }
