@@ -369,7 +369,10 @@ impl Story {
                 self.listeners.insert((*name).to_owned(), listener);
                 "ok".to_owned()
             }
-            ("stop", []) => ok(self.listeners[*name].close()),
+            ("stop", []) => {
+                self.listeners[*name].close();
+                "ok".to_owned()
+            }
             ("follow", [primary, given @ ..]) => {
                 let options = FollowOptions { password: password(given), ..Default::default() };
                 ok(engine.follow(&address(primary).host(), address(primary).port(), &options)?)
