@@ -333,6 +333,16 @@ typedef struct pumice_changes pumice_changes;
 typedef struct pumice_checkpoint pumice_checkpoint;
 
 /**
+ * What to convert to.
+ */
+typedef struct pumice_convert_options pumice_convert_options;
+
+/**
+ * A dataset that was converted.
+ */
+typedef struct pumice_converted pumice_converted;
+
+/**
  * One open data directory. It may be used from any thread.
  */
 typedef struct pumice_engine pumice_engine;
@@ -424,6 +434,11 @@ typedef struct pumice_snapshot pumice_snapshot;
  * One namespace as a snapshot sees it. It holds what the snapshot holds. It may be used from any thread.
  */
 typedef struct pumice_snapshot_namespace pumice_snapshot_namespace;
+
+/**
+ * What a dataset holds. Bytes are those of keys and values as they are stored, before compression.
+ */
+typedef struct pumice_usage pumice_usage;
 
 /**
  * Bytes that you own, where the storage engine keeps them where it can. A value holds the dataset that it is of: read
@@ -519,7 +534,7 @@ typedef struct {
      */
     uint64_t bytes_done;
     /**
-     * Bytes in all.
+     * Bytes in all; an estimate, never below what is done, where records are gone through.
      */
     uint64_t bytes;
 } pumice_progress;
@@ -676,6 +691,66 @@ typedef struct {
      */
     pumice_bytes detail;
 } pumice_finding;
+
+/**
+ * The keys of one type in a namespace.
+ */
+typedef struct {
+    /**
+     * How many keys.
+     */
+    uint64_t keys;
+    /**
+     * Their bytes, with those of their fields, members or elements.
+     */
+    uint64_t bytes;
+    /**
+     * The type, a pumice_kind.
+     */
+    uint8_t kind;
+} pumice_kind_usage;
+
+/**
+ * What one namespace holds.
+ */
+typedef struct {
+    /**
+     * Its name; `__namespace` for the default one.
+     */
+    pumice_bytes name;
+    /**
+     * The types that it has keys of, by their numbers; NULL when there are none.
+     */
+    const pumice_kind_usage *kinds;
+    /**
+     * How many types those are.
+     */
+    size_t kind_count;
+    /**
+     * Keys of all types.
+     */
+    uint64_t keys;
+    /**
+     * Bytes of all types.
+     */
+    uint64_t bytes;
+    /**
+     * Keys that are stored and no longer there: expired, or emptied.
+     */
+    uint64_t expired_keys;
+    /**
+     * Bytes of those.
+     */
+    uint64_t expired_bytes;
+    /**
+     * Bytes of fields, members and elements whose key was deleted or replaced, and that compaction has yet to take.
+     */
+    uint64_t remains_bytes;
+    /**
+     * Whether it is registered, or the default one.
+     */
+    bool registered;
+} pumice_namespace_usage;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1456,6 +1531,117 @@ pumice_status pumice_engine_apply_checkpoint(const pumice_engine *engine,
                                              pumice_error **error);
 
 /**
+ * Options that ask for the standalone layout with all keys in the default namespace, to be changed and freed.
+ */
+pumice_convert_options *pumice_convert_options_new(void);
+
+/**
+ * The key layout of the target: true for the cluster layout, with a slot in every key. Unset, false.
+ */
+pumice_status pumice_convert_options_set_cluster(pumice_convert_options *options,
+                                                 bool cluster,
+                                                 pumice_error **error);
+
+/**
+ * To the cluster layout, which has no namespaces, the one to take; to the standalone layout, the one to make and put all
+ * keys into. Unset, the default one.
+ */
+pumice_status pumice_convert_options_set_namespace(pumice_convert_options *options,
+                                                   const char *name,
+                                                   size_t name_size,
+                                                   pumice_error **error);
+
+/**
+ * How the target is compressed, a pumice_compression. Unset, not at all.
+ */
+pumice_status pumice_convert_options_set_compression(pumice_convert_options *options,
+                                                     int32_t compression,
+                                                     pumice_error **error);
+
+/**
+ * Bytes for caches and write buffers, for the source and for the target each. Unset, 128 MiB; at least 4 MiB.
+ */
+pumice_status pumice_convert_options_set_memory_budget(pumice_convert_options *options,
+                                                       size_t bytes,
+                                                       pumice_error **error);
+
+/**
+ * Frees options of converting.
+ */
+void pumice_convert_options_free(pumice_convert_options *options);
+
+/**
+ * Makes a new data directory `target` with the dataset of the data directory `source` in the other key layout. Every
+ * type is converted, those too that can only be seen here; keys keep their expiry. Scripts come along. Search indexes do
+ * not, since a cluster has none, nor do the tokens of namespaces. `options`, `progress` and `converted` may be NULL.
+ *
+ * The source is only read, and may be open read-only elsewhere meanwhile. The target appears whole or not at all; it is
+ * a primary with a history of its own, and its log starts behind the conversion. Memory does not grow with the data.
+ *
+ * PUMICE_NOT_FOUND for the source, or a namespace that it does not have; PUMICE_INVALID_ARGUMENT when it has that layout
+ * already; PUMICE_ALREADY_EXISTS for the target; PUMICE_BUSY when somebody has the source open for writing, or `progress`
+ * cancelled it, which leaves nothing; PUMICE_UNSUPPORTED when a source in the cluster layout has keys outside of the
+ * default namespace; PUMICE_CORRUPTION naming a record that is not what it should be; PUMICE_IO.
+ */
+pumice_status pumice_convert(const char *source,
+                             const char *target,
+                             const pumice_convert_options *options,
+                             pumice_progress_callback progress,
+                             void *user_data,
+                             pumice_converted **converted,
+                             pumice_error **error);
+
+/**
+ * The data directory that holds it, without links in its path, lent until this is freed; NULL of NULL.
+ */
+const char *pumice_converted_path(const pumice_converted *converted);
+
+/**
+ * Its position, in a history of its own.
+ */
+pumice_position pumice_converted_position(const pumice_converted *converted);
+
+/**
+ * Its key layout, `standalone` or `cluster`, lent until this is freed; NULL of NULL.
+ */
+const char *pumice_converted_layout(const pumice_converted *converted);
+
+/**
+ * The namespace that its keys are in, lent until this is freed.
+ */
+pumice_bytes pumice_converted_namespace(const pumice_converted *converted);
+
+/**
+ * How many keys it has, those that expired and were not compacted away included.
+ */
+uint64_t pumice_converted_keys(const pumice_converted *converted);
+
+/**
+ * How many records: keys with their fields, members and elements, and scripts.
+ */
+uint64_t pumice_converted_records(const pumice_converted *converted);
+
+/**
+ * Bytes of those, before compression.
+ */
+uint64_t pumice_converted_bytes(const pumice_converted *converted);
+
+/**
+ * How many things the source has and the target does not; 0 of NULL.
+ */
+size_t pumice_converted_left_out_count(const pumice_converted *converted);
+
+/**
+ * One of those, a sentence, lent until this is freed; NULL when there is none at that index.
+ */
+const char *pumice_converted_left_out_at(const pumice_converted *converted, size_t index);
+
+/**
+ * Frees what is known of the converted dataset. Its directory stays.
+ */
+void pumice_converted_free(pumice_converted *converted);
+
+/**
  * A reader of the entries after a position, or, with NULL, of all that are still kept. PUMICE_DIVERGED when the position
  * is not in this history.
  */
@@ -1919,6 +2105,43 @@ uint64_t pumice_info_lag_ms(const pumice_info *info);
  * Frees figures.
  */
 void pumice_info_free(pumice_info *info);
+
+/**
+ * How many keys of which type each namespace has, and their bytes. Reads every record once, past the cache, and takes
+ * memory for the namespaces alone. `progress` may be NULL. PUMICE_BUSY when it cancelled the count.
+ */
+pumice_status pumice_engine_usage(const pumice_engine *engine,
+                                  pumice_progress_callback progress,
+                                  void *user_data,
+                                  pumice_usage **usage,
+                                  pumice_error **error);
+
+/**
+ * How many namespaces are registered or have data, the default one included; 0 of NULL.
+ */
+size_t pumice_usage_count(const pumice_usage *usage);
+
+/**
+ * What one of them holds, lent until the usage is freed: the default one first, then in order of their names; NULL when
+ * there is none at that index.
+ */
+const pumice_namespace_usage *pumice_usage_at(const pumice_usage *usage,
+                                              size_t index);
+
+/**
+ * Bytes of what belongs to no key: the registry, scripts, published messages, search indexes.
+ */
+uint64_t pumice_usage_other_bytes(const pumice_usage *usage);
+
+/**
+ * Records that cannot be decoded: pumice_engine_verify says which.
+ */
+uint64_t pumice_usage_unreadable_records(const pumice_usage *usage);
+
+/**
+ * Frees a usage.
+ */
+void pumice_usage_free(pumice_usage *usage);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -134,9 +134,16 @@ public:
     explicit Watcher(std::function<bool(const Told &)> tell) : tell_(std::move(tell)) {}
 
     auto callback() const -> int (*)(const Told *, void *) { return tell_ ? &Watcher::call : nullptr; }
-    void rethrow() const {
-        if (thrown_) {
-            std::rethrow_exception(thrown_);
+
+    /** Ends the call that it was given to: throws what it threw, or else what the call says. */
+    void finish(Status status, pumice_error *error) const {
+        try {
+            check(status, error);
+        } catch (const Error &) {
+            if (thrown_) {
+                std::rethrow_exception(thrown_);
+            }
+            throw;
         }
     }
 
@@ -200,6 +207,14 @@ struct FollowOptions {
     std::optional<std::uint16_t> announce_port;
 };
 
+/** What to convert to; what is left out is as pumice_convert_options_new has it. */
+struct ConvertOptions {
+    std::optional<bool> cluster;
+    std::optional<std::string_view> ns;
+    std::optional<pumice_compression> compression;
+    std::optional<std::size_t> memory_budget;
+};
+
 /** How to serve an engine; what is left out is as pumice_serve_options_new has it. */
 struct ServeOptions {
     std::optional<std::string_view> password;
@@ -215,6 +230,7 @@ namespace detail {
 using OptionsHandle = Handle<pumice_options, pumice_options_free>;
 using WriteOptionsHandle = Handle<pumice_write_options, pumice_write_options_free>;
 using FollowOptionsHandle = Handle<pumice_follow_options, pumice_follow_options_free>;
+using ConvertOptionsHandle = Handle<pumice_convert_options, pumice_convert_options_free>;
 using ServeOptionsHandle = Handle<pumice_serve_options, pumice_serve_options_free>;
 
 /** A time of C++ as C wants it. What is less than nothing becomes 0, which C refuses where it must. */
@@ -267,6 +283,23 @@ inline FollowOptionsHandle follow_options(const FollowOptions &options) {
     }
     if (options.announce_port) {
         run(pumice_follow_options_set_announce_port, made.get(), *options.announce_port);
+    }
+    return made;
+}
+
+inline ConvertOptionsHandle convert_options(const ConvertOptions &options) {
+    ConvertOptionsHandle made(pumice_convert_options_new());
+    if (options.cluster) {
+        run(pumice_convert_options_set_cluster, made.get(), *options.cluster);
+    }
+    if (options.ns) {
+        run(pumice_convert_options_set_namespace, made.get(), options.ns->data(), options.ns->size());
+    }
+    if (options.compression) {
+        run(pumice_convert_options_set_compression, made.get(), *options.compression);
+    }
+    if (options.memory_budget) {
+        run(pumice_convert_options_set_memory_budget, made.get(), *options.memory_budget);
     }
     return made;
 }
@@ -636,6 +669,40 @@ struct Checkpoint {
     std::uint64_t bytes;
 };
 
+/** A dataset that was converted; see pumice_converted. */
+struct Converted {
+    std::string path;
+    Position position;
+    std::string layout;
+    std::string ns;
+    std::uint64_t keys;
+    std::uint64_t records;
+    std::uint64_t bytes;
+    std::vector<std::string> left_out;
+};
+
+/** The keys of one type in a namespace. */
+struct KindUsage {
+    pumice_kind kind;
+    std::uint64_t keys;
+    std::uint64_t bytes;
+};
+
+/** What one namespace holds; see pumice_namespace_usage. */
+struct NamespaceUsage {
+    std::string name;
+    bool registered;
+    std::vector<KindUsage> kinds;
+    std::uint64_t keys, bytes, expired_keys, expired_bytes, remains_bytes;
+};
+
+/** What a dataset holds. Bytes are those of keys and values as they are stored, before compression. */
+struct Usage {
+    std::vector<NamespaceUsage> namespaces;
+    std::uint64_t other_bytes;
+    std::uint64_t unreadable_records;
+};
+
 /** Something that is not as it must be. */
 struct Finding {
     std::string what;
@@ -817,7 +884,7 @@ public:
         const Status status =
             pumice_engine_create_checkpoint(handle(), path.c_str(), watcher.callback(), &watcher, &made, &error);
         const detail::Handle<pumice_checkpoint, pumice_checkpoint_free> owned(made);
-        finish(watcher, status, error);
+        watcher.finish(status, error);
         return {pumice_checkpoint_path(made), detail::position(pumice_checkpoint_position(made)),
                 pumice_checkpoint_files(made), pumice_checkpoint_bytes(made)};
     }
@@ -828,7 +895,7 @@ public:
         pumice_error *error = nullptr;
         const Status status =
             pumice_engine_apply_checkpoint(handle(), path.c_str(), verify, watcher.callback(), &watcher, &error);
-        finish(watcher, status, error);
+        watcher.finish(status, error);
     }
 
     /** A reader of the entries after a position, or of all that are still kept. */
@@ -872,7 +939,7 @@ public:
         pumice_error *error = nullptr;
         const Status status = pumice_engine_wait_linked(handle(), detail::milliseconds(timeout), watcher.callback(),
                                                         &watcher, &linked, &error);
-        finish(watcher, status, error);
+        watcher.finish(status, error);
         return linked;
     }
 
@@ -932,6 +999,27 @@ public:
         return out;
     }
 
+    /** How many keys of which type each namespace has, and their bytes. Reads every record once. */
+    Usage usage(OnProgress progress = nullptr) const {
+        detail::Watcher<Progress> watcher(std::move(progress));
+        pumice_usage *counted = nullptr;
+        pumice_error *error = nullptr;
+        const Status status = pumice_engine_usage(handle(), watcher.callback(), &watcher, &counted, &error);
+        const detail::Handle<pumice_usage, pumice_usage_free> owned(counted);
+        watcher.finish(status, error);
+        Usage out{{}, pumice_usage_other_bytes(counted), pumice_usage_unreadable_records(counted)};
+        for (std::size_t i = 0; i < pumice_usage_count(counted); i++) {
+            const auto &ns = *pumice_usage_at(counted, i);
+            std::vector<KindUsage> kinds;
+            for (std::size_t j = 0; j < ns.kind_count; j++) {
+                kinds.push_back({static_cast<pumice_kind>(ns.kinds[j].kind), ns.kinds[j].keys, ns.kinds[j].bytes});
+            }
+            out.namespaces.push_back({std::string(detail::view(ns.name)), ns.registered, std::move(kinds), ns.keys,
+                                      ns.bytes, ns.expired_keys, ns.expired_bytes, ns.remains_bytes});
+        }
+        return out;
+    }
+
     Info info() const {
         const detail::Handle<pumice_info, pumice_info_free> owned(
             detail::made<pumice_info *>(pumice_engine_info, handle()));
@@ -963,20 +1051,36 @@ public:
     pumice_engine *handle() const noexcept { return handle_.get(); }
 
 private:
-    template <class Told> static void finish(const detail::Watcher<Told> &watcher, Status status, pumice_error *error) {
-        try {
-            detail::check(status, error);
-        } catch (const Error &) {
-            watcher.rethrow();
-            throw;
-        }
-    }
-
     detail::Handle<pumice_engine, pumice_engine_free> handle_;
 };
 
 /** Makes the `db` of a closed data directory a plain folder again, to be handed over for good. */
 inline void release(const std::string &path) { detail::run(pumice_release, path.c_str()); }
+
+/** Makes a new data directory with the dataset of another in the other key layout; see pumice_convert. */
+inline Converted convert(const std::string &source, const std::string &target, const ConvertOptions &options = {},
+                         OnProgress progress = nullptr) {
+    const auto how = detail::convert_options(options);
+    detail::Watcher<Progress> watcher(std::move(progress));
+    pumice_converted *made = nullptr;
+    pumice_error *error = nullptr;
+    const Status status =
+        pumice_convert(source.c_str(), target.c_str(), how.get(), watcher.callback(), &watcher, &made, &error);
+    const detail::Handle<pumice_converted, pumice_converted_free> owned(made);
+    watcher.finish(status, error);
+    std::vector<std::string> left_out;
+    for (std::size_t i = 0; i < pumice_converted_left_out_count(made); i++) {
+        left_out.emplace_back(pumice_converted_left_out_at(made, i));
+    }
+    return {pumice_converted_path(made),
+            detail::position(pumice_converted_position(made)),
+            pumice_converted_layout(made),
+            std::string(detail::view(pumice_converted_namespace(made))),
+            pumice_converted_keys(made),
+            pumice_converted_records(made),
+            pumice_converted_bytes(made),
+            std::move(left_out)};
+}
 
 /** The version of the library. */
 inline std::string version() { return pumice_version(); }

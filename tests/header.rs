@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The files in the order in which a reader of the header should meet their functions.
-const FILES: [&str; 19] = [
+const FILES: [&str; 22] = [
     "error",
     "constants",
     "bytes",
@@ -15,7 +15,9 @@ const FILES: [&str; 19] = [
     "items",
     "batch",
     "snapshot",
+    "progress",
     "checkpoint",
+    "convert",
     "log",
     "changes",
     "link",
@@ -23,6 +25,7 @@ const FILES: [&str; 19] = [
     "listener",
     "verify",
     "info",
+    "usage",
     "argument",
 ];
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pumice::{
-    Batch, Depth, Engine, Error, ErrorKind, FollowOptions, Kind, LinkStatus, Listener, Namespace, Operation, Options,
-    Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace, Ttl, WriteOptions,
+    Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, FollowOptions, Kind, LinkStatus, Listener, Namespace,
+    Operation, Options, Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace, Ttl, WriteOptions,
 };
 
 type Answer = Result<String, Error>;
@@ -135,6 +135,7 @@ impl Story {
                 ..,
             ]
             | ["sleep", _] => self.whole(words),
+            ["convert" | "usage", ..] => self.layouts(words),
             ["create" | "drop" | "token" | "set_token" | "namespaces" | "unregistered", ..] => self.registry(words),
             ["batch" | "batch_put" | "batch_delete" | "commit" | "discard", ..] => self.batch(words),
             ["snapshot" | "snapshot_get" | "snapshot_namespaces" | "snapshot_count" | "free", ..] => {
@@ -190,6 +191,39 @@ impl Story {
             ["sleep", milliseconds] => {
                 std::thread::sleep(Duration::from_millis(milliseconds.parse().unwrap()));
                 Ok("ok".to_owned())
+            }
+            _ => panic!("unknown operation"),
+        }
+    }
+
+    fn layouts(&self, words: &[&str]) -> Answer {
+        match words {
+            ["convert", source, target, layout, namespace] => {
+                let options =
+                    ConvertOptions { cluster: *layout == "cluster", namespace: given(namespace), ..Default::default() };
+                let target = self.root.join(target);
+                let told = &mut |_: &_| ControlFlow::Continue(());
+                let made = pumice::convert(self.root.join(source), &target, &options, told)?;
+                assert_eq!((made.path, made.layout), (target.canonicalize().unwrap(), *layout));
+                Ok(format!("{} {} {} {}", encode(&made.namespace), made.keys, made.records, made.left_out.len()))
+            }
+            ["usage", name] => {
+                let usage = self.engine(name).usage()?;
+                let shown = usage.namespaces.iter().map(|namespace| {
+                    let (keys, bytes) = (namespace.keys(), namespace.bytes());
+                    format!("{}:{}:{keys}:{bytes}", encode(&namespace.name), namespace.registered)
+                });
+                let rest = [format!("other:{}", usage.other_bytes), format!("unreadable:{}", usage.unreadable_records)];
+                Ok(list(shown.chain(rest)))
+            }
+            ["usage", name, namespace] => {
+                let usage = self.engine(name).usage()?;
+                let asked = given(namespace).unwrap_or(b"__namespace".to_vec());
+                let found = usage.namespaces.iter().find(|namespace| namespace.name == asked).unwrap();
+                let kinds =
+                    found.kinds.iter().map(|usage| format!("{}:{}:{}", usage.kind.name(), usage.keys, usage.bytes));
+                let expired = format!("expired:{}:{}", found.expired_keys, found.expired_bytes);
+                Ok(list(kinds.chain([expired, format!("remains:{}", found.remains_bytes)])))
             }
             _ => panic!("unknown operation"),
         }

@@ -120,9 +120,10 @@ typedef struct {
     pumice_feeds *feeds;
     pumice_engine *replica;
     pumice_link_status *link;
+    pumice_usage *usage;
 } handles;
 
-enum { HANDLES = 20 };
+enum { HANDLES = 21 };
 
 static handles open_all(const char *name, const char *checkpoint) {
     handles h;
@@ -144,6 +145,7 @@ static handles open_all(const char *name, const char *checkpoint) {
     OK(pumice_engine_changes(h.engine, h.entry, &h.changes, &error));
     OK(pumice_engine_namespaces(h.engine, &h.names, &error));
     OK(pumice_engine_info(h.engine, &h.info, &error));
+    OK(pumice_engine_usage(h.engine, NULL, NULL, &h.usage, &error));
     OK(pumice_engine_verify(h.engine, PUMICE_DEPTH_QUICK, &h.findings, &error));
     OK(pumice_engine_create_checkpoint(h.engine, in(checkpoint), NULL, NULL, &h.checkpoint, &error));
     OK(pumice_namespace_token(h.ns, &h.token, &error));
@@ -183,6 +185,7 @@ static void free_one(handles *h, unsigned which) {
         case 17: pumice_feeds_free(h->feeds); break;
         case 18: pumice_engine_free(h->replica); break;
         case 19: pumice_link_status_free(h->link); break;
+        case 20: pumice_usage_free(h->usage); break;
         default: fail(__LINE__, "no handle %u", which);
     }
 }
@@ -204,6 +207,7 @@ static void all_closed(handles *h) {
     pumice_changes *changes;
     pumice_findings *findings;
     pumice_info *info;
+    pumice_usage *usage;
     pumice_items *items;
     pumice_value *value;
     pumice_batch *batch;
@@ -239,6 +243,8 @@ static void all_closed(handles *h) {
     IS(PUMICE_CLOSED, pumice_engine_apply(e, h->entry, &error));
     IS(PUMICE_CLOSED, pumice_engine_verify(e, PUMICE_DEPTH_RECORDS, &findings, &error));
     IS(PUMICE_CLOSED, pumice_engine_info(e, &info, &error));
+    IS(PUMICE_CLOSED, pumice_engine_usage(e, NULL, NULL, &usage, &error));
+    CHECK(usage == NULL);
     IS(PUMICE_CLOSED, pumice_engine_serve(e, "127.0.0.1:0", NULL, &listener, &error));
     CHECK(listener == NULL);
     IS(PUMICE_CLOSED, pumice_engine_follow(e, "127.0.0.1", 1, NULL, &error));
@@ -305,6 +311,7 @@ static void all_closed(handles *h) {
     CHECK(pumice_listener_host(h->listener)[0] == '1' && pumice_listener_port(h->listener) > 0);
     CHECK(pumice_link_status_port(h->link) == pumice_listener_port(h->listener));
     CHECK(pumice_feeds_at(h->feeds, 0)->host[0] == '1');
+    CHECK(pumice_usage_at(h->usage, 1)->name.data[0] == 'n' && pumice_usage_at(h->usage, 1)->kinds[0].keys == 2);
 }
 
 static void test_nulls(void) {
@@ -322,6 +329,9 @@ static void test_nulls(void) {
     pumice_changes *changes;
     pumice_findings *findings;
     pumice_info *info;
+    pumice_usage *usage = h.usage;
+    pumice_convert_options *layout = pumice_convert_options_new();
+    pumice_converted *converted;
     pumice_items *items;
     pumice_value *value = h.value;
     pumice_batch *batch;
@@ -391,6 +401,17 @@ static void test_nulls(void) {
     REFUSED(pumice_engine_create_checkpoint(e, NULL, NULL, NULL, &checkpoint, &error));
     REFUSED(pumice_engine_apply_checkpoint(NULL, in("c"), false, NULL, NULL, &error));
     REFUSED(pumice_engine_apply_checkpoint(e, NULL, false, NULL, NULL, &error));
+    REFUSED(pumice_convert_options_set_cluster(NULL, true, &error));
+    REFUSED(pumice_convert_options_set_namespace(NULL, "n", 1, &error));
+    REFUSED(pumice_convert_options_set_namespace(layout, NULL, 1, &error));
+    REFUSED(pumice_convert_options_set_compression(NULL, PUMICE_COMPRESSION_LZ4, &error));
+    REFUSED(pumice_convert_options_set_memory_budget(NULL, 1 << 25, &error));
+    REFUSED(pumice_convert(NULL, in("late"), NULL, NULL, NULL, &converted, &error));
+    CHECK(converted == NULL);
+    REFUSED(pumice_convert(in("e"), NULL, layout, NULL, NULL, NULL, &error));
+    REFUSED(pumice_engine_usage(NULL, NULL, NULL, &usage, &error));
+    CHECK(usage == NULL);
+    REFUSED(pumice_engine_usage(e, NULL, NULL, NULL, &error));
     REFUSED(pumice_engine_log(NULL, NULL, &log, &error));
     REFUSED(pumice_engine_log(e, NULL, NULL, &error));
     REFUSED(pumice_engine_changes(NULL, h.entry, &changes, &error));
@@ -549,6 +570,7 @@ static void test_nulls(void) {
     CHECK(holds(h.ns, "k", "v") && holds(h.ns, "b", NULL));
     pumice_options_free(options);
     pumice_write_options_free(how);
+    pumice_convert_options_free(layout);
     free_all(&h);
 }
 
@@ -581,6 +603,15 @@ static void test_nothing_of_nothing(void) {
     CHECK(pumice_info_write_buffer_bytes(NULL) == 0 && pumice_info_table_reader_bytes(NULL) == 0);
     CHECK(pumice_info_snapshots(NULL) == 0 && pumice_info_feeds(NULL) == 0);
     CHECK(pumice_info_lag_sequences(NULL) == 0 && pumice_info_lag_ms(NULL) == 0);
+    CHECK(pumice_usage_count(NULL) == 0 && pumice_usage_at(NULL, 0) == NULL);
+    CHECK(pumice_usage_other_bytes(NULL) == 0 && pumice_usage_unreadable_records(NULL) == 0);
+    pumice_convert_options_free(NULL);
+    pumice_converted_free(NULL);
+    CHECK(pumice_converted_path(NULL) == NULL && pumice_converted_layout(NULL) == NULL);
+    CHECK(pumice_converted_position(NULL).sequence == 0 && pumice_converted_namespace(NULL).data == NULL);
+    CHECK(pumice_converted_keys(NULL) == 0 && pumice_converted_records(NULL) == 0);
+    CHECK(pumice_converted_bytes(NULL) == 0 && pumice_converted_left_out_count(NULL) == 0);
+    CHECK(pumice_converted_left_out_at(NULL, 0) == NULL);
     pumice_follow_options_free(NULL);
     pumice_serve_options_free(NULL);
     CHECK(pumice_listener_host(NULL) == NULL && pumice_listener_port(NULL) == 0);
@@ -606,6 +637,8 @@ static void test_names(void) {
     CHECK(strcmp(pumice_kind_name(PUMICE_KIND_ZSET), "zset") == 0);
     CHECK(strcmp(pumice_kind_name(300), "unknown") == 0);
     CHECK(strcmp(pumice_stage_name(PUMICE_STAGE_PUBLISH), "publish") == 0);
+    CHECK(strcmp(pumice_stage_name(PUMICE_STAGE_CONVERT), "convert") == 0);
+    CHECK(strcmp(pumice_stage_name(PUMICE_STAGE_COUNT), "count") == 0);
     CHECK(strcmp(pumice_operation_name(PUMICE_OPERATION_DELETE_RANGE), "delete_range") == 0);
     CHECK(strcmp(pumice_link_state_name(PUMICE_LINK_STATE_STREAMING), "streaming") == 0);
     CHECK(strcmp(pumice_link_state_name(PUMICE_LINK_STATE_NONE), "unknown") == 0);
@@ -952,6 +985,74 @@ static void test_cancel(void) {
     pumice_namespace_free(ns);
     pumice_engine_free(replica);
     pumice_engine_free(primary);
+}
+
+static void test_convert(void) {
+    pumice_engine *source = open_new("s"), *target;
+    pumice_namespace *ns, *gone;
+    pumice_usage *usage;
+    OK(pumice_engine_default_namespace(source, &gone, &error));
+    put(gone, "elsewhere", "");
+    OK(pumice_engine_create_namespace(source, "a\0b", 3, NULL, &ns, &error));
+    put(ns, "k", "v");
+
+    watcher seen = {0, PUMICE_STAGE_COUNT};
+    IS(PUMICE_BUSY, pumice_engine_usage(source, watch, &seen, &usage, &error));
+    CHECK(seen.calls > 0 && usage == NULL);
+    seen = (watcher){0, PUMICE_STAGE_CONVERT};
+    OK(pumice_engine_usage(source, watch, &seen, &usage, &error));
+    CHECK(seen.calls > 0 && pumice_usage_count(usage) == 2 && pumice_usage_at(usage, 2) == NULL);
+    CHECK(pumice_usage_other_bytes(usage) > 0 && pumice_usage_unreadable_records(usage) == 0);
+    const pumice_namespace_usage *of = pumice_usage_at(usage, 1);
+    CHECK(of->name.size == 3 && memcmp(of->name.data, "a\0b", 3) == 0 && of->registered);
+    CHECK(of->keys == 1 && of->bytes > 0 && of->expired_keys == 0 && of->expired_bytes == 0 && of->remains_bytes == 0);
+    CHECK(of->kind_count == 1 && of->kinds[0].kind == PUMICE_KIND_STRING && of->kinds[0].bytes == of->bytes);
+    pumice_engine_free(source);
+    pumice_namespace_free(ns);
+    pumice_namespace_free(gone);
+    CHECK(pumice_usage_at(usage, 0)->keys == 1 && pumice_usage_at(usage, 0)->name.data[0] == '_');
+    pumice_usage_free(usage);
+
+    pumice_convert_options *options = pumice_convert_options_new();
+    pumice_converted *made;
+    REFUSED(pumice_convert_options_set_compression(options, 5, &error));
+    REFUSED(pumice_convert_options_set_compression(options, -1, &error));
+    REFUSED(pumice_convert(in("s"), in("t"), NULL, NULL, NULL, &made, &error));
+    OK(pumice_convert_options_set_cluster(options, true, &error));
+    OK(pumice_convert_options_set_memory_budget(options, 1, &error));
+    REFUSED(pumice_convert(in("s"), in("t"), options, NULL, NULL, &made, &error));
+    OK(pumice_convert_options_set_memory_budget(options, 16 << 20, &error));
+    OK(pumice_convert_options_set_compression(options, PUMICE_COMPRESSION_ZSTD, &error));
+    OK(pumice_convert_options_set_namespace(options, "a", 1, &error));
+    IS(PUMICE_NOT_FOUND, pumice_convert(in("s"), in("t"), options, NULL, NULL, &made, &error));
+    CHECK(made == NULL);
+    OK(pumice_convert_options_set_namespace(options, "a\0b", 3, &error));
+    IS(PUMICE_NOT_FOUND, pumice_convert(in("nowhere"), in("t"), options, NULL, NULL, NULL, &error));
+    const pumice_stage stages[] = {PUMICE_STAGE_CONVERT, PUMICE_STAGE_PUBLISH};
+    for (size_t i = 0; i < 2; i++) {
+        seen = (watcher){0, stages[i]};
+        IS(PUMICE_BUSY, pumice_convert(in("s"), in("t"), options, watch, &seen, &made, &error));
+        CHECK(seen.calls > 0 && made == NULL && !exists(in("t")));
+    }
+    seen = (watcher){0, PUMICE_STAGE_COUNT};
+    OK(pumice_convert(in("s"), in("t"), options, watch, &seen, &made, &error));
+    CHECK(seen.calls > 0 && strcmp(pumice_converted_path(made), in("t")) == 0);
+    CHECK(strcmp(pumice_converted_layout(made), "cluster") == 0 && pumice_converted_namespace(made).size == 11);
+    CHECK(pumice_converted_keys(made) == 1 && pumice_converted_records(made) > 0 && pumice_converted_bytes(made) > 0);
+    CHECK(pumice_converted_left_out_count(made) == 1 && pumice_converted_left_out_at(made, 1) == NULL);
+    CHECK(strlen(pumice_converted_left_out_at(made, 0)) > 10);
+    CHECK(strlen(pumice_converted_position(made).replication_id) == 16 && pumice_converted_position(made).sequence > 0);
+    pumice_converted_free(made);
+    IS(PUMICE_ALREADY_EXISTS, pumice_convert(in("s"), in("t"), options, NULL, NULL, NULL, &error));
+    pumice_convert_options_free(options);
+
+    OK(pumice_engine_open(in("t"), NULL, &target, &error));
+    OK(pumice_engine_default_namespace(target, &ns, &error));
+    CHECK(holds(ns, "k", "v") && holds(ns, "elsewhere", NULL));
+    pumice_namespace_free(ns);
+    pumice_engine_free(target);
+    OK(pumice_convert(in("t"), in("u"), NULL, NULL, NULL, NULL, &error));
+    CHECK(exists(in("u")));
 }
 
 static void test_log(void) {
@@ -1429,6 +1530,7 @@ static const struct {
     {"closed", test_closed},
     {"any_order", test_any_order},
     {"cancel", test_cancel},
+    {"convert", test_convert},
     {"log", test_log},
     {"close_wakes", test_close_wakes},
     {"replication", test_replication},

@@ -119,6 +119,48 @@ static void replicate(const std::string &folder) {
     CHECK(kind_of([&] { (void)b.serve(); }) == PUMICE_CLOSED);
 }
 
+static void convert(const std::string &folder) {
+    const auto source = folder + "/source", target = folder + "/target";
+    auto engine = pumice::Engine::open(source);
+    engine.create_namespace("n").put("k", "value");
+    engine.default_namespace().put("elsewhere", "");
+    CHECK(kind_of([&] { engine.usage([](const auto &) { return false; }); }) == PUMICE_BUSY);
+    unsigned told = 0;
+    const auto usage = engine.usage([&](const auto &now) { return now.stage == PUMICE_STAGE_COUNT && ++told > 0; });
+    CHECK(told > 0 && usage.namespaces.size() == 2 && usage.other_bytes > 0 && usage.unreadable_records == 0);
+    const auto &n = usage.namespaces[1];
+    CHECK(usage.namespaces[0].name == "__namespace" && n.name == "n" && n.registered && n.kinds.size() == 1);
+    CHECK(n.kinds[0].kind == PUMICE_KIND_STRING && n.kinds[0].keys == 1 && n.kinds[0].bytes == 17);
+    CHECK(n.keys == 1 && n.bytes == 17 && n.expired_keys == 0 && n.expired_bytes == 0 && n.remains_bytes == 0);
+    CHECK(engine.usage().namespaces.size() == 2);
+
+    pumice::ConvertOptions options;
+    options.cluster = true;
+    options.ns = "n";
+    options.compression = PUMICE_COMPRESSION_ZSTD;
+    options.memory_budget = 16 << 20;
+    CHECK(kind_of([&] { pumice::convert(source, target, options); }) == PUMICE_BUSY);
+    engine.close();
+    CHECK(kind_of([&] { pumice::convert(source, target); }) == PUMICE_INVALID_ARGUMENT);
+    CHECK(kind_of([&] { pumice::convert(source, target, options, [](const auto &) { return false; }); }) ==
+          PUMICE_BUSY);
+    bool thrown = false;
+    try {
+        pumice::convert(source, target, options, [](const auto &) -> bool { throw std::runtime_error("stop"); });
+    } catch (const pumice::Error &) {
+        CHECK(false);
+    } catch (const std::runtime_error &error) {
+        thrown = error.what() == std::string("stop");
+    }
+    CHECK(thrown && !std::filesystem::exists(target));
+    const auto made = pumice::convert(source, target, options);
+    CHECK(made.path == target && made.layout == "cluster" && made.ns == "__namespace" && made.keys == 1);
+    CHECK(made.records >= 1 && made.bytes > 0 && made.left_out.size() == 1 && !made.left_out[0].empty());
+    const auto cluster = pumice::Engine::open(target);
+    CHECK(cluster.position().sequence >= made.position.sequence && cluster.info().layout == "cluster");
+    CHECK(*cluster.default_namespace().get("k") == "value");
+}
+
 static void run(const std::string &folder) {
     CHECK(!pumice::version().empty());
     pumice::Options options;
@@ -221,6 +263,7 @@ int main() {
     std::filesystem::create_directory(folder);
     run(folder.string());
     replicate(folder.string());
+    convert(folder.string());
     pumice::release((folder / "p").string());
     CHECK(std::filesystem::is_directory(std::filesystem::symlink_status(folder / "p" / "db")));
     std::filesystem::remove_all(folder);

@@ -297,6 +297,22 @@ class World:
     def do_backup(self, fixture: str, folder: str) -> None:
         shutil.copytree(FIXTURES / fixture / "backup", self.folder / folder)
 
+    def do_convert(self, source: str, target: str, layout: str, namespace: str) -> str:
+        to_cluster = layout == "cluster"
+        made = pumice.convert(self.folder / source, self.folder / target, cluster=to_cluster, namespace=given(namespace))
+        assert made.path == (self.folder / target).resolve() and made.layout == layout
+        return f"{shown(made.namespace)} {made.keys} {made.records} {len(made.left_out)}"
+
+    def do_usage(self, name: str, namespace: str | None = None) -> str:
+        usage = self.engines[name].usage()
+        if namespace is None:
+            found = [f"{shown(ns.name)}:{boolean(ns.registered)}:{ns.keys}:{ns.bytes}" for ns in usage.namespaces]
+            return words([*found, f"other:{usage.other_bytes}", f"unreadable:{usage.unreadable_records}"])
+        asked = "__namespace" if namespace == "-" else text(namespace)
+        (ns,) = (ns for ns in usage.namespaces if ns.name == asked)
+        kinds = [f"{kind.kind}:{kind.keys}:{kind.bytes}" for kind in ns.kinds]
+        return words([*kinds, f"expired:{ns.expired_keys}:{ns.expired_bytes}", f"remains:{ns.remains_bytes}"])
+
     def do_release(self, name: str) -> None:
         pumice.release(self.folder / name)
 
@@ -307,7 +323,7 @@ class World:
 def test_there_are_scenarios() -> None:
     """The folder of scenarios was found, with those that every language must tell."""
     names = {file.stem for file in FILES}
-    assert names >= {"strings", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over"}
+    assert names >= {"strings", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over", "convert"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

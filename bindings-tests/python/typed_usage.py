@@ -41,6 +41,10 @@ def main(folder: Path) -> int:
             replica.apply_checkpoint(checkpoint)
             for entry in engine.log(replica.position, wait=0.1):
                 replica.apply(pumice.Entry.from_bytes(bytes(entry)))
+        usage: pumice.Usage = engine.usage(progress=lambda told: print(told.fraction))
+        counted: dict[str, int] = {kind.kind: kind.keys for ns in usage.namespaces for kind in ns.kinds}
+        converted: pumice.Converted = pumice.convert(checkpoint, folder / "v", cluster=True, namespace="users")
+        print(counted, usage.other_bytes, converted.path, converted.layout, converted.left_out)
         with engine.serve(password="secret") as listener, pumice.open(folder / "f") as follower:
             assert isinstance(listener.address, tuple)
             host, port = listener.address

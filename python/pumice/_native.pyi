@@ -15,6 +15,7 @@ _Bytes: TypeAlias = str | Buffer
 _Path: TypeAlias = str | PathLike[str]
 _Seconds: TypeAlias = float | timedelta
 _Role: TypeAlias = Literal["primary", "replica", "detached"]
+_Compression: TypeAlias = Literal["none", "snappy", "zlib", "lz4", "zstd"]
 
 __version__: Final[str]
 
@@ -29,7 +30,7 @@ def open(
     cluster: bool | None = None,
     sync: bool = False,
     memory_budget: int | None = None,
-    compression: Literal["none", "snappy", "zlib", "lz4", "zstd"] | None = None,
+    compression: _Compression | None = None,
     wal_keep_bytes: int | None = None,
     wal_keep_seconds: _Seconds | None = None,
 ) -> Engine:
@@ -45,6 +46,32 @@ def open(
 
 def release(path: _Path) -> None:
     """Makes the closed directory `path` a plain Kvrocks directory again, for handing it over for good."""
+
+def convert(
+    source: _Path,
+    target: _Path,
+    *,
+    cluster: bool,
+    namespace: str | bytes | None = None,
+    compression: _Compression | None = None,
+    memory_budget: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> Converted:
+    """Makes a new data directory `target` with the dataset of the data directory `source` in the other key layout: with
+    `cluster` the one with a slot in every key. Every type is converted; keys keep their expiry. Scripts come along.
+    Search indexes do not, nor do the tokens of namespaces.
+
+    `namespace` is, to the cluster layout, which has no namespaces, the one to take, and to the standalone layout the
+    one to make and put all keys into; the default one when it is not given. `compression` is how the target is
+    compressed ("none"), `memory_budget` bytes for caches and write buffers (128 MiB), for the source and for the target
+    each.
+
+    The source is only read. The target appears whole or not at all, a primary with a history of its own. An exception
+    from `progress` cancels and propagates, and leaves nothing.
+
+    NotFoundError for the source, or a namespace that it does not have; InvalidArgumentError when it has that layout
+    already; AlreadyExistsError for the target; BusyError when somebody has the source open for writing;
+    UnsupportedError when a source in the cluster layout has keys outside of the default namespace."""
 
 @final
 class Engine:
@@ -193,6 +220,10 @@ class Engine:
 
     def verify(self, depth: Literal["quick", "checksums", "records"] = "quick") -> list[Finding]:
         """Compares what must be equal, and lists what is not: empty when all is well."""
+
+    def usage(self, *, progress: Callable[[Progress], object] | None = None) -> Usage:
+        """How many keys of which type each namespace has, and their bytes. Reads every record once, past the cache. An
+        exception from `progress` cancels and propagates."""
 
     def info(self) -> Info:
         """Figures of this moment."""
@@ -580,7 +611,7 @@ class Progress:
     """How far a long call is."""
 
     @property
-    def stage(self) -> Literal["receive", "open", "publish", "checksum"]:
+    def stage(self) -> Literal["receive", "open", "publish", "checksum", "convert", "count"]:
         """What it is doing."""
 
     @property
@@ -597,7 +628,7 @@ class Progress:
 
     @property
     def bytes(self) -> int:
-        """Bytes in all."""
+        """Bytes in all; an estimate, never below what is done, where records are gone through."""
 
     @property
     def fraction(self) -> float:
@@ -701,6 +732,113 @@ class Info:
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by their names."""
+
+@final
+class Converted(PathLike[str]):
+    """A dataset that was converted. It is an `os.PathLike` of its directory."""
+
+    @property
+    def path(self) -> Path:
+        """The data directory that holds it."""
+
+    @property
+    def position(self) -> Position:
+        """Its position, in a history of its own."""
+
+    @property
+    def layout(self) -> Literal["standalone", "cluster"]:
+        """Its key layout."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that its keys are in; "__namespace" for the default one."""
+
+    @property
+    def keys(self) -> int:
+        """How many keys it has, those that expired and were not compacted away included."""
+
+    @property
+    def records(self) -> int:
+        """How many records: keys with their fields, members and elements, and scripts."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of those, before compression."""
+
+    @property
+    def left_out(self) -> list[str]:
+        """What the source has and the target does not, a sentence each."""
+
+    def __fspath__(self) -> str: ...
+
+@final
+class Usage:
+    """What a dataset holds. Bytes are those of keys and values as they are stored, before compression."""
+
+    @property
+    def namespaces(self) -> list[NamespaceUsage]:
+        """Every namespace that is registered or has data, the default one first, then in order of their names."""
+
+    @property
+    def other_bytes(self) -> int:
+        """Bytes of what belongs to no key: the registry, scripts, published messages, search indexes."""
+
+    @property
+    def unreadable_records(self) -> int:
+        """Records that cannot be decoded: `verify` says which."""
+
+@final
+class NamespaceUsage:
+    """What one namespace holds."""
+
+    @property
+    def name(self) -> str:
+        """Its name; "__namespace" for the default one. Bytes that are not UTF-8 are surrogate escapes."""
+
+    @property
+    def registered(self) -> bool:
+        """Whether it is registered, or the default one."""
+
+    @property
+    def kinds(self) -> list[KindUsage]:
+        """The types that it has keys of."""
+
+    @property
+    def keys(self) -> int:
+        """Keys of all types."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all types."""
+
+    @property
+    def expired_keys(self) -> int:
+        """Keys that are stored and no longer there: expired, or emptied."""
+
+    @property
+    def expired_bytes(self) -> int:
+        """Bytes of those."""
+
+    @property
+    def remains_bytes(self) -> int:
+        """Bytes of fields, members and elements whose key was deleted or replaced, and that compaction has yet to
+        take."""
+
+@final
+class KindUsage:
+    """The keys of one type in a namespace."""
+
+    @property
+    def kind(self) -> str:
+        """The type, as Kvrocks' TYPE gives it."""
+
+    @property
+    def keys(self) -> int:
+        """How many keys."""
+
+    @property
+    def bytes(self) -> int:
+        """Their bytes, with those of their fields, members or elements."""
 
 @final
 class Listener:

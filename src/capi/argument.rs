@@ -120,8 +120,17 @@ pub unsafe fn c_string<'a>(text: *const c_char, what: &str) -> Result<&'a str> {
 /// # Safety
 /// `path` is NULL or a C string, for as long as the result is used.
 pub unsafe fn path<'a>(path: *const c_char) -> Result<&'a Path> {
+    // SAFETY: the caller's promise.
+    unsafe { named_path(path, "path") }
+}
+
+/// One of several paths.
+///
+/// # Safety
+/// As of [`path`].
+pub unsafe fn named_path<'a>(path: *const c_char, what: &str) -> Result<&'a Path> {
     if path.is_null() {
-        return Err(null("path"));
+        return Err(null(what));
     }
     // SAFETY: the caller's promise.
     Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))

@@ -1,52 +1,15 @@
-//! Whole datasets out and in, and how far they are.
+//! Whole datasets out and in.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
-use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 
 use super::argument::{given, hand_out, path, place};
-use super::constants::pumice_stage;
 use super::engine::pumice_engine;
 use super::error::{call, free, pumice_error, pumice_status};
 use super::position::pumice_position;
-use crate::{Checkpoint, Progress};
-
-/// How far a long call is.
-#[repr(C)]
-pub struct pumice_progress {
-    /// What it is doing.
-    pub stage: pumice_stage,
-    /// Files done in this stage.
-    pub files_done: u64,
-    /// Files in all.
-    pub files: u64,
-    /// Bytes done in this stage.
-    pub bytes_done: u64,
-    /// Bytes in all.
-    pub bytes: u64,
-}
-
-/// Told how far a long call is, on the thread that made it; the record is lent for the call. Anything but 0 cancels.
-/// It must return: no exception and no longjmp may leave it.
-pub type pumice_progress_callback =
-    Option<unsafe extern "C" fn(progress: *const pumice_progress, user_data: *mut c_void) -> c_int>;
-
-fn tell(callback: pumice_progress_callback, user_data: *mut c_void, progress: &Progress) -> ControlFlow<()> {
-    let Some(callback) = callback else { return ControlFlow::Continue(()) };
-    let progress = pumice_progress {
-        stage: progress.stage.into(),
-        files_done: progress.files_done,
-        files: progress.files,
-        bytes_done: progress.bytes_done,
-        bytes: progress.bytes,
-    };
-    // SAFETY: a function of that signature, called with what it was given along with.
-    match unsafe { callback(&raw const progress, user_data) } {
-        0 => ControlFlow::Continue(()),
-        _ => ControlFlow::Break(()),
-    }
-}
+use super::progress::{pumice_progress_callback, tell};
+use crate::Checkpoint;
 
 /// A checkpoint that was made.
 pub struct pumice_checkpoint {

@@ -15,6 +15,7 @@ use super::namespace::Namespace;
 use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus};
 use super::snapshot::Snapshot;
+use super::usage::Usage;
 use super::{calls, errors};
 use crate::{Depth, ErrorKind, FollowOptions, Options, ServeOptions};
 
@@ -379,6 +380,17 @@ impl Engine {
         let engine = self.engine().clone();
         let findings = calls::run(py, None, move |_| engine.verify(depth))?;
         Ok(findings.into_iter().map(Into::into).collect())
+    }
+
+    /// How many keys of which type each namespace has, and their bytes. Reads every record once, past the cache.
+    /// `progress` is called with a Progress now and then; an exception from it cancels and propagates.
+    #[pyo3(signature = (*, progress=None))]
+    fn usage(&self, py: Python<'_>, progress: Option<&Bound<'_, PyAny>>) -> PyResult<Usage> {
+        self.engine().check_open()?;
+        let engine = self.engine().clone();
+        let counted =
+            calls::run(py, progress, move |watch| engine.usage_watched(&mut |progress| watch.tell(progress)))?;
+        Usage::new(py, counted)
     }
 
     /// Figures of this moment.

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::batch::Batch;
+use super::convert::{self, Converted};
 use super::engine::{self, Engine};
 use super::iterators::NamespaceIterator;
 use super::listener::Listener;
@@ -13,6 +14,7 @@ use super::progress::Progress;
 use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus, SyncStatus};
 use super::snapshot::Snapshot;
+use super::usage::{KindUsage, NamespaceUsage, Usage};
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{calls, errors};
 
@@ -22,6 +24,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(engine::open, module)?)?;
     module.add_function(wrap_pyfunction!(engine::release, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::convert, module)?)?;
     #[cfg(feature = "cli")]
     module.add_function(wrap_pyfunction!(cli, module)?)?;
     module.add_class::<Engine>()?;
@@ -41,6 +44,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Progress>()?;
     module.add_class::<Finding>()?;
     module.add_class::<Info>()?;
+    module.add_class::<Converted>()?;
+    module.add_class::<Usage>()?;
+    module.add_class::<NamespaceUsage>()?;
+    module.add_class::<KindUsage>()?;
     module.add_class::<Listener>()?;
     module.add_class::<LinkStatus>()?;
     module.add_class::<SyncStatus>()?;

@@ -7,7 +7,7 @@ use super::replication::LinkStatus;
 /// How far a long call is.
 #[pyclass(frozen, get_all, module = "pumice")]
 pub struct Progress {
-    /// What it is doing: "receive", "open", "publish" or "checksum".
+    /// What it is doing: "receive", "open", "publish", "checksum", "convert" or "count".
     stage: &'static str,
     /// Files done in this stage.
     files_done: u64,
@@ -15,7 +15,7 @@ pub struct Progress {
     files: u64,
     /// Bytes done in this stage.
     bytes_done: u64,
-    /// Bytes in all.
+    /// Bytes in all; an estimate, never below what is done, where records are gone through.
     bytes: u64,
     /// From 0.0 to 1.0, by bytes.
     fraction: f64,

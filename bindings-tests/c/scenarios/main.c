@@ -9,8 +9,8 @@
 #include <string.h>
 
 static const operation *find(const char *name) {
-    const operation *const tables[] = {engine_operations,   namespace_operations, batch_operations,
-                                       snapshot_operations, log_operations,       link_operations};
+    const operation *const tables[] = {engine_operations, namespace_operations, batch_operations,  snapshot_operations,
+                                       log_operations,    link_operations,      convert_operations};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         for (const operation *known = tables[i]; known->name != NULL; known++) {
             if (strcmp(known->name, name) == 0) return known;

@@ -78,6 +78,7 @@ typedef struct {
 } operation;
 
 extern const operation engine_operations[];
+extern const operation convert_operations[];
 extern const operation log_operations[];
 extern const operation link_operations[];
 extern const operation batch_operations[];
