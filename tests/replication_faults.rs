@@ -223,8 +223,9 @@ fn cut_anywhere() {
     forget(&primary, &Position { replication_id: String::new(), sequence: 0 }, &mut random);
     let listener = serve(&primary);
     let proxy = Proxy::to(listener.address().port());
-    // The link's connection and one for files: the first one breaks early, those after them anywhere.
-    proxy.next([Fault::default(), Fault { cut: Some(1_000_000), piece: Some(30_000) }]);
+    // The link's connection and four for files, which break early; those after them break anywhere.
+    let early = || Fault { cut: Some(1_000_000), piece: Some(30_000) };
+    proxy.next([Fault::default(), early(), early(), early(), early()]);
     proxy.random(Some((Random(5), 5_000_000)));
     follow(&replica, proxy.port);
     linked(&replica);
