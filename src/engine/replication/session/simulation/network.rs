@@ -18,6 +18,13 @@ pub struct Faults {
     pub loading: Option<usize>,
 }
 
+impl Faults {
+    /// Whether other bytes may arrive than those that were sent.
+    pub fn alters(&self) -> bool {
+        [self.repeat, self.swap, self.flip, self.giant].iter().any(Option::is_some)
+    }
+}
+
 pub fn happens(random: &mut Random, rate: Option<usize>) -> bool {
     rate.is_some_and(|rate| random.below(rate) == 0)
 }
