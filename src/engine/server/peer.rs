@@ -248,11 +248,14 @@ fn feed(
     let stream = Arc::clone(&connection.client().stream);
     let over = Arc::new(AtomicBool::new(false));
     let end = {
-        let (over, stream, store) = (Arc::clone(&over), Arc::clone(&stream), Arc::clone(&store));
+        // What ends a feed outlives it for a moment, and must not hold the store open then.
+        let (over, stream, store) = (Arc::clone(&over), Arc::clone(&stream), Arc::downgrade(&store));
         move || {
             over.store(true, Relaxed);
             stream.shutdown();
-            store.nudge();
+            if let Some(store) = store.upgrade() {
+                store.nudge();
+            }
         }
     };
     connection.client().is_replica(Box::new(end.clone()));

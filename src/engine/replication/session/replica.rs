@@ -68,7 +68,7 @@ pub enum Action {
     Streaming(Peer),
     /// The primary is at this sequence.
     Latest(u64),
-    /// Nothing more can be taken from the log. The end of this session.
+    /// Nothing more can be taken from the log: it ends here.
     FullSync {
         /// Why.
         reason: String,
@@ -77,7 +77,7 @@ pub enum Action {
     },
     /// Something that the operator ought to know.
     Warn(String),
-    /// The end of this session.
+    /// It ends here.
     Failed {
         /// Why.
         error: Error,
