@@ -29,7 +29,6 @@ use crate::engine::format::side::{DesiredLink, History, MANIFEST_NAME, ManifestF
 use crate::engine::generation::Store;
 use crate::engine::instance::Instance;
 use crate::engine::storage::files;
-use crate::engine::storage::slices::ShortSlices;
 
 /// How far a full sync is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +132,6 @@ impl FullSync<'_> {
     /// Gives a warning when the old dataset had entries of its own, and is kept for them.
     pub fn run(&self, peer: Peer, received: &mut Option<Incoming>) -> Result<Option<String>> {
         let _applying = self.instance.begin_apply()?;
-        let _slices = ShortSlices::begin();
         let directory = {
             let guard = self.instance.lock()?;
             guard.check_wish(self.wish)?;

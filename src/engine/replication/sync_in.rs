@@ -15,7 +15,6 @@ use crate::engine::generation::{Generation, Store, sniff_layout};
 use crate::engine::instance::Instance;
 use crate::engine::storage::dir_lock::RocksLock;
 use crate::engine::storage::files;
-use crate::engine::storage::slices::ShortSlices;
 
 /// What a long call is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +114,6 @@ impl<'a> Watch<'a> {
 pub fn apply(instance: &Instance, source: &Path, verify: bool, watch: &mut Watch<'_>) -> Result<()> {
     instance.generation()?;
     let _applying = instance.begin_apply()?;
-    let _slices = ShortSlices::begin();
     let directory = {
         let guard = instance.lock()?;
         guard.check_changeable()?;

@@ -10,7 +10,6 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::failpoint::step;
 use crate::engine::format::side::{MANIFEST_NAME, ManifestFile, SyncManifest, check_file_name, encode_manifest};
 use crate::engine::instance::{Instance, random_id};
-use crate::engine::storage::slices::ShortSlices;
 use crate::engine::storage::{checkpoint, files};
 
 /// A checkpoint that was made.
@@ -29,7 +28,6 @@ pub struct Checkpoint {
 /// Makes a checkpoint in `path`, which must not exist yet. It appears there whole or not at all.
 pub fn create(instance: &Instance, path: &Path, watch: &mut Watch<'_>) -> Result<Checkpoint> {
     let generation = instance.generation()?.clone();
-    let _slices = ShortSlices::begin();
     if instance.options().read_only {
         return Err(Error::new(
             ErrorKind::Unsupported,

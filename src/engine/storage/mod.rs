@@ -7,5 +7,4 @@ pub mod files;
 pub mod fork;
 pub mod iterator;
 pub mod options;
-pub mod slices;
 pub mod wal;
