@@ -6,5 +6,6 @@ mod support;
 mod bad_input;
 mod client;
 mod fixtures;
+mod kvrocks;
 mod lives;
 mod redis;

@@ -138,6 +138,12 @@ LMOVE k k LEFT|RIGHT LEFT|RIGHT
 RPOPLPUSH k k
 LMPOP n LEFT|RIGHT _|COUNT
 LMPOP n LEFT|RIGHT COUNT i
+SORT k ALPHA _|DESC
+SORT k _|DESC|ASC LIMIT i i
+SORT k ALPHA LIMIT i i DESC|ASC
+SORT k ALPHA STORE k
+SORT k BY weight:* GET # GET hash*->a GET missing
+SORT_RO k STORE k
 ";
 const ZSETS: &str = "
 ZADD k f m
@@ -182,13 +188,28 @@ ZRANDMEMBER k 100 _|WITHSCORES
 ZSCAN k 0 COUNT 1000
 ";
 
-struct Words {
+pub struct Words {
     random: Random,
     /// What keys begin with: those of one type, seldom of another.
     kind: &'static str,
 }
 
 impl Words {
+    pub fn new(seed: u64) -> Words {
+        Words { random: Random(seed), kind: "" }
+    }
+
+    /// The words of any command.
+    pub fn any(&mut self) -> Vec<String> {
+        let groups = [("str", STRINGS), ("hash", HASHES), ("set", SETS), ("list", LISTS), ("zset", ZSETS)];
+        let (kind, templates) = groups[self.random.below(groups.len())];
+        let templates = if self.random.below(8) == 0 { KEYS } else { templates };
+        let templates: Vec<&str> = templates.lines().filter(|line| !line.is_empty()).collect();
+        self.kind = kind;
+        let template = self.pick(&templates);
+        self.command(template)
+    }
+
     fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[self.random.below(words.len())]
     }
@@ -238,6 +259,26 @@ fn unordered(words: &[String]) -> Option<bool> {
     }
 }
 
+/// How all that there is can be read.
+pub fn reads(client: &mut Client) -> Vec<Vec<String>> {
+    let mut reads = Vec::new();
+    for kind in ["str", "hash", "set", "list", "zset"] {
+        for key in (0..4).map(|number| format!("{kind}{number}")) {
+            let Reply::Simple(found) = client.say(&format!("TYPE {key}")) else { panic!("TYPE {key}") };
+            let read = match found.as_str() {
+                "string" => format!("GET {key}"),
+                "hash" => format!("HGETALL {key}"),
+                "set" => format!("SMEMBERS {key}"),
+                "list" => format!("LRANGE {key} 0 -1"),
+                "zset" => format!("ZRANGE {key} 0 -1 WITHSCORES"),
+                _ => format!("TYPE {key}"),
+            };
+            reads.push(read.split(' ').map(str::to_owned).collect());
+        }
+    }
+    reads
+}
+
 fn compare(ours: &mut Client, theirs: &mut Client, words: &[String], seed: u64) {
     let (mut our, mut their) = (ours.ask(words), theirs.ask(words));
     if let Some(paired) = unordered(words) {
@@ -267,32 +308,13 @@ fn answers_of_a_redis() {
     let engine = Engine::open(dir.path().join("data"), &Options::default()).unwrap();
     let served = Served::new(engine, None);
     let (mut ours, mut theirs) = (served.client(), Client::connect(&redis.socket));
-    let mut words = Words { random: Random(seed), kind: "" };
-    let groups = [("str", STRINGS), ("hash", HASHES), ("set", SETS), ("list", LISTS), ("zset", ZSETS)];
+    let mut words = Words::new(seed);
     let mut errors = 0;
     for round in 0..number("PUMICE_COMMANDS").unwrap_or(20_000) {
-        let (kind, templates) = groups[words.random.below(groups.len())];
-        let templates = if words.random.below(8) == 0 { KEYS } else { templates };
-        let templates: Vec<&str> = templates.lines().filter(|line| !line.is_empty()).collect();
-        words.kind = kind;
-        let template = words.pick(&templates);
-        let command = words.command(template);
-        compare(&mut ours, &mut theirs, &command, seed);
+        compare(&mut ours, &mut theirs, &words.any(), seed);
         if round % 100 == 0 {
-            for kind in ["str", "hash", "set", "list", "zset"] {
-                for key in (0..4).map(|number| format!("{kind}{number}")) {
-                    let Reply::Simple(found) = ours.say(&format!("TYPE {key}")) else { panic!() };
-                    let read = match found.as_str() {
-                        "string" => format!("GET {key}"),
-                        "hash" => format!("HGETALL {key}"),
-                        "set" => format!("SMEMBERS {key}"),
-                        "list" => format!("LRANGE {key} 0 -1"),
-                        "zset" => format!("ZRANGE {key} 0 -1 WITHSCORES"),
-                        _ => format!("TYPE {key}"),
-                    };
-                    let read: Vec<String> = read.split(' ').map(str::to_owned).collect();
-                    compare(&mut ours, &mut theirs, &read, seed);
-                }
+            for read in reads(&mut ours) {
+                compare(&mut ours, &mut theirs, &read, seed);
             }
         }
         errors += u64::from(matches!(ours.ask(&["LLEN", "str0"]), Reply::Error(_)));

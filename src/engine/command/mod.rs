@@ -11,6 +11,7 @@ pub mod pattern;
 pub mod replication;
 pub mod scan;
 pub mod sets;
+pub mod sort;
 pub mod sorted_sets;
 pub mod strings;
 pub mod table;

@@ -232,6 +232,20 @@ pub fn push(
     Ok(len)
 }
 
+/// Makes the key a list of these elements, whatever it was; of none, deletes it.
+pub fn replace(writing: &mut Writing<'_>, key: &[u8], elements: &[impl AsRef<[u8]>]) -> Result<()> {
+    if elements.is_empty() {
+        return super::keys::delete(writing, key).map(drop);
+    }
+    let mut list = List::of(key, writing.create(key, Kind::LIST))?;
+    writing.log_words(Kind::LIST, &[RPUSH]);
+    for element in elements {
+        let place = list.grow(key, End::Right)?;
+        list.put(writing, place, element.as_ref())?;
+    }
+    list.store(writing, key)
+}
+
 /// Takes elements from an end, `count` at most; `None` when there is no list.
 pub fn pop(writing: &mut Writing<'_>, key: &[u8], end: End, count: u64) -> Result<Option<Vec<Vec<u8>>>> {
     let Some(mut list) = List::find(&writing.reading(), key)? else { return Ok(None) };
