@@ -221,8 +221,10 @@ impl State {
             _ if next.goal().role == Role::Primary => {}
             _ => {
                 next.ended_by = None;
-                if force {
-                    // What was seen under versions that are taken back does not count.
+                // What was seen under versions that are taken back does not count, nor does the claim of one that was a
+                // primary by hand and is one no more.
+                let by_hand = was == Role::Primary && !matches!(self.place(), Place::Primary(_));
+                if force || by_hand {
                     (next.epoch, next.origin) = (Epoch::default(), String::new());
                 }
             }
@@ -333,5 +335,7 @@ impl Members {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
