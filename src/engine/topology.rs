@@ -86,6 +86,13 @@ impl State {
         }
     }
 
+    /// The ids of the nodes that are to follow this one.
+    pub fn replicas(&self) -> impl Iterator<Item = &str> {
+        let nodes = self.topology().map_or(&[][..], Topology::nodes).iter();
+        let ours = nodes.filter(|node| self.node_id.is_some() && node.primary == self.node_id);
+        ours.map(|node| node.id.as_str())
+    }
+
     /// Why a node that has the role of primary takes no writes, or a detached one is detached.
     pub fn why_read_only(&self) -> Option<String> {
         if self.goal().role == Role::Primary {
