@@ -272,11 +272,12 @@ fn redis_cli_over_tls() {
     for (ca, certificate, words) in [
         (None, None, ""),
         (Some("other-ca.pem"), Some("node"), "certificate verify failed"),
-        (Some("ca.pem"), None, "alert"),
-        (Some("ca.pem"), Some("stranger"), "alert"),
+        // With TLS 1.3 it hears of this behind its handshake, and does not look why.
+        (Some("ca.pem"), None, ""),
+        (Some("ca.pem"), Some("stranger"), ""),
     ] {
-        let (_, said) = cli(ca, certificate, &["SET", "k", "refused"]);
-        assert!(!said.contains("OK") && said.contains(words), "{ca:?} {certificate:?}: {said}");
+        let (done, said) = cli(ca, certificate, &["SET", "k", "refused"]);
+        assert!(!done && said.contains(words), "{ca:?} {certificate:?}: {said}");
     }
     assert_eq!(engine.default_namespace().get(b"k").unwrap().unwrap(), b"over TLS");
 }

@@ -457,6 +457,12 @@ static void test_nulls(void) {
     REFUSED(pumice_serve_options_set_send_timeout_ms(NULL, 1, &error));
     REFUSED(pumice_serve_options_set_sync_bytes_per_second(NULL, 1, &error));
     REFUSED(pumice_serve_options_set_checkpoint_disk_limit(NULL, 1, &error));
+    REFUSED(pumice_serve_options_set_tls(NULL, "c", "k", &error));
+    REFUSED(pumice_serve_options_set_tls_client_ca(NULL, "c", &error));
+    REFUSED(pumice_serve_options_set_tls_peer_ca(NULL, "c", &error));
+    REFUSED(pumice_follow_options_set_tls(NULL, "c", &error));
+    REFUSED(pumice_follow_options_set_tls_certificate(NULL, "c", "k", &error));
+    REFUSED(pumice_follow_options_set_tls_server_name(NULL, "n", &error));
 
     REFUSED(pumice_namespace_token(NULL, &value, &error));
     CHECK(value == NULL);
@@ -1262,6 +1268,80 @@ static void test_replication(void) {
     pumice_listener_free(listener);
 }
 
+static const char *pem(const char *name) {
+    static char paths[4][2 * PATH_SIZE];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    snprintf(path, 2 * PATH_SIZE, "%s/tls/%s", fixtures, name);
+    return path;
+}
+
+/* Ends the wait once the link says why it failed. */
+static int until_it_says(const pumice_link_status *link, void *reason) {
+    const char *said = pumice_link_status_last_error(link);
+    return said != NULL && strstr(said, reason) != NULL;
+}
+
+static void follow_fails(pumice_engine *replica, uint16_t port, const pumice_follow_options *how, char *reason) {
+    bool answer;
+    OK(pumice_engine_follow(replica, "127.0.0.1", port, how, &error));
+    IS(PUMICE_BUSY, pumice_engine_wait_linked(replica, MINUTE, until_it_says, reason, &answer, &error));
+}
+
+static void test_tls(void) {
+    pumice_engine *primary = open_new("p"), *replica = open_as("r", PUMICE_ROLE_REPLICA);
+    pumice_serve_options *serving = pumice_serve_options_new();
+    pumice_follow_options *following = pumice_follow_options_new();
+    pumice_listener *listener;
+    bool answer;
+
+    /* NULL is refused when it is set; what does not do, when it is used. */
+    REFUSED(pumice_serve_options_set_tls(serving, NULL, "k", &error));
+    REFUSED(pumice_serve_options_set_tls(serving, "c", NULL, &error));
+    REFUSED(pumice_serve_options_set_tls_client_ca(serving, NULL, &error));
+    REFUSED(pumice_serve_options_set_tls_peer_ca(serving, NULL, &error));
+    REFUSED(pumice_follow_options_set_tls(following, NULL, &error));
+    REFUSED(pumice_follow_options_set_tls_certificate(following, NULL, "k", &error));
+    REFUSED(pumice_follow_options_set_tls_certificate(following, "c", NULL, &error));
+    REFUSED(pumice_follow_options_set_tls_server_name(following, NULL, &error));
+    REFUSED(pumice_follow_options_set_tls_server_name(following, "\xff", &error));
+    OK(pumice_serve_options_set_tls_client_ca(serving, pem("ca.pem"), &error));
+    REFUSED(pumice_engine_serve(primary, "127.0.0.1:0", serving, &listener, &error));
+    CHECK(listener == NULL);
+    OK(pumice_serve_options_set_tls(serving, in("missing"), pem("node.key"), &error));
+    IS(PUMICE_IO, pumice_engine_serve(primary, "127.0.0.1:0", serving, &listener, &error));
+    OK(pumice_serve_options_set_tls(serving, pem("node.pem"), pem("named.key"), &error));
+    REFUSED(pumice_engine_serve(primary, "127.0.0.1:0", serving, &listener, &error));
+    OK(pumice_serve_options_set_tls(serving, pem("node.pem"), pem("node.key"), &error));
+    OK(pumice_follow_options_set_tls_certificate(following, pem("node.pem"), pem("node.key"), &error));
+    REFUSED(pumice_engine_follow(replica, "127.0.0.1", 1, following, &error));
+    OK(pumice_follow_options_set_tls(following, in("missing"), &error));
+    IS(PUMICE_IO, pumice_engine_follow(replica, "127.0.0.1", 1, following, &error));
+
+    /* Only who trusts the right CA, expects the right name and shows the right certificate follows. */
+    OK(pumice_serve_options_set_tls_peer_ca(serving, pem("ca.pem"), &error));
+    OK(pumice_engine_serve(primary, "127.0.0.1:0", serving, &listener, &error));
+    const uint16_t port = pumice_listener_port(listener);
+    follow_fails(replica, port, NULL, "it speaks TLS");
+    OK(pumice_follow_options_set_tls(following, pem("other-ca.pem"), &error));
+    follow_fails(replica, port, following, "UnknownIssuer");
+    OK(pumice_follow_options_set_tls(following, pem("ca.pem"), &error));
+    OK(pumice_follow_options_set_tls_server_name(following, "other.test", &error));
+    follow_fails(replica, port, following, "not valid for name");
+    OK(pumice_follow_options_set_tls_server_name(following, "localhost", &error));
+    OK(pumice_follow_options_set_tls_certificate(following, pem("stranger.pem"), pem("stranger.key"), &error));
+    follow_fails(replica, port, following, "fatal alert");
+    OK(pumice_follow_options_set_tls_certificate(following, pem("node.pem"), pem("node.key"), &error));
+    OK(pumice_engine_follow(replica, "127.0.0.1", port, following, &error));
+    OK(pumice_engine_wait_linked(replica, MINUTE, NULL, NULL, &answer, &error));
+    CHECK(answer);
+    pumice_serve_options_free(serving);
+    pumice_follow_options_free(following);
+    pumice_engine_free(replica);
+    pumice_engine_free(primary);
+    pumice_listener_free(listener);
+}
+
 static void *wait_for_link(void *engine) {
     bool answer;
     IS(PUMICE_CLOSED, pumice_engine_wait_linked(engine, MINUTE, NULL, NULL, &answer, &error));
@@ -1534,6 +1614,7 @@ static const struct {
     {"log", test_log},
     {"close_wakes", test_close_wakes},
     {"replication", test_replication},
+    {"tls", test_tls},
     {"large_values", test_large_values},
     {"threads", test_threads},
     {"fork", test_fork},

@@ -90,7 +90,7 @@ PUMICE_PASSWORD. Without one, whoever reaches the address may do everything\n  \
     },
     Page {
         name: "follow",
-        synopsis: "DIR HOST:PORT [--password-file FILE] [--tls-ca FILE] [--announce-port PORT] [--once] [--give-up] [--json]",
+        synopsis: "DIR HOST:PORT [--password-file FILE] [--tls-ca FILE] [--once] [--give-up] [--json]",
         about: "Make a data directory a replica of a Kvrocks or a Pumice",
         details: "Makes DIR where it is missing, brings the primary's data or goes on from where it stands, and shows how it \
 goes until SIGINT or SIGTERM ends it cleanly. It is kept in DIR whom it follows: `pumice serve DIR`, and a program that \
