@@ -224,7 +224,7 @@ struct ConvertOptions {
     std::optional<std::size_t> memory_budget;
 };
 
-/** How a listener speaks TLS: paths of PEM files. `client_ca` lets in only who shows a certificate that is signed by it,
+/** How a listener speaks TLS: paths of PEM files. `client_ca` lets in only who shows a certificate signed by it,
  * `peer_ca` makes `hand_over` and REPLICAOF reach other nodes over TLS. */
 struct TlsServer {
     std::string certificate;

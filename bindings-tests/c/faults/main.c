@@ -25,8 +25,8 @@ void fail(const char *file, int line, const char *format, ...) {
 
 void is(const char *file, int line, const char *call, pumice_status expected, pumice_status got) {
     if (got != expected) {
-        fail(file, line, "%s: got %s (%s), expected %s", call, pumice_status_name((int32_t)got), pumice_error_message(error),
-             pumice_status_name((int32_t)expected));
+        fail(file, line, "%s: got %s (%s), expected %s", call, pumice_status_name((int32_t)got),
+             pumice_error_message(error), pumice_status_name((int32_t)expected));
     }
     if ((error == NULL) != (got == PUMICE_OK)) fail(file, line, "%s: its error and its status disagree", call);
     if (pumice_error_kind(error) != got) fail(file, line, "%s: its error has another kind", call);
