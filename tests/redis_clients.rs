@@ -7,9 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use pumice::{Address, Engine, Listener, Options, ServeOptions};
 #[cfg(feature = "tls")]
 use pumice::TlsServer;
+use pumice::{Address, Engine, Listener, Options, ServeOptions};
 use support::{quick_dir, said, skipped, wait_until};
 use tempfile::TempDir;
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use pumice::{
     Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, FollowOptions, Kind, LinkStatus, Listener, Namespace,
-    Operation, Options, Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace, TlsClient, TlsServer, Ttl,
-    WriteOptions,
+    Operation, Options, Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace, TlsClient, TlsServer,
+    Ttl, WriteOptions,
 };
 
 type Answer = Result<String, Error>;
@@ -150,7 +150,8 @@ impl Story {
             ["checkpoint" | "apply_checkpoint" | "replicate" | "same_position" | "log" | "log_after_foreign", ..]
             | ["changes", _] => self.replication(words),
             [
-                "serve" | "serve_tls" | "stop" | "follow" | "follow_tls" | "linked" | "link" | "link_says" | "detach" | "discard_kept" | "hand_over",
+                "serve" | "serve_tls" | "stop" | "follow" | "follow_tls" | "linked" | "link" | "link_says" | "detach"
+                | "discard_kept" | "hand_over",
                 ..,
             ]
             | ["wait_for" | "wait_acked" | "feeds", ..] => self.link(words),
