@@ -24,5 +24,6 @@ mod replication;
 mod sets;
 mod snapshot;
 mod sorted_sets;
+mod tls;
 mod usage;
 mod views;

@@ -19,6 +19,7 @@ use super::replication::{FeedStatus, LinkStatus, SyncStatus};
 use super::sets::Set;
 use super::snapshot::Snapshot;
 use super::sorted_sets::SortedSet;
+use super::tls::{TlsClient, TlsServer};
 use super::usage::{KindUsage, NamespaceUsage, Usage};
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{calls, errors};
@@ -59,6 +60,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NamespaceUsage>()?;
     module.add_class::<KindUsage>()?;
     module.add_class::<Listener>()?;
+    module.add_class::<TlsServer>()?;
+    module.add_class::<TlsClient>()?;
     module.add_class::<LinkStatus>()?;
     module.add_class::<SyncStatus>()?;
     module.add_class::<FeedStatus>()?;
