@@ -46,7 +46,7 @@ pub use engine::events::{Event, EventKind, Events};
 pub use engine::format::change::{Change, Operation};
 pub use engine::format::entry::Entry;
 pub use engine::format::metadata::Kind;
-pub use engine::format::side::{Role, TlsClient};
+pub use engine::format::state::{Role, TlsClient};
 pub use engine::format::topology::{Node, Topology};
 pub use engine::info::Info;
 pub use engine::namespace::Namespace;

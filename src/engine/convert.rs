@@ -12,7 +12,7 @@ use super::format::key::{
     prefix_end, slot,
 };
 use super::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, check_name};
-use super::format::side::Role;
+use super::format::state::Role;
 use super::generation::Generation;
 use super::instance::{Instance, random_id};
 use super::namespace;

@@ -11,7 +11,7 @@ use super::events::Events;
 use super::format::batch as write_batch;
 use super::format::change::{self, Change};
 use super::format::entry::Entry;
-use super::format::side::{DesiredLink, Role};
+use super::format::state::{DesiredLink, Role};
 use super::format::topology::Topology;
 use super::info::Info;
 use super::instance::Instance;

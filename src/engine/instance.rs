@@ -18,7 +18,7 @@ use super::format::batch::{BatchBuilder, MAX_BYTES, PROPAGATE};
 use super::format::key::Layout;
 use super::format::log_data::replication_id_log;
 use super::format::registry::REPLICATION_ID_KEY;
-use super::format::side::{DesiredLink, Epoch, Role, State, Wish};
+use super::format::state::{DesiredLink, Epoch, Role, State, Wish};
 use super::format::topology::Refused;
 use super::generation::{Generation, Store, Written};
 use super::group_sync::GroupSync;

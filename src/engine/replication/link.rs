@@ -17,7 +17,7 @@ use super::tcp::{Connection, Received, Stop};
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::events::EventKind;
-use crate::engine::format::side::DesiredLink;
+use crate::engine::format::state::DesiredLink;
 use crate::engine::generation::Store;
 use crate::engine::instance::{Instance, random_id};
 use crate::engine::storage::wal;

@@ -8,7 +8,8 @@ use crate::engine::format::batch::MAX_SEQUENCE;
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::check_replication_id;
 use crate::engine::format::resp::Reply;
-use crate::engine::format::side::{Epoch, History, check_file_name};
+use crate::engine::format::side::{History, check_file_name};
+use crate::engine::format::state::Epoch;
 use crate::engine::topology::Members;
 
 const COMMANDS: [&[u8]; 6] = [b"replconf", b"psync", b"pumice", b"_db_name", b"_fetch_meta", b"_fetch_file"];
