@@ -20,7 +20,8 @@ use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::side::{DesiredLink, Role, TlsClient};
 use crate::engine::generation::Store;
-use crate::engine::instance::{Instance, random_id};
+use crate::engine::instance::Instance;
+use crate::engine::random::random_id;
 use crate::engine::storage::fork::Process;
 
 type Closer = Box<dyn Fn() + Send>;
