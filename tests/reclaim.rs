@@ -17,12 +17,16 @@ fn bytes(engine: &Engine) -> u64 {
 
 /// Puts that many keys, with values that compress badly.
 fn fill(engine: &Engine, name: &str, count: usize) {
+    fill_with(engine, name, count, 100);
+}
+
+fn fill_with(engine: &Engine, name: &str, count: usize, size: usize) {
     let namespace = engine.namespace(name).unwrap();
     let mut random = Random(count as u64);
     for first in (0..count).step_by(1000) {
         let mut batch = engine.batch();
         for number in first..(first + 1000).min(count) {
-            batch.put(&namespace, format!("key-{number:08}").as_bytes(), &random.bytes(100)).unwrap();
+            batch.put(&namespace, format!("key-{number:08}").as_bytes(), &random.bytes(size)).unwrap();
         }
         batch.commit(None).unwrap();
     }
@@ -66,7 +70,9 @@ fn a_million_keys() {
     for what in ["drop", "clear"] {
         fill(&primary, "bign", MILLION);
         replicate(&primary, &replica);
-        [&primary, &replica].map(flush);
+        for engine in [&primary, &replica] {
+            flush(engine);
+        }
         let before = [&primary, &replica].map(bytes);
         assert!(before.iter().all(|&bytes| bytes > 100 << 20), "{before:?}");
 
@@ -183,6 +189,49 @@ fn in_the_middle() {
     }
     let engine = open(&path);
     assert_eq!(engine.namespaces().unwrap(), ["__namespace"]);
+    assert_sound(&engine);
+}
+
+/// Whole files of what is deleted are gone when the call returns, however it is deeper down; what shares a file with
+/// neighbours follows; and nothing that was deleted or replaced before comes back with them.
+#[cfg(feature = "failpoints")]
+#[test]
+fn whole_files() {
+    let dir = quick_dir();
+    let engine = open(dir.path().join("data"));
+    for name in ["a", "b", "c"] {
+        engine.create_namespace(name, None).unwrap();
+        fill(&engine, name, 10_000);
+    }
+    let deleted = engine.namespace("b").unwrap();
+    // Layer upon layer: the same keys again and again, some of them deleted, all but the last in the deepest level.
+    const KEYS: usize = 300_000;
+    for layer in 0..3 {
+        fill_with(&engine, "b", KEYS, 1000);
+        let mut batch = engine.batch();
+        for number in (layer..KEYS).step_by(1000) {
+            batch.delete(&deleted, format!("key-{number:08}").as_bytes()).unwrap();
+        }
+        batch.commit(None).unwrap();
+        if layer < 2 {
+            engine.compact().unwrap();
+        } else {
+            flush(&engine);
+        }
+    }
+    let before = bytes(&engine);
+    let began = Instant::now();
+    deleted.clear().unwrap();
+    let took = began.elapsed();
+    let at_once = bytes(&engine);
+    engine.wait_reclaimed();
+    println!("{before} bytes, {at_once} when the call returned after {took:?}, {} in the end", bytes(&engine));
+    assert!(at_once < before, "no file was let go at once");
+    assert!(bytes(&engine) < before / 10);
+    assert_eq!(deleted.count().unwrap(), 0);
+    for name in ["a", "c"] {
+        assert_eq!(engine.namespace(name).unwrap().count().unwrap(), 10_000);
+    }
     assert_sound(&engine);
 }
 

@@ -20,7 +20,8 @@ use super::storage::space::HeldMemtables;
 /// Space that nobody misses: ordinary compactions give it back. The sum counts.
 const LITTLE: u64 = 1 << 20;
 
-/// How often it is looked whether a snapshot still sees what was deleted.
+/// How long compaction waits for whoever deletes to be done, since it begins with a flush that writers wait for; and how
+/// often it is looked whether a snapshot still sees what was deleted.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Keys of one family from `begin` to before `end`.
@@ -117,7 +118,7 @@ pub fn deleted_by(
     last: u64,
 ) -> Result<()> {
     let db = Arc::clone(&guard.generation.store.db);
-    let bytes = deleted.iter().map(|range| db.table_bytes(range.family, &range.begin, &range.end)).sum();
+    let bytes = deleted.iter().map(|range| db.file_bytes(range.family, &range.begin, &range.end)).sum();
     let mut files = None;
     if let Some(held) = held
         && !is_little(bytes)
@@ -148,11 +149,11 @@ impl Reclaim {
     fn add(self: &Arc<Self>, db: &Arc<Db>, dying: Vec<(Range, bool)>, deleted: u64, files: Option<HeldFiles>) {
         let mut state = self.state.lock();
         for (range, covered) in dying {
-            let bytes = db.table_bytes(range.family, &range.begin, &range.end);
+            let bytes = db.file_bytes(range.family, &range.begin, &range.end);
             state.bytes += bytes;
             match state.owed.iter_mut().find(|owed| owed.range == range && owed.covered == covered) {
                 Some(owed) => owed.deleted = deleted,
-                None if bytes == 0 => {}
+                None if bytes == 0 && is_little(bytes) => {}
                 None => state.owed.push(Owed { db: Arc::clone(db), range, deleted, covered }),
             }
         }
@@ -174,6 +175,7 @@ impl Reclaim {
     }
 
     fn run(&self) {
+        let mut waited = false;
         loop {
             let mut state = self.state.lock();
             let files = std::mem::take(&mut state.files);
@@ -186,6 +188,10 @@ impl Reclaim {
                 state.running = false;
                 self.changed.notify_all();
                 return;
+            }
+            if !std::mem::replace(&mut waited, true) {
+                self.changed.wait_for(&mut state, LOOK);
+                continue;
             }
             let unseen = |owed: &Owed| owed.db.snapshots() == 0 || (owed.covered && owed.db.is_unseen(owed.deleted));
             match state.owed.iter().position(unseen) {

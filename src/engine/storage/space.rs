@@ -47,8 +47,8 @@ impl Db {
         taken("delete files", error)
     }
 
-    /// About how many bytes `[begin, end)` takes in the SST files of a family.
-    pub fn table_bytes(&self, family: u32, begin: &[u8], end: &[u8]) -> u64 {
+    /// About how many bytes `[begin, end)` takes in the files of a family.
+    pub fn file_bytes(&self, family: u32, begin: &[u8], end: &[u8]) -> u64 {
         let (mut bytes, mut error) = (0, std::ptr::null_mut());
         let (begins, begin_lengths) = ([begin.as_ptr().cast()], [begin.len()]);
         let (ends, end_lengths) = ([end.as_ptr().cast()], [end.len()]);
@@ -66,7 +66,13 @@ impl Db {
                 &raw mut error,
             );
         }
-        taken("estimate a size", error).map_or(0, |()| bytes)
+        if taken("estimate a size", error).is_err() || bytes == 0 {
+            return 0;
+        }
+        let of = |name| self.rocks().property_int_value_cf(self.family(family), name).ok().flatten().unwrap_or(0);
+        // RocksDB counts only tables, which may have as little as the places of values in blob files.
+        let (tables, blobs) = (of("rocksdb.total-sst-files-size").max(1), of("rocksdb.total-blob-file-size"));
+        (u128::from(bytes) * u128::from(tables + blobs) / u128::from(tables)) as u64
     }
 
     /// Rewrites the files that have something in a range, all levels into one, without what is deleted. Blocks until that
