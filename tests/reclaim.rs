@@ -126,9 +126,10 @@ fn under_a_snapshot() {
     let dir = quick_dir();
     let engine = open(dir.path().join("data"));
     let doomed = engine.create_namespace("doomed", None).unwrap();
-    fill(&engine, "doomed", 100_000);
+    // So much that it has files of its own.
+    fill_with(&engine, "doomed", 200_000, 1000);
     fill(&engine, "__namespace", 100_000);
-    flush(&engine);
+    compact(&engine);
     let before = bytes(&engine);
     let snapshot = engine.snapshot().unwrap();
     let then = shown(&engine);
@@ -150,7 +151,7 @@ fn under_a_snapshot() {
         }
     }
     assert!(bytes(&engine) >= before * 9 / 10, "{} of {before} bytes", bytes(&engine));
-    assert_eq!(iterated.map(Result::unwrap).count(), 100_000);
+    assert_eq!(iterated.map(Result::unwrap).count(), 200_000);
     drop(snapshot);
     wait_until("the space is back", || bytes(&engine) < before / 10);
     println!("{before} bytes under the snapshot, {} when it was gone", bytes(&engine));
