@@ -19,7 +19,8 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::events::EventKind;
 use crate::engine::format::state::DesiredLink;
 use crate::engine::generation::Store;
-use crate::engine::instance::{Instance, random_id};
+use crate::engine::instance::Instance;
+use crate::engine::random::random_id;
 use crate::engine::storage::wal;
 
 /// What a link is doing.

@@ -7,7 +7,7 @@ use super::position::Position;
 use super::session::primary::Place;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
-use crate::engine::format::batch::{Batch, PROPAGATE, Record};
+use crate::engine::format::batch::{Batch, DEFAULT, METADATA, PROPAGATE, Record, SEARCH, STREAM, ZSET_SCORE};
 use crate::engine::format::entry::Entry;
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, check_replication_id, decode_registry};
@@ -15,6 +15,7 @@ use crate::engine::format::side::History;
 use crate::engine::format::state::Role;
 use crate::engine::generation::{Store, Tail};
 use crate::engine::instance::{CommitGuard, Instance};
+use crate::engine::reclaim::{self, Range};
 use crate::engine::storage::wal::{self, WalRead, WalTail};
 
 /// A reader of the log, from one position on. It goes on across a swap of generations when its position is in the
@@ -292,15 +293,20 @@ pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, bytes: A
 fn write(
     instance: &Instance,
     mut guard: CommitGuard<'_>,
-    effects: Effects,
+    mut effects: Effects,
     (first, last): (u64, u64),
     bytes: Arc<[u8]>,
 ) -> Result<()> {
     let store = Arc::clone(&guard.generation.store);
+    let deleted = std::mem::take(&mut effects.deleted);
+    let held = if deleted.is_empty() { None } else { store.db.hold_memtables() };
     let written = guard.write_verbatim(first, last, bytes)?;
     let applied = take_effect(&mut guard, &store, effects, first);
     store.append(written);
     applied?;
+    if !deleted.is_empty() {
+        reclaim::deleted_by(&mut guard, held, &deleted, last)?;
+    }
     drop(guard);
     if instance.options().sync { instance.sync(&store.db, last) } else { Ok(()) }
 }
@@ -321,12 +327,17 @@ fn take_effect(guard: &mut CommitGuard<'_>, store: &Arc<Store>, effects: Effects
 struct Effects {
     registry: bool,
     replication_id: Option<String>,
+    /// Ranges of keys that it deletes, the first of them: whose space is given back.
+    deleted: Vec<Range>,
 }
+
+/// The most ranges of one batch whose space is looked for. Kvrocks' FLUSHDB has one, a dropped namespace five.
+const MOST_RANGES: usize = 16;
 
 impl Effects {
     /// Checks a batch, looks at every record, and decodes what will have to be decoded after the write.
     fn parse(bytes: &[u8]) -> Result<(Batch<'_>, Effects)> {
-        let mut effects = Effects { registry: false, replication_id: None };
+        let mut effects = Effects { registry: false, replication_id: None, deleted: Vec::new() };
         let batch = Batch::parse_each(bytes, |record| {
             match *record {
                 Record::Put { family: PROPAGATE, key, value } if key == REGISTRY_KEY => {
@@ -352,6 +363,13 @@ impl Effects {
                     if begin <= REPLICATION_ID_KEY && REPLICATION_ID_KEY < end {
                         effects.replication_id = Some(String::new());
                     }
+                }
+                Record::DeleteRange {
+                    family: family @ (DEFAULT | METADATA | ZSET_SCORE | STREAM | SEARCH),
+                    begin,
+                    end,
+                } if begin < end && effects.deleted.len() < MOST_RANGES => {
+                    effects.deleted.push(Range { family, begin: begin.to_vec(), end: end.to_vec() });
                 }
                 _ => {}
             }

@@ -22,7 +22,8 @@ use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::side::{MANIFEST_NAME, SyncManifest, decode_manifest};
 use crate::engine::generation::Store;
-use crate::engine::instance::{Instance, random_id};
+use crate::engine::instance::Instance;
+use crate::engine::random::random_id;
 use crate::engine::storage::db::HeldFiles;
 use crate::engine::storage::files;
 

@@ -9,7 +9,8 @@ use super::sync_in::{Progress, Stage, Watch};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::failpoint::step;
 use crate::engine::format::side::{MANIFEST_NAME, ManifestFile, SyncManifest, check_file_name, encode_manifest};
-use crate::engine::instance::{Instance, random_id};
+use crate::engine::instance::Instance;
+use crate::engine::random::random_id;
 use crate::engine::storage::{checkpoint, files};
 
 /// A checkpoint that was made.
