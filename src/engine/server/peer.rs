@@ -23,6 +23,7 @@ use crate::engine::replication::session::feed::Feed;
 use crate::engine::replication::session::primary::{
     Ask, PrimarySession, checkpoint_reply, names_reply, range_head, size_line,
 };
+use crate::engine::storage::wal::WalTail;
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ fn answer(
     ip: &str,
     args: &[Vec<u8>],
 ) -> Result<Flow> {
-    let (ask, store) = match asked(&node, session, args) {
+    let (ask, store, tail) = match asked(&node, session, args) {
         Ok(asked) => asked,
         // Not ERR, which would mean a full sync.
         Err(failed) => {
@@ -68,7 +69,8 @@ fn answer(
             connection.reading = node.serving.returned(ip);
             connection.server().counters.sync_partial_ok.fetch_add(1, Relaxed);
             let address = session.announced();
-            let fed = feed(connection, node, store, session, next, &reply);
+            let tail = tail.unwrap_or_else(|| WalTail::new(&store.db, next));
+            let fed = feed(connection, node, store, tail, session, &reply);
             if let (Ok(node), Some(address)) = (connection.node(), address) {
                 node.admissions.lock().ended(&address, fed);
             }
@@ -148,13 +150,13 @@ fn answer(
     }
 }
 
-/// What a request asks for, and the store for which that was found.
-fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<(Ask, Arc<Store>)> {
+/// What a request asks for, the store for which that was found, and what reads its log from where it was looked up.
+fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<(Ask, Arc<Store>, Option<WalTail>)> {
     let (facts, store) = node.facts()?;
     let mut admissions = node.admissions.lock();
     admissions.set_id(&facts.history.current);
     let ask = session.request(args, &facts, &mut admissions);
-    let Ask::Locate(sequence) = ask else { return Ok((ask, store)) };
+    let Ask::Locate(sequence) = ask else { return Ok((ask, store, None)) };
     // Who comes anew has left its former feed, whatever that one knows: what was sent on it is what it may have.
     if let Some(address) = session.announced()
         && let Some(sent) = node.feeds.supersede(&address.0, address.1)
@@ -162,8 +164,8 @@ fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<
         admissions.ended(&address, sent);
     }
     drop(admissions);
-    let place = log::place(&store, sequence)?;
-    Ok((session.located(place, &facts, &mut node.admissions.lock()), store))
+    let (place, tail) = log::place(&store, sequence)?;
+    Ok((session.located(place, &facts, &mut node.admissions.lock()), store, Some(tail)))
 }
 
 /// What is sent of a file at a time, unless a rate asks for less.
@@ -235,10 +237,11 @@ fn feed(
     connection: &mut Connection,
     node: Arc<Node>,
     store: Arc<Store>,
+    tail: WalTail,
     session: &PrimarySession,
-    next: u64,
     reply: &[u8],
 ) -> u64 {
+    let next = tail.next();
     let kept = connection.reading.take();
     let state = Arc::new(Mutex::new(Feed::new(session.peer(), next, clock::monotonic_ms())));
     let (host, port) = session.announced().unwrap_or_else(|| (connection.client().stream.peer_ip(), 0));
@@ -290,7 +293,7 @@ fn feed(
     };
     if let Ok(reading) = reading {
         // Why it ended is told by the replica, who comes back or does not.
-        let log = Log::open_after(&instance, store, next - 1);
+        let log = Log::open_at(&instance, store, tail);
         let _ = send_entries(log, kept, &state, &feeds, id, &stream, &over);
         stream.shutdown();
         let _ = reading.join();
@@ -318,10 +321,10 @@ fn send_entries(
     while !over.load(Relaxed) {
         kept = kept.filter(|_| log.position().sequence < latest).inspect(Reading::touch);
         let wait = state.lock().next_tick_ms().saturating_sub(clock::monotonic_ms());
-        let mut next = log.next_entry(Some(Duration::from_millis(wait)))?;
-        while let Some(entry) = next {
-            state.lock().entry(entry.first, entry.last, &entry.bytes, &mut out)?;
-            next = if out.len() < WRITE_BYTES { log.next_entry(None)? } else { None };
+        let mut next = log.next_batch(Some(Duration::from_millis(wait)))?;
+        while let Some((first, last, bytes)) = next {
+            state.lock().entry(first, last, &bytes, &mut out)?;
+            next = if out.len() < WRITE_BYTES { log.next_batch(None)? } else { None };
         }
         let mut feed = state.lock();
         feed.tick(clock::monotonic_ms(), log.latest(), &mut out);
