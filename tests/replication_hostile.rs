@@ -117,6 +117,11 @@ impl Checkpoint {
         )
     }
 
+    /// The files alone.
+    fn listed(&self) -> Vec<u8> {
+        self.manifest_of(self.files.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64, 0)))
+    }
+
     /// A manifest in its frame, with these files.
     fn manifest_of(&self, files: impl ExactSizeIterator<Item = (String, u64, u32)>) -> Vec<u8> {
         fn put(out: &mut Vec<u8>, number: u64) {
@@ -171,7 +176,8 @@ impl Checkpoint {
                     b"9",
                 ])),
                 ["PSYNC", ..] => Some(b"-DIVERGED honestly\r\n".to_vec()),
-                ["PUMICE", "CHECKPOINT"] => Some(array(&[ID, &self.manifest()])),
+                ["PUMICE", "FILES", _] => Some(array(&[ID, &self.listed()])),
+                ["PUMICE", "CHECKPOINT", _] => Some(array(&[ID, &self.manifest()])),
                 ["PUMICE", "RANGE", _, name, offset] => Some(bulk(&self.files[name][offset.parse().unwrap()..])),
                 _ => None,
             };
@@ -318,7 +324,7 @@ fn in_a_full_sync() {
     let replica = replica(dir.path());
     let manifest = |manifest: Vec<u8>| {
         made.clone().pumice(move |words| match words {
-            ["PUMICE", "CHECKPOINT"] => all([Bytes(array(&[ID, &manifest]))]),
+            ["PUMICE", "FILES" | "CHECKPOINT", _] => all([Bytes(array(&[ID, &manifest]))]),
             _ => None,
         })
     };
@@ -344,7 +350,7 @@ fn in_a_full_sync() {
         (
             "a manifest of 2^63 bytes",
             made.clone().pumice(|words| match words {
-                ["PUMICE", "CHECKPOINT"] => all([bytes("*2\r\n$16\r\nAAAAAAAAAAAAAAAA\r\n$9223372036854775807\r\n")]),
+                ["PUMICE", "CHECKPOINT", _] => all([bytes("*2\r\n$16\r\nAAAAAAAAAAAAAAAA\r\n$9223372036854775807\r\n")]),
                 _ => None,
             }),
             "9223372036854775807",
@@ -354,6 +360,37 @@ fn in_a_full_sync() {
         ("an absolute name", files(&[("/tmp/000001.sst", 3)]), "file name"),
         ("a name twice", files(&[("CURRENT", 3)]), "twice"),
         ("sizes that do not add up", files(&[("000901.sst", u64::MAX), ("000902.sst", 2)]), "sizes"),
+        ("more than the disk has room for", files(&[("000901.sst", 1 << 60)]), "free"),
+        (
+            "other files in the end than at first",
+            {
+                let other = made.with("000901.sst", b"more").manifest();
+                made.clone().pumice(move |words| match words {
+                    ["PUMICE", "CHECKPOINT", _] => all([Bytes(array(&[ID, &other]))]),
+                    _ => None,
+                })
+            },
+            "other files",
+        ),
+        (
+            "another checkpoint in the end than at first",
+            {
+                let manifest = made.manifest();
+                made.clone().pumice(move |words| match words {
+                    ["PUMICE", "CHECKPOINT", _] => all([Bytes(array(&[b"BBBBBBBBBBBBBBBB", &manifest]))]),
+                    _ => None,
+                })
+            },
+            "got the checkpoint BBBBBBBBBBBBBBBB",
+        ),
+        (
+            "no list at first",
+            made.clone().pumice(|words| match words {
+                ["PUMICE", "FILES", _] => all([Bytes(array(&[ID, b""]))]),
+                _ => None,
+            }),
+            "no list of files",
+        ),
         ("a file of 2^63 bytes", range(|_| vec![bytes("$9223372036854775808\r\n")]), "9223372036854775808"),
         ("an endless size", range(|_| vec![Flood(vec![b'$'; 1 << 16])]), "line"),
         ("a file longer than told", range(|file| vec![Bytes(bulk(&[file, b"more"].concat()))]), "expected"),
@@ -437,6 +474,7 @@ fn in_a_full_sync_by_name() {
             "names",
         ),
         ("a file of 2^63 bytes", sent(|| vec![bytes("9223372036854775808\r\n"), Hang]), "9223372036854775808"),
+        ("more than the disk has room for", sent(|| vec![bytes("1152921504606846976\r\n"), Hang]), "free"),
         ("a negative size", sent(|| vec![bytes("-1\r\n"), Close]), "the primary answered"),
         ("an endless size", sent(|| vec![Flood(vec![b'1'; 1 << 16])]), "line"),
         ("a file that ends early", sent(|| vec![bytes("100\r\nabc"), Close]), "closed the connection"),

@@ -535,6 +535,7 @@ impl Attempt<'_> {
             wish: self.wish,
             stop: self.stop,
             counters: &counters,
+            run_id: &self.link.run_id,
             dataset,
             diverged,
         };
