@@ -243,8 +243,11 @@ fn assert_withstands(dir: &Path, replica: &Engine, cases: Vec<(&str, Script, &st
         replica.detach().unwrap();
         assert_eq!(replica.default_namespace().get(b"own").unwrap().unwrap(), b"data", "{what}");
         assert_eq!(replica.position().unwrap(), position, "{what}");
-        let mut left = names(&dir.join("r/generations"));
-        left.retain(|name| !name.ends_with(".incoming"));
+        let generations = dir.join("r/generations");
+        let (incoming, left): (Vec<_>, Vec<_>) =
+            names(&generations).into_iter().partition(|name| name.ends_with(".incoming"));
+        // What one primary sent rightly would be taken for what the next one has to send.
+        incoming.iter().for_each(|name| drop(std::fs::remove_dir_all(generations.join(name))));
         assert_eq!(left, ["000001", "000001.history"], "{what}");
         assert_eq!(names(&dir.join("r")), ["LOCK", "db", "generations", "state"], "{what}");
         let grown = resident_bytes().saturating_sub(before);
