@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pumice::{Engine, FollowOptions, LinkState};
@@ -317,6 +318,38 @@ fn on_the_link() {
         ("a batch at the end of all", feed(|_| batch(u64::MAX, 1, PUT)), "batch"),
     ];
     assert_withstands(dir.path(), &replica, cases);
+}
+
+/// An entry that can never be applied is not asked for again and again: its sender is left alone for some seconds.
+#[test]
+fn an_entry_that_always_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = Checkpoint::make(dir.path());
+    let replica = replica(dir.path());
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&asked);
+    let port = start(made.pumice(move |words| match words {
+        ["PSYNC", .., next] => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            // A put of a registry that is none, in the family `propagate`.
+            let put = [b"\x05\x04\x12__namespace_keys__\x07".as_slice(), b"garbage"].concat();
+            let first: u64 = next.parse().unwrap();
+            let batch = [&first.to_le_bytes()[..], &1u32.to_le_bytes(), &put].concat();
+            all([bytes("+OK\r\n"), Bytes(bulk(&batch)), Hang])
+        }
+        _ => None,
+    }));
+    let position = replica.position().unwrap();
+    follow(&replica, port);
+    let status = || replica.link().unwrap().unwrap();
+    wait_until("it waits", || status().state == LinkState::Waiting && asked.load(Ordering::Relaxed) > 0);
+    assert!(status().last_error.unwrap().contains("registry"), "{:?}", status());
+    // It waits for five seconds at least, the shortest times together for a fraction of this.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(replica.position().unwrap(), position);
+    replica.detach().unwrap();
+    assert_sound(&replica);
 }
 
 /// In a full sync from a Pumice.
