@@ -178,7 +178,7 @@ impl Checkpoint {
                 ])),
                 ["PSYNC", ..] => Some(b"-DIVERGED honestly\r\n".to_vec()),
                 ["PUMICE", "FILES", _] => Some(array(&[ID, &self.listed()])),
-                ["PUMICE", "CHECKPOINT", _] => Some(array(&[ID, &self.manifest()])),
+                ["PUMICE", "CHECKSUMS", _] => Some(array(&[ID, &self.manifest()])),
                 ["PUMICE", "RANGE", _, name, offset] => Some(bulk(&self.files[name][offset.parse().unwrap()..])),
                 _ => None,
             };
@@ -360,7 +360,7 @@ fn in_a_full_sync() {
     let replica = replica(dir.path());
     let manifest = |manifest: Vec<u8>| {
         made.clone().pumice(move |words| match words {
-            ["PUMICE", "FILES" | "CHECKPOINT", _] => all([Bytes(array(&[ID, &manifest]))]),
+            ["PUMICE", "FILES" | "CHECKSUMS", _] => all([Bytes(array(&[ID, &manifest]))]),
             _ => None,
         })
     };
@@ -386,7 +386,7 @@ fn in_a_full_sync() {
         (
             "a manifest of 2^63 bytes",
             made.clone().pumice(|words| match words {
-                ["PUMICE", "CHECKPOINT", _] => all([bytes("*2\r\n$16\r\nAAAAAAAAAAAAAAAA\r\n$9223372036854775807\r\n")]),
+                ["PUMICE", "CHECKSUMS", _] => all([bytes("*2\r\n$16\r\nAAAAAAAAAAAAAAAA\r\n$9223372036854775807\r\n")]),
                 _ => None,
             }),
             "9223372036854775807",
@@ -402,7 +402,7 @@ fn in_a_full_sync() {
             {
                 let other = made.with("000901.sst", b"more").manifest();
                 made.clone().pumice(move |words| match words {
-                    ["PUMICE", "CHECKPOINT", _] => all([Bytes(array(&[ID, &other]))]),
+                    ["PUMICE", "CHECKSUMS", _] => all([Bytes(array(&[ID, &other]))]),
                     _ => None,
                 })
             },
@@ -413,7 +413,7 @@ fn in_a_full_sync() {
             {
                 let manifest = made.manifest();
                 made.clone().pumice(move |words| match words {
-                    ["PUMICE", "CHECKPOINT", _] => all([Bytes(array(&[b"BBBBBBBBBBBBBBBB", &manifest]))]),
+                    ["PUMICE", "CHECKSUMS", _] => all([Bytes(array(&[b"BBBBBBBBBBBBBBBB", &manifest]))]),
                     _ => None,
                 })
             },
@@ -548,7 +548,7 @@ fn silent() {
     let made = Checkpoint::make(dir.path());
     let states =
         [LinkState::Handshake, LinkState::Handshake, LinkState::Syncing, LinkState::Syncing, LinkState::Streaming];
-    for (step, state) in ["replconf", "PSYNC", "CHECKPOINT", "RANGE", "feed"].into_iter().zip(states) {
+    for (step, state) in ["replconf", "PSYNC", "FILES", "RANGE", "feed"].into_iter().zip(states) {
         for end in ["detach", "close", "drop"] {
             let replica = open(dir.path().join("r"));
             let script = made.clone().pumice(move |words| match words {

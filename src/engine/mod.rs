@@ -8,6 +8,9 @@ mod failpoint;
 pub mod format;
 // Floor 1: one RocksDB.
 pub mod storage;
+// Floor 2: what a node is to do, and who hears of it.
+pub mod events;
+mod topology;
 // Floor 3: directories, generations, the swap.
 mod directory;
 mod generation;

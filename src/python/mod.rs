@@ -19,5 +19,6 @@ mod progress;
 mod records;
 mod replication;
 mod snapshot;
+mod tls;
 mod usage;
 mod views;

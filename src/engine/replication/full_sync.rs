@@ -107,6 +107,7 @@ pub struct FullSync<'a> {
     pub instance: &'a Instance,
     pub desired: &'a DesiredLink,
     pub wish: u64,
+    pub node_id: Option<&'a str>,
     pub stop: &'a Arc<Stop>,
     pub counters: &'a Counters,
     /// 16 characters, drawn when the engine was opened.
@@ -448,8 +449,9 @@ impl FullSync<'_> {
         Ok(())
     }
 
-    fn connect(&self, fetch: Fetch) -> Result<FileConnection<'_>> {
+    fn connect(&self, mut fetch: Fetch) -> Result<FileConnection<'_>> {
         self.check()?;
+        fetch.node_id = self.node_id.map(str::to_owned);
         let DesiredLink { host, port, tls, .. } = self.desired;
         let connection = Connection::open(host, *port, tls.as_ref(), SILENCE, self.stop)?;
         let mut opened = FileConnection { connection, fetch, ready: false, buffer: vec![0; 256 << 10], sync: self };
@@ -542,7 +544,7 @@ impl FileConnection<'_> {
     /// The sync manifest of a checkpoint, once the primary has it.
     fn checkpoint(&mut self, id: &str) -> Result<SyncManifest> {
         loop {
-            let request = self.fetch.request_checkpoint(Some(id))?;
+            let request = self.fetch.request_checksums(id)?;
             self.connection.send(&request)?;
             let Some((got, manifest)) = self.answer()? else { continue };
             if got == id {
@@ -668,7 +670,8 @@ fn check_room(incoming: &Path, needed: u64) -> Result<()> {
     if needed <= free {
         return Ok(());
     }
-    let what = format!("full sync into {}: got files of {needed} bytes, expected at most the {free} free", incoming.display());
+    let what =
+        format!("full sync into {}: got files of {needed} bytes, expected at most the {free} free", incoming.display());
     Err(Error::io(what, std::io::Error::from(std::io::ErrorKind::StorageFull)))
 }
 

@@ -118,7 +118,8 @@ impl Served {
             if is_late() {
                 return Ok(None);
             }
-            let done = sync_out::checksum(&self.store, &self.folder, name, *size, &mut reader, |_| self.check_served())?;
+            let done =
+                sync_out::checksum(&self.store, &self.folder, name, *size, &mut reader, |_| self.check_served())?;
             self.touch();
             summed.push(done);
             if summed.len() == self.linked.files.len() {
@@ -247,6 +248,15 @@ impl Serving {
     fn reading(self: &Arc<Serving>, served: &Served) -> Reading {
         served.uses.readings.fetch_add(1, Ordering::Relaxed);
         Reading { serving: Arc::downgrade(self), uses: Arc::clone(&served.uses) }
+    }
+
+    /// Whoever reads the checkpoint that is served gets no more of it.
+    pub fn withdraw(&self) {
+        let withdrawn = self.state.lock().served.take();
+        if let Some(served) = withdrawn {
+            served.uses.gone.store(true, Ordering::Relaxed);
+        }
+        self.woken.notify_all();
     }
 
     /// Serves nothing any more.

@@ -90,6 +90,8 @@ enum Step {
 
 /// One connection of a full sync.
 pub struct Fetch {
+    /// Who asks, for a primary that a topology tells whom to feed.
+    pub node_id: Option<String>,
     password: Option<String>,
     purpose: Purpose,
     step: Step,
@@ -126,7 +128,7 @@ impl Fetch {
 
     fn new(password: Option<String>, purpose: Purpose) -> Fetch {
         let (step, asked) = (Step::Connection, VecDeque::new());
-        Fetch { password, purpose, step, asked, left: u64::MAX, line: Vec::new(), counted: None }
+        Fetch { node_id: None, password, purpose, step, asked, left: u64::MAX, line: Vec::new(), counted: None }
     }
 
     /// The connection stands.
@@ -158,19 +160,29 @@ impl Fetch {
         }
     }
 
+    /// A request, with who asks where a topology says who that is.
+    fn signed<'a>(&'a self, words: &[&'a [u8]]) -> Vec<&'a [u8]> {
+        words.iter().copied().chain(self.node_id.as_deref().map(str::as_bytes)).collect()
+    }
+
     /// Gives the request for the files of a checkpoint without their checksums, for the engine's run, to be sent while
     /// nothing else is asked for.
     pub fn request_files(&mut self, run_id: &str) -> Result<Vec<u8>> {
         self.await_checkpoint()?;
-        Ok(encode_request(&[b"PUMICE", b"FILES", run_id.as_bytes()]))
+        Ok(encode_request(&self.signed(&[b"PUMICE", b"FILES", run_id.as_bytes()])))
     }
 
-    /// Gives the request for a whole checkpoint, to be sent while nothing else is asked for: of the one of that id, else of
-    /// any, for which the primary may be silent for as long as it takes to read it.
-    pub fn request_checkpoint(&mut self, id: Option<&str>) -> Result<Vec<u8>> {
+    /// Gives the request for the checksums of a checkpoint's files, to be sent while nothing else is asked for.
+    pub fn request_checksums(&mut self, id: &str) -> Result<Vec<u8>> {
         self.await_checkpoint()?;
-        let words: Vec<&[u8]> = [b"PUMICE".as_slice(), b"CHECKPOINT"].into_iter().chain(id.map(str::as_bytes)).collect();
-        Ok(encode_request(&words))
+        Ok(encode_request(&self.signed(&[b"PUMICE", b"CHECKSUMS", id.as_bytes()])))
+    }
+
+    /// Gives the request for a whole checkpoint, to be sent while nothing else is asked for. The primary may be silent for
+    /// as long as it takes to read it.
+    pub fn request_checkpoint(&mut self) -> Result<Vec<u8>> {
+        self.await_checkpoint()?;
+        Ok(encode_request(&self.signed(&[b"PUMICE", b"CHECKPOINT"])))
     }
 
     fn await_checkpoint(&mut self) -> Result<()> {
@@ -185,7 +197,8 @@ impl Fetch {
         self.check_ready(self.asked.len() < MAX_FILES)?;
         self.asked.push_back(Asked { name: name.to_owned(), expected: Some(expected) });
         let offset = offset.to_string();
-        Ok(encode_request(&[b"PUMICE", b"RANGE", id.as_bytes(), name.as_bytes(), offset.as_bytes()]))
+        let words: [&[u8]; 5] = [b"PUMICE", b"RANGE", id.as_bytes(), name.as_bytes(), offset.as_bytes()];
+        Ok(encode_request(&self.signed(&words)))
     }
 
     fn check_ready(&self, free: bool) -> Result<()> {
@@ -559,9 +572,9 @@ mod tests {
         for piece in [1, 3, 1000] {
             let mut fetch = Fetch::pumice(Some("pw".to_owned()));
             start(&mut fetch);
-            assert!(fetch.request_checkpoint(None).is_err());
+            assert!(fetch.request_checkpoint().is_err());
             assert_eq!(hear(&mut fetch, b"+OK\r\n", piece).unwrap(), ["ready"]);
-            assert_eq!(fetch.request_checkpoint(None).unwrap(), encode_request(&[b"PUMICE", b"CHECKPOINT"]));
+            assert_eq!(fetch.request_checkpoint().unwrap(), encode_request(&[b"PUMICE", b"CHECKPOINT"]));
             assert!(fetch.request_range(ID, "1.sst", 0, 3).is_err());
             assert!(fetch.closed().is_err());
             let said = hear(&mut fetch, &checkpoint_reply(ID, &manifest()), piece).unwrap();
@@ -590,8 +603,8 @@ mod tests {
         assert_eq!(request, encode_request(&[b"PUMICE", b"FILES", b"RUNRUNRUNRUNRUN0"]));
         assert_eq!(hear(&mut fetch, &checkpoint_reply(ID, &manifest()), 7).unwrap(), [format!("{ID} 2")]);
         for said in [checkpoint_reply(ID, b""), checkpoint_reply(ID, &manifest())] {
-            let request = fetch.request_checkpoint(Some(ID)).unwrap();
-            assert_eq!(request, encode_request(&[b"PUMICE", b"CHECKPOINT", ID.as_bytes()]));
+            let request = fetch.request_checksums(ID).unwrap();
+            assert_eq!(request, encode_request(&[b"PUMICE", b"CHECKSUMS", ID.as_bytes()]));
             let whole = said.len() > 60;
             let expected = if whole { format!("{ID} 2") } else { "not yet".to_owned() };
             assert_eq!(hear(&mut fetch, &said, 7).unwrap(), [expected]);
@@ -644,7 +657,7 @@ mod tests {
         assert_eq!(gone.kind(), ErrorKind::NotFound);
         let asking = || {
             let mut fetch = started(false);
-            fetch.request_checkpoint(None).unwrap();
+            fetch.request_checkpoint().unwrap();
             fetch
         };
         refused(&mut asking(), b"+OK\r\n", "got another reply");

@@ -8,7 +8,8 @@ use crate::engine::format::batch::MAX_SEQUENCE;
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::check_replication_id;
 use crate::engine::format::resp::Reply;
-use crate::engine::format::side::{History, check_file_name};
+use crate::engine::format::side::{Epoch, History, check_file_name};
+use crate::engine::topology::Members;
 
 const COMMANDS: [&[u8]; 6] = [b"replconf", b"psync", b"pumice", b"_db_name", b"_fetch_meta", b"_fetch_file"];
 /// The longest host name.
@@ -26,6 +27,16 @@ pub struct Facts {
     pub latest: u64,
     /// How its keys are laid out.
     pub layout: Layout,
+    /// Whether it has the role of primary.
+    pub primary: bool,
+    /// Who it is in a topology.
+    pub node_id: Option<String>,
+    /// The epoch under which it writes, or that it has seen.
+    pub epoch: Epoch,
+    /// Why it may not be followed: its epoch was ended.
+    pub ended: Option<String>,
+    /// Whom a topology lets it feed.
+    pub members: Option<Members>,
 }
 
 /// Where a sequence lies in the log.
@@ -63,7 +74,7 @@ pub enum Ask {
     /// replica has closed its own in order, tell `taken`.
     Files(Vec<String>),
     /// Send `checkpoint_reply` of a checkpoint that is for that run, with checksums of 0.
-    List(Option<String>),
+    List(String),
     /// Send `checkpoint_reply` of the checkpoint of that id, with an empty manifest where its checksums are not known
     /// yet; without an id, of one that is complete.
     Checkpoint(Option<String>),
@@ -135,11 +146,11 @@ impl PrimarySession {
         match command.to_ascii_lowercase().as_slice() {
             b"replconf" => self.replconf(args, facts),
             b"psync" => self.psync(args, facts, admissions),
-            b"pumice" => pumice(args),
+            b"pumice" => self.pumice(args, facts),
             b"_db_name" if args.is_empty() => Ask::Reply(DATABASE_NAME.to_vec()),
-            b"_fetch_meta" if args.is_empty() => Ask::FileNames,
+            b"_fetch_meta" if args.is_empty() => self.unlisted(None, facts).unwrap_or(Ask::FileNames),
             b"_fetch_file" => match args {
-                [names] => self.files(names),
+                [names] => self.unlisted(None, facts).unwrap_or_else(|| self.files(names)),
                 _ => error(WRONG_ARGUMENTS),
             },
             b"_db_name" | b"_fetch_meta" => error(WRONG_ARGUMENTS),
@@ -186,7 +197,10 @@ impl PrimarySession {
             Err(fault) => return error(format!("REFUSED {}", fault.message())),
         }
         let at = At { generation: facts.generation, id: facts.history.current.clone(), latest: facts.latest };
-        let own = Hello { layout: facts.layout, run_id: facts.run_id.clone(), at: Some(at) };
+        let origin = facts.history.origin().to_owned();
+        let epoch = Some((facts.epoch.clone(), origin)).filter(|(epoch, _)| !epoch.id.is_empty());
+        let (run_id, node_id) = (facts.run_id.clone(), facts.node_id.clone());
+        let own = Hello { layout: facts.layout, run_id, node_id, epoch, at: Some(at) };
         let mut out = Vec::new();
         Reply::Array(own.words().into_iter().map(Reply::Bulk).collect()).encode(&mut out);
         Ask::Reply(out)
@@ -203,6 +217,36 @@ impl PrimarySession {
             return Some(error(format!("REFUSED the replica has the layout {theirs}, the primary {ours}")));
         }
         None
+    }
+
+    /// Why nobody, or not this replica, is fed.
+    fn unwelcome(&self, facts: &Facts) -> Option<Ask> {
+        if let Some(ended) = &facts.ended {
+            return Some(error(format!("STALE {ended}")));
+        }
+        let (host, port) = self.announced().unwrap_or_else(|| (self.peer_ip.clone(), 0));
+        let refused = facts.members.as_ref()?.refuses(self.node_id(), &host, port)?;
+        Some(error(format!("UNLISTED {refused}")))
+    }
+
+    /// Why a connection that asks for files gets none. A Pumice says who it is, a Kvrocks does not on these.
+    fn unlisted(&self, node_id: Option<&[u8]>, facts: &Facts) -> Option<Ask> {
+        let members = facts.members.as_ref()?;
+        let refused = match node_id.map(String::from_utf8_lossy) {
+            Some(id) => members.refuses(Some(&id), &self.peer_ip, 0),
+            None => members.refuses_address(&self.peer_ip),
+        };
+        refused.map(|refused| error(format!("UNLISTED {refused}")))
+    }
+
+    /// The node id of a replica that said one.
+    pub fn node_id(&self) -> Option<&str> {
+        self.hello.as_ref()?.node_id.as_deref()
+    }
+
+    /// The epoch that the replica has seen, and of which dataset.
+    pub fn epoch(&self) -> Option<&(Epoch, String)> {
+        self.hello.as_ref()?.epoch.as_ref()
     }
 
     fn psync(&mut self, args: &[Vec<u8>], facts: &Facts, admissions: &mut Admissions) -> Ask {
@@ -230,7 +274,7 @@ impl PrimarySession {
     pub fn located(&mut self, place: Place, facts: &Facts, admissions: &mut Admissions) -> Ask {
         admissions.set_id(&facts.history.current);
         let Some(Psync { id, next }) = self.psync.take() else { return error("ERR no PSYNC to answer") };
-        if let Some(refused) = self.unfit(facts) {
+        if let Some(refused) = self.unfit(facts).or_else(|| self.unwelcome(facts)) {
             return refused;
         }
         let refused = match self.peer() {
@@ -276,6 +320,21 @@ impl PrimarySession {
             }
             Err(fault) => error(format!("ERR {}", fault.message())),
         }
+    }
+
+    /// `PUMICE CHECKPOINT`, `PUMICE FILES run`, `PUMICE CHECKSUMS id` and `PUMICE RANGE id name offset`, each with a node id
+    /// behind it or without.
+    fn pumice(&mut self, args: &[Vec<u8>], facts: &Facts) -> Ask {
+        let bare = match args.first() {
+            Some(what) if what.eq_ignore_ascii_case(b"checkpoint") => 1,
+            Some(what) if what.eq_ignore_ascii_case(b"files") || what.eq_ignore_ascii_case(b"checksums") => 2,
+            _ => 4,
+        };
+        let node_id = args.get(bare).filter(|_| args.len() == bare + 1);
+        if let Some(refused) = self.unlisted(node_id.map(Vec::as_slice), facts) {
+            return refused;
+        }
+        pumice(if node_id.is_some() { &args[..bare] } else { args })
     }
 
     /// The driver has sent the names of a checkpoint that holds everything up to `sequence`.
@@ -342,9 +401,8 @@ fn pumice(args: &[Vec<u8>]) -> Ask {
     let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
     match args {
         [what] if is(what, "checkpoint") => Ask::Checkpoint(None),
-        [what] if is(what, "files") => Ask::List(None),
-        [what, id] if is(what, "checkpoint") || is(what, "files") => match check_replication_id(id) {
-            Ok(id) if is(what, "files") => Ask::List(Some(id.to_owned())),
+        [what, id] if is(what, "checksums") || is(what, "files") => match check_replication_id(id) {
+            Ok(id) if is(what, "files") => Ask::List(id.to_owned()),
             Ok(id) => Ask::Checkpoint(Some(id.to_owned())),
             Err(_) => error("ERR a checkpoint id and a run id have 16 letters and digits"),
         },
@@ -361,8 +419,10 @@ fn pumice(args: &[Vec<u8>]) -> Ask {
             let name = String::from_utf8_lossy(name).into_owned();
             Ask::Range { checkpoint: checkpoint.to_owned(), name, offset }
         }
-        [what, ..] if ["checkpoint", "files", "range"].iter().any(|name| is(what, name)) => error(WRONG_ARGUMENTS),
-        _ => error("ERR PUMICE subcommand must be one of CHECKPOINT, FILES, RANGE"),
+        [what, ..] if ["checkpoint", "checksums", "files", "range"].iter().any(|name| is(what, name)) => {
+            error(WRONG_ARGUMENTS)
+        }
+        _ => error("ERR PUMICE subcommand must be one of CHECKPOINT, CHECKSUMS, FILES, RANGE"),
     }
 }
 
@@ -403,7 +463,18 @@ mod tests {
     fn facts() -> Facts {
         let mut history = History { layout: Layout::Standalone, current: A.to_owned(), past: Vec::new() };
         history.change(B, 50);
-        Facts { run_id: RUN.to_owned(), generation: 3, history, latest: 100, layout: Layout::Standalone }
+        Facts {
+            run_id: RUN.to_owned(),
+            generation: 3,
+            history,
+            latest: 100,
+            layout: Layout::Standalone,
+            primary: true,
+            node_id: None,
+            epoch: Epoch::default(),
+            ended: None,
+            members: None,
+        }
     }
 
     struct Talk {
@@ -484,7 +555,7 @@ mod tests {
             ("PSYNC short 7", "-ERR Wrong replication id length"),
             ("PSYNC 0", OUT_OF_RANGE),
             ("PSYNC 18446744073709551615", OUT_OF_RANGE),
-            ("PUMICE", "-ERR PUMICE subcommand must be one of CHECKPOINT, FILES, RANGE"),
+            ("PUMICE", "-ERR PUMICE subcommand must be one of CHECKPOINT, CHECKSUMS, FILES, RANGE"),
             ("PUMICE FILES x", "-ERR a checkpoint id and a run id have 16 letters and digits"),
             ("PUMICE RANGE x", "-ERR wrong number of arguments"),
         ] {
@@ -610,8 +681,8 @@ mod tests {
         let many = vec!["1.sst"; MAX_FILES + 1].join(",");
         assert!(talk.say(&format!("_fetch_file {many}")).contains("got more than 100000 names"));
         assert_eq!(talk.ask("PUMICE checkpoint"), Ask::Checkpoint(None));
-        assert_eq!(talk.ask(&format!("PUMICE checkpoint {A}")), Ask::Checkpoint(Some(A.to_owned())));
-        assert_eq!(talk.ask(&format!("PUMICE files {RUN}")), Ask::List(Some(RUN.to_owned())));
+        assert_eq!(talk.ask(&format!("PUMICE checksums {A}")), Ask::Checkpoint(Some(A.to_owned())));
+        assert_eq!(talk.ask(&format!("PUMICE files {RUN}")), Ask::List(RUN.to_owned()));
         assert_eq!(talk.session.awaited_as(None), "10.0.0.1");
         assert_eq!(Talk::pumice().session.awaited_as(None), "0therrunning0one");
         assert_eq!(

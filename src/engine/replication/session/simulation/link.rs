@@ -180,7 +180,7 @@ impl Link {
                     replica.admitted = None;
                     self.applied += 1;
                 }
-                Action::Streaming(_) | Action::Latest(_) | Action::Warn(_) => {}
+                Action::Streaming(_) | Action::Epoch(..) | Action::Latest(_) | Action::Warn(_) => {}
                 Action::Failed { retry, .. } => self.wait(now_ms + if retry == Retry::Soon { 100 } else { 5_000 }),
                 Action::FullSync { .. } => {
                     let State::Following { chain: Chain::Ours(session) } = &self.state else { panic!("not following") };
@@ -216,7 +216,7 @@ impl Link {
         };
         fetch.start(on).unwrap();
         if ready {
-            to_primary.send(fetch.request_checkpoint(None).unwrap());
+            to_primary.send(fetch.request_checkpoint().unwrap());
         }
         self.state = State::Syncing { fetch: Box::new(fetch), by_range, heard_ms: now_ms };
         self.synced(Ok(()), now_ms, replica, primary, random);
