@@ -211,6 +211,11 @@ impl Store {
         with(&self.history.lock().current)
     }
 
+    /// [`Store::history`], without a copy.
+    pub fn with_history<R>(&self, with: impl FnOnce(&History) -> R) -> R {
+        with(&self.history.lock())
+    }
+
     /// Replaces the history, after its entry was written.
     pub fn set_history(&self, history: History) {
         *self.history.lock() = history;

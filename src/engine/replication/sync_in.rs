@@ -219,6 +219,8 @@ pub fn complete(directory: &Directory, number: u64, received: &[PathBuf], watch:
     step!("apply::received");
     let incoming = directory.incoming(number);
     files::sync_files(received, || watch.check())?;
+    // Of a full sync, which would go on here after a restart.
+    files::remove_file(&incoming.join(MANIFEST_NAME))?;
     files::sync_dir(&incoming)?;
     let folder = directory.generation(number);
     fs::rename(&incoming, &folder).map_err(|e| Error::io(format!("rename {}", incoming.display()), e))?;
