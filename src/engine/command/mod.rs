@@ -11,12 +11,17 @@ pub mod scan;
 pub mod strings;
 pub mod table;
 
+use std::cell::RefCell;
+
 use super::engine::Engine;
 use super::error::{Error, ErrorKind};
 use super::format::resp::{self, Reply};
 use super::namespace::Namespace;
 use super::server::Server;
 use super::server::connection::Connection;
+use super::types::keys::MAX_BYTES;
+use super::types::reading::Reading;
+use super::types::writing::Writing;
 
 pub use table::{Command, Run};
 
@@ -29,9 +34,36 @@ pub struct Context<'a> {
     /// The listener that it came by, if by one.
     pub server: Option<&'a Server>,
     pub cursors: &'a scan::Cursors,
+    /// The transaction that it is a part of: it reads what that has written, and writes into the same entry.
+    pub transaction: Option<&'a RefCell<Writing<'a>>>,
 }
 
 impl Context<'_> {
+    /// Reads in the namespace, for what is one record or needs no moment.
+    #[inline]
+    pub fn read<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        match self.transaction {
+            None => self.namespace.read(read),
+            Some(writing) => read(&writing.borrow_mut().reading()),
+        }
+    }
+
+    /// Reads in the namespace at one moment.
+    pub fn view<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        match self.transaction {
+            None => self.namespace.view(read),
+            Some(writing) => read(&writing.borrow_mut().reading()),
+        }
+    }
+
+    /// Writes in the namespace: one entry, or a part of the transaction's.
+    pub fn write<R>(&self, write: impl FnOnce(&mut Writing<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        match self.transaction {
+            None => self.namespace.write(None, write),
+            Some(writing) => write(&mut writing.borrow_mut()),
+        }
+    }
+
     /// Refuses to go on with long work when the listener is being closed.
     pub fn check_going_on(&self) -> Result<(), Refusal> {
         match self.server {
@@ -98,6 +130,9 @@ impl Command {
         let wanted = self.arity.unsigned_abs() as usize;
         if args.len() < wanted || (self.arity > 0 && args.len() > wanted) {
             return Err(Refusal::arity());
+        }
+        if let Some(long) = args.iter().find(|arg| arg.len() > MAX_BYTES) {
+            return Err(error(format_args!("argument: got {} bytes, expected at most {}", long.len(), MAX_BYTES)));
         }
         if self.flags & table::ADMIN != 0 && !admin {
             return Err(Refusal::admin());
