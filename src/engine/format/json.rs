@@ -5,7 +5,7 @@
 use std::io;
 
 use serde::Serialize as _;
-use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+use serde_json::ser::{Formatter, Serializer};
 pub use serde_json::{Map, Number, Value};
 
 use crate::engine::error::{Error, ErrorKind, Result, shown};
