@@ -149,6 +149,11 @@ fn ziplist_of(item: &[u8]) -> Vec<u8> {
     out
 }
 
+/// In the words of Kvrocks.
+fn refused(what: String) -> Error {
+    Error::new(ErrorKind::InvalidArgument, what)
+}
+
 fn bad(what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidArgument, format!("payload of RESTORE: {what}"))
 }
@@ -160,13 +165,13 @@ pub fn decode_dump(payload: &[u8]) -> Result<Object> {
         Some((signed, body, u16::from_le_bytes(*version), u64::from_le_bytes(*crc)))
     });
     let Some((signed, body, version, crc)) = footer else {
-        return Err(bad("invalid payload length"));
+        return Err(refused("invalid payload length".to_owned()));
     };
     if version > NEWEST_VERSION {
-        return Err(bad(format_args!("invalid or unsupported rdb version: {version}")));
+        return Err(refused(format!("invalid or unsupported rdb version: {version}")));
     }
     if crc64(signed) != crc {
-        return Err(bad("incorrect checksum"));
+        return Err(refused("incorrect checksum".to_owned()));
     }
     let mut reader = Reader { bytes: body, unpacked: 0 };
     let object = reader.object()?;
@@ -318,8 +323,7 @@ impl<'a> Reader<'a> {
             17 => Object::SortedSet(scored(self.packed(listpack)?)?),
             20 => Object::Set(self.packed(listpack)?),
             kind => {
-                let message = format!("payload of RESTORE: unsupported type: {kind}");
-                return Err(Error::new(ErrorKind::Unsupported, message));
+                return Err(Error::new(ErrorKind::Unsupported, format!("unsupported type: {kind}")));
             }
         })
     }

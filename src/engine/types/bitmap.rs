@@ -186,7 +186,7 @@ pub fn combine(writing: &mut Writing<'_>, operation: Operation, target: &[u8], s
     let mut words = vec![BIT_OPERATION, operation.name().as_bytes()];
     words.extend(sources.iter().map(Vec::as_slice));
     writing.log_words(Kind::BITMAP, &words);
-    let mut metadata = super::writing::new_key(Kind::BITMAP).metadata;
+    let mut metadata = writing.create(target, Kind::BITMAP).metadata;
     let prefix = writing.subkey_prefix(target, metadata.version);
     for (index, fragment) in fragments {
         writing.put_with(DEFAULT, &[&prefix, &fragment_sub(index)], &[&bits::turned(&fragment)])?;
@@ -361,7 +361,7 @@ impl Edit {
         }
         let (mut metadata, is_new) = match self.bits {
             Some(Bits::Map(metadata, _)) => (metadata, false),
-            _ => (super::writing::new_key(Kind::BITMAP).metadata, true),
+            _ => (writing.create(key, Kind::BITMAP).metadata, true),
         };
         writing.log_words(Kind::BITMAP, words);
         let prefix = writing.subkey_prefix(key, metadata.version);

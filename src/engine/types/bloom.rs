@@ -1,7 +1,7 @@
 //! Bloom filters in chains: whether an item was added before, with a rate of false alarms that was asked for.
 
 use super::reading::Reading;
-use super::writing::{Writing, new_key};
+use super::writing::Writing;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::DEFAULT;
 use crate::engine::format::bloom::{self, BloomState, MAX_FILTER, check_filter, filter_sub};
@@ -63,7 +63,7 @@ pub fn reserve(writing: &mut Writing<'_>, key: &[u8], shape: Shape) -> Result<bo
 }
 
 fn create(writing: &mut Writing<'_>, key: &[u8], shape: Shape) -> Result<Chain> {
-    let metadata = new_key(Kind::BLOOM).metadata;
+    let metadata = writing.create(key, Kind::BLOOM).metadata;
     let state = BloomState::new(shape.capacity, shape.error_rate, shape.expansion);
     writing.log_words(Kind::BLOOM, &[b"createBloomChain"]);
     writing.store(key, &metadata, &state.encode())?;

@@ -1,6 +1,6 @@
 //! Streams: logs of entries in the order of their ids.
 
-use super::reading::{Reading, Subkeys};
+use super::reading::{Budget, Reading, Subkeys};
 use super::writing::Writing;
 use crate::engine::clock::now_ms;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
@@ -67,7 +67,7 @@ impl Stream {
     }
 
     pub fn create(writing: &Writing<'_>, key: &[u8]) -> Stream {
-        let metadata = super::writing::new_key(Kind::STREAM).metadata;
+        let metadata = writing.create(key, Kind::STREAM).metadata;
         let prefix = writing.subkey_prefix(key, metadata.version);
         Stream { metadata, state: StreamState::default(), prefix }
     }
@@ -102,9 +102,11 @@ impl Stream {
         if from > to {
             return Ok(out);
         }
+        let mut budget = Budget::default();
         let mut walk = self.walk(reading, from, to, reverse);
         while (out.len() as u64) < limit {
             let Some((sub, value)) = walk.next()? else { break };
+            budget.take(value.len())?;
             out.push(Entry { id: entry_id(sub)?, values: decode_entry(value)? });
         }
         Ok(out)
