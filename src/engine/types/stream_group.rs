@@ -16,7 +16,6 @@ use crate::engine::format::stream::{
 
 /// A group while it is being changed: what is written of it at the end.
 struct Work<'k> {
-    key: &'k [u8],
     stream: Stream,
     name: &'k [u8],
     group: Group,
@@ -30,10 +29,10 @@ pub fn find(reading: &Reading<'_>, stream: &Stream, name: &[u8]) -> Result<Optio
 }
 
 impl<'k> Work<'k> {
-    fn open(reading: &Reading<'_>, key: &'k [u8], name: &'k [u8]) -> Result<Option<Work<'k>>> {
+    fn open(reading: &Reading<'_>, key: &[u8], name: &'k [u8]) -> Result<Option<Work<'k>>> {
         let Some(stream) = Stream::find(reading, key)? else { return Ok(None) };
         let group = find(reading, &stream, name)?;
-        Ok(group.map(|group| Work { key, stream, name, group, consumers: BTreeMap::new() }))
+        Ok(group.map(|group| Work { stream, name, group, consumers: BTreeMap::new() }))
     }
 
     fn consumer_key(&self, consumer: &[u8]) -> Vec<u8> {
