@@ -46,6 +46,7 @@ pub use engine::format::change::{Change, Operation};
 pub use engine::format::entry::Entry;
 pub use engine::format::metadata::Kind;
 pub use engine::format::side::{Role, TlsClient};
+pub use engine::format::resp::Reply;
 pub use engine::info::Info;
 pub use engine::namespace::Namespace;
 pub use engine::options::{FollowOptions, Options, TlsServer, WriteOptions};

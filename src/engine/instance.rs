@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::cursors::Cursors;
 use super::directory::{Current, Directory};
 use super::error::{Error, ErrorKind, Result};
 use super::failpoint::{self, step};
@@ -40,6 +41,8 @@ pub struct Instance {
     /// Held by whoever builds the next generation, on the thread that `applier` names.
     applying: Mutex<()>,
     applier: Mutex<Option<ThreadId>>,
+    /// Where walks in its namespaces go on.
+    pub cursors: Cursors,
 }
 
 /// What only the holder of the commit lock may see and change.
@@ -102,6 +105,7 @@ impl Instance {
             retired: Arc::default(),
             applying: Mutex::new(()),
             applier: Mutex::new(None),
+            cursors: Cursors::new()?,
         };
         let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New, false)?;
         let store = Arc::new(Store::new(number, db, directory.history(number), layout, Layout::Standalone)?);

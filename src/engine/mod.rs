@@ -9,6 +9,7 @@ pub mod format;
 // Floor 1: one RocksDB.
 pub mod storage;
 // Floor 3: directories, generations, the swap.
+mod cursors;
 mod directory;
 mod generation;
 mod group_sync;

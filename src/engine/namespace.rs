@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::format::registry::{MAX_REGISTRY, REGISTRY_KEY, Registry, check_name, 
 use super::generation::Generation;
 use super::instance::{CommitGuard, Instance, random_text};
 use super::options::WriteOptions;
+use super::replication::node::Node;
 use super::types::string::{self, Condition, Expiry, Items, Range, Reading, Set, Ttl, Value};
 
 /// A handle of one namespace. A cheap handle: clones are the same. It stays valid across `apply_checkpoint`, and
@@ -52,6 +53,8 @@ pub struct Namespace {
 
 struct Inner {
     instance: Arc<Instance>,
+    /// The engine among others, which a handle of a namespace does not keep up.
+    node: Weak<Node>,
     name: Vec<u8>,
     prefix: Vec<u8>,
     /// Whether it was registered when it was opened: then it must stay so. Else it must have data.
@@ -61,25 +64,26 @@ struct Inner {
 }
 
 impl Namespace {
-    pub(super) fn default_of(instance: &Arc<Instance>) -> Namespace {
-        Namespace::new(instance, DEFAULT_NAMESPACE, true)
+    pub(super) fn default_of(node: &Arc<Node>) -> Namespace {
+        Namespace::new(node, DEFAULT_NAMESPACE, true)
     }
 
-    pub(super) fn open(instance: &Arc<Instance>, name: &[u8]) -> Result<Namespace> {
-        let generation = instance.generation()?;
+    pub(super) fn open(node: &Arc<Node>, name: &[u8]) -> Result<Namespace> {
+        let generation = node.instance.generation()?;
         if name == DEFAULT_NAMESPACE {
-            return Ok(Namespace::default_of(instance));
+            return Ok(Namespace::default_of(node));
         }
         check_openable(name)?;
-        let namespace = Namespace::new(instance, name, generation.is_registered(name));
+        let namespace = Namespace::new(node, name, generation.is_registered(name));
         namespace.admit(&generation)?;
         Ok(namespace)
     }
 
-    fn new(instance: &Arc<Instance>, name: &[u8], registered: bool) -> Namespace {
+    fn new(node: &Arc<Node>, name: &[u8], registered: bool) -> Namespace {
         Namespace {
             inner: Arc::new(Inner {
-                instance: Arc::clone(instance),
+                instance: Arc::clone(&node.instance),
+                node: Arc::downgrade(node),
                 name: name.to_vec(),
                 prefix: namespace_prefix(name),
                 registered,
@@ -126,6 +130,15 @@ impl Namespace {
             self.admit(generation)?;
             write(Reading { store: &generation.store, snapshot: None, prefix: &self.inner.prefix }, batch)
         })
+    }
+
+    pub(super) fn instance(&self) -> &Arc<Instance> {
+        &self.inner.instance
+    }
+
+    /// The engine among others; `None` when its last handle is gone.
+    pub(super) fn node(&self) -> Option<Arc<Node>> {
+        self.inner.node.upgrade()
     }
 
     pub(super) fn prefix(&self) -> &[u8] {

@@ -1,6 +1,7 @@
 //! Commands: what can be asked in Redis' words, with Kvrocks' replies. One table for everyone who runs them.
 
 pub mod config;
+pub mod execute;
 pub mod general;
 pub mod info;
 pub mod keys;
@@ -22,16 +23,20 @@ pub use table::{Command, Run};
 
 /// What a command runs on, and for whom.
 pub struct Context<'a> {
-    pub engine: &'a Engine,
     pub namespace: &'a Namespace,
     /// Whether the caller may see and change more than the namespace.
     pub admin: bool,
     /// The listener that it came by, if by one.
     pub server: Option<&'a Server>,
-    pub cursors: &'a scan::Cursors,
 }
 
 impl Context<'_> {
+    /// The engine among others. Closed when its last handle is gone, which a namespace outlives.
+    pub fn engine(&self) -> Result<Engine, Refusal> {
+        let gone = || Error::new(ErrorKind::Closed, "the last handle of the engine is gone; keep one");
+        Ok(Engine::of(self.namespace.node().ok_or_else(gone)?))
+    }
+
     /// Refuses to go on with long work when the listener is being closed.
     pub fn check_going_on(&self) -> Result<(), Refusal> {
         match self.server {
@@ -74,16 +79,32 @@ impl Refusal {
         error("admin permission required to perform the command")
     }
 
-    /// The reply that says so, as Kvrocks words it.
+    /// The reply that says so.
     pub fn reply(self) -> Reply {
         Reply::Error(match self {
             Refusal::Text(text) => text,
-            Refusal::Engine(error) => match error.kind() {
-                ErrorKind::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value".to_owned(),
-                ErrorKind::ReadOnly => "READONLY You can't write against a read only slave.".to_owned(),
-                _ => format!("ERR {error}"),
-            },
+            Refusal::Engine(error) => worded(&error),
         })
+    }
+
+    /// The same as an error with the words of the reply.
+    pub fn into_error(self) -> Error {
+        match self {
+            Refusal::Text(text) => Error::new(ErrorKind::InvalidArgument, text),
+            Refusal::Engine(error) => {
+                let words = worded(&error);
+                error.reworded(words)
+            }
+        }
+    }
+}
+
+/// An error as Kvrocks words it.
+fn worded(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value".to_owned(),
+        ErrorKind::ReadOnly => "READONLY You can't write against a read only slave.".to_owned(),
+        _ => format!("ERR {error}"),
     }
 }
 

@@ -21,7 +21,7 @@ pub fn mset(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     if args.len().is_multiple_of(2) {
         return Err(Refusal::arity());
     }
-    let mut batch = context.engine.batch();
+    let mut batch = context.engine()?.batch();
     for pair in args[1..].chunks_exact(2) {
         batch.put(context.namespace, &pair[0], &pair[1])?;
     }

@@ -289,15 +289,9 @@ impl Connection {
             let namespace = engine.namespace(self.authority.namespace().unwrap_or_default())?;
             self.work = Some(Work { engine, namespace });
         }
-        let Some(Work { engine, namespace }) = &self.work else {
+        let Some(Work { namespace, .. }) = &self.work else {
             return Err(Error::new(ErrorKind::Internal, "a connection has nothing to work on").into());
         };
-        run(&Context {
-            engine,
-            namespace,
-            admin: self.is_admin(),
-            server: Some(&self.server),
-            cursors: &self.server.cursors,
-        })
+        run(&Context { namespace, admin: self.is_admin(), server: Some(&self.server) })
     }
 }

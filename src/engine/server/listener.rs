@@ -12,7 +12,6 @@ use super::peer::Pace;
 use super::stream::{Acceptor, Address, Stream};
 use super::{Counters, Server};
 use crate::engine::clock;
-use crate::engine::command::scan::Cursors;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::options::TlsServer;
@@ -150,14 +149,12 @@ impl Engine {
             let message = format!("serve on {addr}: got TLS on a Unix socket, expected it on host:port only");
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        let cursors = Cursors::new()?;
         let (acceptor, address) = Acceptor::bind(addr)?;
         let server = Arc::new(Server {
             options: options.clone(),
             address,
             clients: Clients::default(),
             counters: Counters::default(),
-            cursors,
             pace: Pace::new(options.sync_bytes_per_second),
             node: Arc::downgrade(&self.node),
             acceptor,

@@ -17,7 +17,6 @@ use self::listener::ServeOptions;
 use self::peer::Pace;
 use self::stream::{Acceptor, Address};
 use super::clock;
-use super::command::scan::Cursors;
 use super::error::{Error, ErrorKind, Result};
 use super::replication::node::Node;
 use super::replication::tls;
@@ -29,7 +28,6 @@ pub struct Server {
     pub address: Address,
     pub clients: Clients,
     pub counters: Counters,
-    pub cursors: Cursors,
     /// How fast files are sent.
     pub pace: Pace,
     node: Weak<Node>,
