@@ -284,6 +284,10 @@ static void all_closed(handles *h) {
     IS(PUMICE_CLOSED, pumice_namespace_items(h->ns, NULL, &items, &error));
     IS(PUMICE_CLOSED, pumice_namespace_count(h->ns, &count, &error));
     IS(PUMICE_CLOSED, pumice_namespace_is_empty(h->ns, &answer, &error));
+    const pumice_bytes dbsize = {"DBSIZE", 6};
+    pumice_reply *reply;
+    IS(PUMICE_CLOSED, pumice_namespace_execute(h->ns, &dbsize, 1, &reply, &error));
+    CHECK(reply == NULL);
 
     IS(PUMICE_CLOSED, pumice_snapshot_namespaces(h->snapshot, &names, &error));
     IS(PUMICE_CLOSED, pumice_snapshot_open_namespace(h->snapshot, "n", 1, &then, &error));
@@ -347,6 +351,7 @@ static void test_nulls(void) {
     pumice_listener *listener;
     pumice_link_status *link;
     pumice_feeds *feeds;
+    pumice_reply *reply;
     const pumice_bytes key = {"k", 1}, bad = {NULL, 1};
     const pumice_range bad_prefix = {{NULL, 1}, NULL, NULL, false};
     const pumice_range bad_start = {{NULL, 0}, &bad, NULL, false}, bad_end = {{NULL, 0}, NULL, &bad, false};
@@ -503,6 +508,12 @@ static void test_nulls(void) {
     REFUSED(pumice_namespace_count(h.ns, NULL, &error));
     REFUSED(pumice_namespace_is_empty(NULL, &answer, &error));
     REFUSED(pumice_namespace_is_empty(h.ns, NULL, &error));
+    REFUSED(pumice_namespace_execute(NULL, &key, 1, &reply, &error));
+    REFUSED(pumice_namespace_execute(h.ns, NULL, 1, &reply, &error));
+    REFUSED(pumice_namespace_execute(h.ns, &bad, 1, &reply, &error));
+    REFUSED(pumice_namespace_execute(h.ns, &key, 1, NULL, &error));
+    REFUSED(pumice_namespace_execute(h.ns, NULL, 0, &reply, &error));
+    CHECK(reply == NULL);
     REFUSED(pumice_items_next(NULL, &item, &error));
     REFUSED(pumice_items_next(h.items, NULL, &error));
 
@@ -585,6 +596,9 @@ static void test_nothing_of_nothing(void) {
     CHECK(pumice_names_count(NULL) == 0 && pumice_names_at(NULL, 0).data == NULL);
     CHECK(pumice_engine_path(NULL) == NULL);
     CHECK(pumice_namespace_name(NULL).data == NULL && pumice_snapshot_namespace_name(NULL).data == NULL);
+    CHECK(pumice_reply_kind(NULL) == PUMICE_REPLY_NIL && pumice_reply_integer(NULL) == 0);
+    CHECK(pumice_reply_bytes(NULL).data == NULL && pumice_reply_count(NULL) == 0 && pumice_reply_at(NULL, 0) == NULL);
+    pumice_reply_free(NULL);
     CHECK(pumice_batch_count(NULL) == 0);
     CHECK(pumice_snapshot_position(NULL).sequence == 0 && pumice_log_position(NULL).replication_id[0] == 0);
     CHECK(pumice_checkpoint_path(NULL) == NULL && pumice_checkpoint_position(NULL).sequence == 0);
@@ -1514,6 +1528,35 @@ static void test_fork_and_kill(void) {
     all_synced(1100);
 }
 
+/* Replies of every kind, their elements, and what they say of what they are not; they outlive their engine. */
+static void test_replies(void) {
+    pumice_engine *engine = open_new("replies");
+    pumice_namespace *ns;
+    pumice_reply *values, *set, *count;
+    const pumice_bytes mget[] = {{"MGET", 4}, {"k\0", 2}, {"missing", 7}, {"empty", 5}};
+    const pumice_bytes mset[] = {{"MSET", 4}, {"k\0", 2}, {"v\0w", 3}, {"empty", 5}, {NULL, 0}};
+    const pumice_bytes exists[] = {{"EXISTS", 6}, {"k\0", 2}, {"k\0", 2}};
+    OK(pumice_engine_default_namespace(engine, &ns, &error));
+    OK(pumice_namespace_execute(ns, mset, 5, &set, &error));
+    OK(pumice_namespace_execute(ns, mget, 4, &values, &error));
+    OK(pumice_namespace_execute(ns, exists, 3, &count, &error));
+    pumice_namespace_free(ns);
+    pumice_engine_free(engine);
+    CHECK(pumice_reply_kind(set) == PUMICE_REPLY_STATUS && memcmp(pumice_reply_bytes(set).data, "OK", 2) == 0);
+    CHECK(pumice_reply_kind(count) == PUMICE_REPLY_INTEGER && pumice_reply_integer(count) == 2);
+    CHECK(pumice_reply_bytes(count).data == NULL && pumice_reply_count(count) == 0 && pumice_reply_integer(set) == 0);
+    CHECK(pumice_reply_kind(values) == PUMICE_REPLY_ARRAY && pumice_reply_count(values) == 3);
+    const pumice_reply *value = pumice_reply_at(values, 0);
+    CHECK(pumice_reply_kind(value) == PUMICE_REPLY_BYTES && pumice_reply_bytes(value).size == 3);
+    CHECK(memcmp(pumice_reply_bytes(value).data, "v\0w", 3) == 0);
+    CHECK(pumice_reply_kind(pumice_reply_at(values, 1)) == PUMICE_REPLY_NIL);
+    const pumice_bytes empty = pumice_reply_bytes(pumice_reply_at(values, 2));
+    CHECK(empty.data != NULL && empty.size == 0 && pumice_reply_at(values, 3) == NULL);
+    pumice_reply_free(set);
+    pumice_reply_free(values);
+    pumice_reply_free(count);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -1527,6 +1570,7 @@ static const struct {
     {"options", test_options},
     {"write_options", test_write_options},
     {"kinds", test_kinds},
+    {"replies", test_replies},
     {"closed", test_closed},
     {"any_order", test_any_order},
     {"cancel", test_cancel},
