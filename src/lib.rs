@@ -63,6 +63,12 @@ pub use engine::server::listener::{Listener, ServeOptions};
 pub use engine::server::stream::Address;
 pub use engine::snapshot::{Snapshot, SnapshotNamespace};
 pub use engine::storage::options::Compression;
-pub use engine::types::string::{Item, Items, Range, Ttl, Value};
+pub use engine::types::items::{Item, Range};
+pub use engine::types::keys::Ttl;
+pub use engine::types::string::Value;
 pub use engine::usage::{KindUsage, NamespaceUsage, Usage};
 pub use engine::verify::{Depth, Finding};
+
+/// An ordered walk through the keys of a namespace that are alive, seeing one moment. In the cluster layout the
+/// order is by slot, then by key.
+pub type Items = engine::types::items::Items<'static>;

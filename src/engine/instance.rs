@@ -203,11 +203,11 @@ impl Instance {
     /// Writes one batch as one entry: `build` makes it under the commit lock, where role, poison, generation and
     /// namespaces are what they will be when it is written. A batch without records is not written. Durable
     /// against a killed process on return, against a power cut when `sync` (or else the engine) says so.
-    pub fn write<R>(
+    pub fn write<R, E: From<Error>>(
         &self,
         sync: Option<bool>,
-        build: impl FnOnce(&Generation, &mut BatchBuilder) -> Result<R>,
-    ) -> Result<R> {
+        build: impl FnOnce(&Generation, &mut BatchBuilder) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E> {
         let mut guard = self.lock()?;
         guard.check_writable()?;
         let mut batch = BatchBuilder::new();

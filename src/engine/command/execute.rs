@@ -50,6 +50,6 @@ impl Namespace {
 
     /// What commands in this process run on.
     fn context(&self) -> Context<'_> {
-        Context { namespace: self, admin: self.name() == DEFAULT_NAMESPACE, server: None }
+        Context { namespace: self, admin: self.name() == DEFAULT_NAMESPACE, server: None, transaction: None }
     }
 }

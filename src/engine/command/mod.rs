@@ -12,12 +12,17 @@ pub mod scan;
 pub mod strings;
 pub mod table;
 
+use std::cell::RefCell;
+
 use super::engine::Engine;
 use super::error::{Error, ErrorKind};
 use super::format::resp::{self, Reply};
 use super::namespace::Namespace;
 use super::server::Server;
 use super::server::connection::Connection;
+use super::types::keys::MAX_BYTES;
+use super::types::reading::Reading;
+use super::types::writing::Writing;
 
 pub use table::{Command, Run};
 
@@ -28,6 +33,8 @@ pub struct Context<'a> {
     pub admin: bool,
     /// The listener that it came by, if by one.
     pub server: Option<&'a Server>,
+    /// The transaction that it is a part of: it reads what that has written, and writes into the same entry.
+    pub transaction: Option<&'a RefCell<Writing<'a>>>,
 }
 
 impl Context<'_> {
@@ -35,6 +42,31 @@ impl Context<'_> {
     pub fn engine(&self) -> Result<Engine, Refusal> {
         let gone = || Error::new(ErrorKind::Closed, "the last handle of the engine is gone; keep one");
         Ok(Engine::of(self.namespace.node().ok_or_else(gone)?))
+    }
+
+    /// Reads in the namespace, for what is one record or needs no moment.
+    #[inline]
+    pub fn read<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        match self.transaction {
+            None => self.namespace.read(read),
+            Some(writing) => read(&writing.borrow_mut().reading()),
+        }
+    }
+
+    /// Reads in the namespace at one moment.
+    pub fn view<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        match self.transaction {
+            None => self.namespace.view(read),
+            Some(writing) => read(&writing.borrow_mut().reading()),
+        }
+    }
+
+    /// Writes in the namespace: one entry, or a part of the transaction's.
+    pub fn write<R>(&self, write: impl FnOnce(&mut Writing<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        match self.transaction {
+            None => self.namespace.write(None, write),
+            Some(writing) => write(&mut writing.borrow_mut()),
+        }
     }
 
     /// Refuses to go on with long work when the listener is being closed.
@@ -119,6 +151,9 @@ impl Command {
         let wanted = self.arity.unsigned_abs() as usize;
         if args.len() < wanted || (self.arity > 0 && args.len() > wanted) {
             return Err(Refusal::arity());
+        }
+        if let Some(long) = args.iter().find(|arg| arg.len() > MAX_BYTES) {
+            return Err(error(format_args!("argument: got {} bytes, expected at most {}", long.len(), MAX_BYTES)));
         }
         if self.flags & table::ADMIN != 0 && !admin {
             return Err(Refusal::admin());

@@ -4,18 +4,19 @@ use super::pattern::{MAX_PATTERN, literal_prefix, matches_by_steps};
 use super::{Answer, Context, Refusal, bulk, bulks, error, is, parse_integer};
 use crate::engine::format::key::Layout;
 use crate::engine::format::resp::Reply;
-use crate::engine::types::string::Items;
+use crate::engine::types::items::Items;
+use crate::engine::types::reading::Reading;
 
 /// The most bytes of keys in one reply, with what each takes besides its bytes.
 const MOST_BYTES: usize = 256 << 20;
 
 /// Counts the steps of a walk, and asks now and then whether it may go on.
-struct Steps<'a> {
-    context: &'a Context<'a>,
+struct Steps<'a, 'b> {
+    context: &'a Context<'b>,
     taken: u32,
 }
 
-impl Steps<'_> {
+impl Steps<'_, '_> {
     /// After how many steps it asks.
     const LOOK_AROUND: u32 = 1 << 16;
 
@@ -34,16 +35,16 @@ impl Steps<'_> {
 }
 
 /// Keys after `after`, among them all that fit the pattern, which is refused when it is too long.
-fn items(context: &Context<'_>, pattern: &[u8], after: Option<&[u8]>) -> Result<Items, Refusal> {
+fn items<'a>(reading: &Reading<'a>, pattern: &[u8], after: Option<&[u8]>) -> Result<Items<'a>, Refusal> {
     if pattern.len() > MAX_PATTERN {
         return Err(error(format_args!("pattern: got {} bytes, expected at most {MAX_PATTERN}", pattern.len())));
     }
     // In the order of slots all keys are looked at anyway: here, where that is counted and can be ended.
-    let prefix = match context.namespace.instance().generation()?.store.layout {
+    let prefix = match reading.store.layout {
         Layout::Standalone => literal_prefix(pattern),
         Layout::Cluster => &[],
     };
-    Ok(context.namespace.items_after(prefix, after)?)
+    Ok(reading.items_after(prefix, after))
 }
 
 struct Walk<'a> {
@@ -64,7 +65,10 @@ pub fn scan(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
             None => return Err(error("invalid cursor: it is unknown or was forgotten; begin again with 0")),
         },
     };
-    let mut items = items(context, walk.pattern.unwrap_or_default(), after.as_deref())?;
+    context.read(|reading| page(context, &walk, items(reading, walk.pattern.unwrap_or_default(), after.as_deref())?))
+}
+
+fn page(context: &Context<'_>, walk: &Walk<'_>, mut items: Items<'_>) -> Answer {
     let mut steps = Steps { context, taken: 0 };
     let mut found = Vec::new();
     let (mut seen, mut bytes) = (0u64, 0);
@@ -83,7 +87,7 @@ pub fn scan(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         }
     }
     let more = (seen == walk.count || bytes > MOST_BYTES) && items.next_item()?.is_some();
-    let cursor = if more { context.namespace.instance().cursors.keep(namespace.name(), &last) } else { 0 };
+    let cursor = if more { context.namespace.instance().cursors.keep(context.namespace.name(), &last) } else { 0 };
     Ok(Reply::Array(vec![bulk(cursor.to_string()), Reply::Array(found)]))
 }
 
@@ -105,7 +109,10 @@ fn scan_options(options: &[Vec<u8>]) -> Result<Walk<'_>, Refusal> {
 
 pub fn keys(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let pattern = &args[1];
-    let mut items = items(context, pattern, None)?;
+    context.read(|reading| all(context, pattern, items(reading, pattern, None)?))
+}
+
+fn all(context: &Context<'_>, pattern: &[u8], mut items: Items<'_>) -> Answer {
     let mut steps = Steps { context, taken: 0 };
     let mut found = Vec::new();
     let mut bytes = 0;

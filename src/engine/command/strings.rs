@@ -3,17 +3,17 @@
 use super::{Answer, Context, Refusal, bulk, error, is, ok, parse_integer};
 use crate::engine::clock::now_ms;
 use crate::engine::format::resp::Reply;
-use crate::engine::types::string::{Condition, Expiry, Set};
+use crate::engine::types::string::{self, Condition, Expiry, Set};
 
 /// The most bytes that the values of one MGET may have together.
 const MOST_AT_ONCE: usize = 512 << 20;
 
 pub fn get(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    Ok(context.namespace.get(&args[1])?.map_or(Reply::Nil, |value| bulk(&*value)))
+    context.read(|reading| Ok(reading.string(&args[1])?.map_or(Reply::Nil, |value| bulk(&*value))))
 }
 
 pub fn mget(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    let values = context.namespace.strings(&args[1..], MOST_AT_ONCE)?;
+    let values = context.view(|reading| Ok(string::values(reading, &args[1..], MOST_AT_ONCE)?))?;
     Ok(Reply::Array(values.into_iter().map(|value| value.map_or(Reply::Nil, bulk)).collect()))
 }
 
@@ -21,17 +21,17 @@ pub fn mset(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     if args.len().is_multiple_of(2) {
         return Err(Refusal::arity());
     }
-    let mut batch = context.engine()?.batch();
-    for pair in args[1..].chunks_exact(2) {
-        batch.put(context.namespace, &pair[0], &pair[1])?;
-    }
-    batch.commit(None)?;
-    Ok(ok())
+    context.write(|writing| {
+        for pair in args[1..].chunks_exact(2) {
+            string::put(writing, &pair[0], &pair[1], 0)?;
+        }
+        Ok(ok())
+    })
 }
 
 pub fn set(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let set = set_options(&args[3..])?;
-    let (written, old) = context.namespace.set(&args[1], &args[2], &set)?;
+    let (written, old) = context.write(|writing| Ok(string::set(writing, &args[1], &args[2], &set)?))?;
     Ok(match (set.give_old, written) {
         (true, _) => old.map_or(Reply::Nil, bulk),
         (false, true) => ok(),

@@ -292,6 +292,6 @@ impl Connection {
         let Some(Work { namespace, .. }) = &self.work else {
             return Err(Error::new(ErrorKind::Internal, "a connection has nothing to work on").into());
         };
-        run(&Context { namespace, admin: self.is_admin(), server: Some(&self.server) })
+        run(&Context { namespace, admin: self.is_admin(), server: Some(&self.server), transaction: None })
     }
 }

@@ -493,6 +493,7 @@ impl Drop for Db {
 
 /// A value where RocksDB keeps it. Holds the database open; leaked in a forked child.
 pub struct Pinned {
+    /// Null for bytes of our own.
     slice: *mut ffi::rocksdb_pinnableslice_t,
     data: *const u8,
     length: usize,
@@ -502,6 +503,14 @@ pub struct Pinned {
 // SAFETY: a pinned slice is read-only memory with its own reference on the block.
 unsafe impl Send for Pinned {}
 unsafe impl Sync for Pinned {}
+
+impl Pinned {
+    /// Bytes that RocksDB does not have yet, to be read as if it had.
+    pub fn copied(db: &Arc<Db>, bytes: &[u8]) -> Pinned {
+        let data = Box::into_raw(Box::<[u8]>::from(bytes));
+        Pinned { slice: std::ptr::null_mut(), data: data.cast(), length: bytes.len(), db: Arc::clone(db) }
+    }
+}
 
 impl Deref for Pinned {
     type Target = [u8];
@@ -518,7 +527,11 @@ impl Deref for Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.db.process.is_current() {
+        if self.slice.is_null() {
+            let bytes = std::ptr::slice_from_raw_parts_mut(self.data.cast_mut(), self.length);
+            // SAFETY: `copied` took it out of a box of that length, which nobody else holds.
+            drop(unsafe { Box::from_raw(bytes) });
+        } else if self.db.process.is_current() {
             // SAFETY: destroyed once, before the database that it holds open.
             unsafe { ffi::rocksdb_pinnableslice_destroy(self.slice) };
         }
