@@ -39,6 +39,8 @@ pub mod cli;
 mod python;
 
 pub use engine::batch::Batch;
+#[cfg(feature = "python")]
+pub(crate) use engine::command::execute::Session;
 pub use engine::convert::{ConvertOptions, Converted, convert};
 pub use engine::engine::Engine;
 pub use engine::error::{Error, ErrorKind, Result};

@@ -49,6 +49,7 @@ from ._native import (
     open,
     release,
 )
+from ._redis import redis
 
 __all__ = [
     "AlreadyExistsError",
@@ -93,5 +94,6 @@ __all__ = [
     "__version__",
     "convert",
     "open",
+    "redis",
     "release",
 ]

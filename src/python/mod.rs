@@ -18,6 +18,8 @@ mod namespace;
 mod progress;
 mod records;
 mod replication;
+mod reply;
+mod session;
 mod snapshot;
 mod usage;
 mod views;

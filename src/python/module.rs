@@ -13,6 +13,7 @@ use super::namespace::{Namespace, ReadOnlyNamespace};
 use super::progress::Progress;
 use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus, SyncStatus};
+use super::session::Session;
 use super::snapshot::Snapshot;
 use super::usage::{KindUsage, NamespaceUsage, Usage};
 use super::views::{ItemsView, KeysView, ValuesView};
@@ -52,6 +53,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<LinkStatus>()?;
     module.add_class::<SyncStatus>()?;
     module.add_class::<FeedStatus>()?;
+    module.add_class::<Session>()?;
     errors::add(module)?;
     be_mappings(py)?;
     // The package says what is public.

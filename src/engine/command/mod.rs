@@ -11,15 +11,17 @@ pub mod replication;
 pub mod scan;
 pub mod strings;
 pub mod table;
+pub mod transaction;
+pub mod watch;
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use super::engine::Engine;
 use super::error::{Error, ErrorKind};
 use super::format::resp::{self, Reply};
 use super::namespace::Namespace;
 use super::server::Server;
-use super::server::connection::Connection;
 use super::types::keys::MAX_BYTES;
 use super::types::reading::Reading;
 use super::types::writing::Writing;
@@ -82,6 +84,26 @@ impl Context<'_> {
 
 /// What a command answers.
 pub type Answer = Result<Reply, Refusal>;
+
+/// What came of a command that may have to wait.
+pub enum Attempt {
+    Done(Reply),
+    Wait(Wait),
+}
+
+/// What a command waits for before it is tried again.
+pub struct Wait {
+    /// A change of any of these keys.
+    pub keys: Vec<Vec<u8>>,
+    /// Whether all who wait for a key are tried again; else one after the other, who came first the first.
+    pub all: bool,
+    /// For how long, all tries together; for ever without it.
+    pub timeout: Option<Duration>,
+    /// What it answers when the time is over.
+    pub late: Reply,
+    /// What it is tried again with, where that is not what it was called with.
+    pub args: Option<Vec<Vec<u8>>>,
+}
 
 /// Why a command was not done, on its way to the caller.
 #[derive(Debug)]
@@ -162,13 +184,10 @@ impl Command {
     }
 }
 
-/// Runs a command that came by a connection, but for those of replication, which `None` hands back.
-pub fn execute_for(connection: &mut Connection, command: &Command, args: &[Vec<u8>]) -> Option<Answer> {
-    match command.run {
-        Run::Data(run) => Some(connection.context(|context| run(context, args))),
-        Run::Connection(run) => Some(run(connection, args)),
-        Run::Peer => None,
-    }
+/// Why a command without a connection is not done.
+fn of_a_connection(command: &Command) -> Refusal {
+    let message = format!("{}: it belongs to a connection; serve() the engine", command.name);
+    Error::new(ErrorKind::Unsupported, message).into()
 }
 
 pub fn ok() -> Reply {

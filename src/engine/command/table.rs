@@ -2,7 +2,8 @@
 
 use super::super::server::connection::Connection;
 use super::super::server::{client, session};
-use super::{Answer, Context, Refusal, bulk, config, error, general, info, integer, is, keys, namespaces};
+use super::transaction::{self, Transaction};
+use super::{Answer, Attempt, Context, Refusal, bulk, config, error, general, info, integer, is, keys, namespaces};
 use super::{replication, scan, strings};
 use crate::engine::format::resp::Reply;
 
@@ -23,7 +24,13 @@ pub struct Command {
 #[derive(Clone, Copy)]
 pub enum Run {
     /// On the data of an engine, wherever it came from.
+    /// In a transaction that is under the commit lock, which what it does must not take again: it reads and writes by its
+    /// context, or is `NO_MULTI`.
     Data(fn(&Context<'_>, &[Vec<u8>]) -> Answer),
+    /// As `Data`, and it may have to wait.
+    Waiting(fn(&Context<'_>, &[Vec<u8>]) -> Result<Attempt, Refusal>),
+    /// On what the client has begun.
+    Transaction(fn(&mut Transaction, &Context<'_>, &[Vec<u8>]) -> Answer),
     /// On the connection that it came by.
     Connection(fn(&mut Connection, &[Vec<u8>]) -> Answer),
     /// By the primary's side of replication.
@@ -39,7 +46,11 @@ pub const ADMIN: u32 = 4;
 /// It is answered before the caller has said who they are.
 pub const NO_AUTH: u32 = 8;
 
-const FLAG_NAMES: [(u32, &str); 4] = [(WRITE, "write"), (READ, "readonly"), (ADMIN, "admin"), (NO_AUTH, "no_auth")];
+/// It cannot be a part of a transaction.
+pub const NO_MULTI: u32 = 16;
+
+const FLAG_NAMES: [(u32, &str); 5] =
+    [(WRITE, "write"), (READ, "readonly"), (ADMIN, "admin"), (NO_AUTH, "no_auth"), (NO_MULTI, "no-multi")];
 
 const fn data(
     name: &'static str,
@@ -55,8 +66,17 @@ const fn own(name: &'static str, arity: i32, flags: u32, run: fn(&mut Connection
     Command { name, arity, flags, keys: NONE, run: Run::Connection(run) }
 }
 
+const fn transaction(
+    name: &'static str,
+    arity: i32,
+    keys: (i32, i32, i32),
+    run: fn(&mut Transaction, &Context<'_>, &[Vec<u8>]) -> Answer,
+) -> Command {
+    Command { name, arity, flags: READ, keys, run: Run::Transaction(run) }
+}
+
 const fn peer(name: &'static str, arity: i32) -> Command {
-    Command { name, arity, flags: READ | ADMIN, keys: NONE, run: Run::Peer }
+    Command { name, arity, flags: READ | ADMIN | NO_MULTI, keys: NONE, run: Run::Peer }
 }
 
 const NONE: (i32, i32, i32) = (0, 0, 0);
@@ -68,23 +88,26 @@ pub static COMMANDS: &[Command] = &[
     peer("_db_name", 1),
     peer("_fetch_file", 2),
     peer("_fetch_meta", 1),
-    own("auth", -2, READ | NO_AUTH, session::auth),
-    own("client", -2, READ, client::client),
+    own("auth", -2, READ | NO_AUTH | NO_MULTI, session::auth),
+    own("client", -2, READ | NO_MULTI, client::client),
     data("command", -1, READ, NONE, command),
-    data("config", -2, READ | ADMIN, NONE, config::config),
+    data("config", -2, READ | ADMIN | NO_MULTI, NONE, config::config),
     data("dbsize", -1, READ, NONE, keys::dbsize),
     data("del", -2, WRITE, ALL, keys::del),
+    transaction("discard", 1, NONE, transaction::discard),
     data("echo", 2, READ, NONE, general::echo),
+    transaction("exec", 1, NONE, transaction::exec),
     data("exists", -2, READ, ALL, keys::exists),
     data("expire", 3, WRITE, ONE, keys::expire),
     data("flushdb", -1, WRITE, NONE, keys::flushdb),
     data("get", 2, READ, ONE, strings::get),
-    own("hello", -1, READ | NO_AUTH, session::hello),
-    data("info", -1, READ, NONE, info::info),
+    own("hello", -1, READ | NO_AUTH | NO_MULTI, session::hello),
+    data("info", -1, READ | NO_MULTI, NONE, info::info),
     data("keys", 2, READ, NONE, scan::keys),
     data("mget", -2, READ, ALL, strings::mget),
     data("mset", -3, WRITE, (1, -1, 2), strings::mset),
-    data("namespace", -2, READ, NONE, namespaces::namespace),
+    transaction("multi", 1, NONE, transaction::multi),
+    data("namespace", -2, READ | NO_MULTI, NONE, namespaces::namespace),
     data("persist", 2, WRITE, ONE, keys::persist),
     data("pexpire", 3, WRITE, ONE, keys::expire),
     data("ping", -1, READ, NONE, general::ping),
@@ -93,16 +116,18 @@ pub static COMMANDS: &[Command] = &[
     peer("pumice", -2),
     own("quit", -1, READ | NO_AUTH, session::quit),
     peer("replconf", -3),
-    data("replicaof", 3, READ | ADMIN, NONE, replication::replicaof),
+    data("replicaof", 3, READ | ADMIN | NO_MULTI, NONE, replication::replicaof),
     own("reset", 1, READ | NO_AUTH, session::reset),
-    data("role", 1, READ, NONE, replication::role),
+    data("role", 1, READ | NO_MULTI, NONE, replication::role),
     data("scan", -2, READ, NONE, scan::scan),
     data("select", 2, READ, NONE, general::select),
     data("set", -3, WRITE, ONE, strings::set),
-    data("slaveof", 3, READ | ADMIN, NONE, replication::replicaof),
+    data("slaveof", 3, READ | ADMIN | NO_MULTI, NONE, replication::replicaof),
     data("time", 1, READ, NONE, general::time),
     data("ttl", 2, READ, ONE, keys::ttl),
     data("type", 2, READ, ONE, keys::kind),
+    transaction("unwatch", 1, NONE, transaction::unwatch),
+    transaction("watch", -2, ALL, transaction::watch),
 ];
 
 /// The command that the first argument names.

@@ -10,8 +10,9 @@ use super::client::Client;
 use super::peer::{self, Flow};
 use super::session::Authority;
 use crate::engine::clock;
-use crate::engine::command::table::{self, Command};
-use crate::engine::command::{self, Context, Refusal};
+use crate::engine::command::table::{self, Command, Run};
+use crate::engine::command::transaction::{self, Transaction};
+use crate::engine::command::{self, Attempt, Context, Refusal};
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::resp::{Limits, Reply, RequestParser};
@@ -34,6 +35,8 @@ pub struct Connection {
     /// When it must have said who it is.
     deadline: Option<Instant>,
     closing: bool,
+    /// What it has begun with MULTI or WATCH.
+    transaction: Transaction,
     /// The conversation of a replica, once it has begun one.
     pub primary: Option<PrimarySession>,
     /// While it reads a checkpoint.
@@ -62,6 +65,7 @@ impl Connection {
             work: None,
             deadline: None,
             closing: false,
+            transaction: Transaction::default(),
             primary: None,
             reading: None,
         };
@@ -227,6 +231,7 @@ impl Connection {
             // A web page can make a browser send these. What it has sent behind them must not be obeyed.
             Err(_) if command::is(&args[0], "post") || command::is(&args[0], "host:") => return Flow::Close,
             Err(unknown) => {
+                self.transaction.spoil();
                 self.refuse(unknown);
                 return Flow::Continue;
             }
@@ -247,18 +252,33 @@ impl Connection {
         if self.authority == Authority::Nobody && command.flags & table::NO_AUTH == 0 {
             return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
         }
-        command.check(args, self.is_admin())?;
-        match command::execute_for(self, command, args) {
-            Some(answer) => {
-                let reply = answer?;
-                self.reply(&reply);
-                Ok(Flow::Continue)
+        command.check(args, self.is_admin()).inspect_err(|_| self.transaction.spoil())?;
+        let reply = match command.run {
+            // What ends a connection, or makes it a new one, ends its transaction too.
+            Run::Connection(run) if command.flags & table::NO_MULTI == 0 || !self.transaction.is_open() => {
+                run(self, args)?
             }
-            None => {
+            Run::Peer if !self.transaction.is_open() => {
                 self.work = None;
-                Ok(peer::handle(self, args)?)
+                return Ok(peer::handle(self, args)?);
             }
-        }
+            _ => {
+                let mut begun = std::mem::take(&mut self.transaction);
+                let attempt = self.context(|context| transaction::run(command, &mut begun, context, args));
+                self.transaction = begun;
+                match attempt? {
+                    Attempt::Done(reply) => reply,
+                    Attempt::Wait(wait) => wait.late,
+                }
+            }
+        };
+        self.reply(&reply);
+        Ok(Flow::Continue)
+    }
+
+    /// Forgets what was begun with MULTI or WATCH.
+    pub fn forget(&mut self) {
+        self.transaction = Transaction::default();
     }
 
     /// Ends a right that the registry gives no more.
@@ -283,7 +303,10 @@ impl Connection {
     }
 
     /// Runs on the engine and the namespace of this connection.
-    pub fn context(&mut self, run: impl FnOnce(&Context<'_>) -> command::Answer) -> command::Answer {
+    fn context<R>(
+        &mut self,
+        run: impl FnOnce(&Context<'_>) -> std::result::Result<R, Refusal>,
+    ) -> std::result::Result<R, Refusal> {
         if self.work.is_none() {
             let engine = Engine::of(self.server.node()?);
             let namespace = engine.namespace(self.authority.namespace().unwrap_or_default())?;
