@@ -6,9 +6,11 @@ pub mod error;
 mod failpoint;
 #[allow(dead_code, reason = "the layouts of all types are here, also of those that are still opaque")]
 pub mod format;
+pub mod pattern;
 // Floor 1: one RocksDB.
 pub mod storage;
 // Floor 3: directories, generations, the swap.
+mod channels;
 mod cursors;
 mod directory;
 mod generation;

@@ -6,7 +6,7 @@ pub mod general;
 pub mod info;
 pub mod keys;
 pub mod namespaces;
-pub mod pattern;
+pub mod pubsub;
 pub mod replication;
 pub mod scan;
 pub mod strings;
@@ -26,7 +26,8 @@ use super::types::keys::MAX_BYTES;
 use super::types::reading::Reading;
 use super::types::writing::Writing;
 
-pub use table::{Command, Run};
+pub use super::pattern;
+pub use table::Command;
 
 /// What a command runs on, and for whom.
 pub struct Context<'a> {

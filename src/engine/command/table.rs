@@ -1,10 +1,10 @@
 //! The table of commands, and COMMAND, which shows it.
 
 use super::super::server::connection::Connection;
-use super::super::server::{client, session};
+use super::super::server::{client, session, subscription};
 use super::transaction::{self, Transaction};
 use super::{Answer, Attempt, Context, Refusal, bulk, config, error, general, info, integer, is, keys, namespaces};
-use super::{replication, scan, strings};
+use super::{pubsub, replication, scan, strings};
 use crate::engine::format::resp::Reply;
 
 /// One command.
@@ -111,9 +111,13 @@ pub static COMMANDS: &[Command] = &[
     data("persist", 2, WRITE, ONE, keys::persist),
     data("pexpire", 3, WRITE, ONE, keys::expire),
     data("ping", -1, READ, NONE, general::ping),
+    own("psubscribe", -2, READ | NO_MULTI, subscription::subscribe),
     peer("psync", -2),
     data("pttl", 2, READ, ONE, keys::ttl),
+    data("publish", 3, WRITE, NONE, pubsub::publish),
+    data("pubsub", -2, READ, NONE, pubsub::pubsub),
     peer("pumice", -2),
+    own("punsubscribe", -1, READ | NO_MULTI, subscription::unsubscribe),
     own("quit", -1, READ | NO_AUTH, session::quit),
     peer("replconf", -3),
     data("replicaof", 3, READ | ADMIN | NO_MULTI, NONE, replication::replicaof),
@@ -123,9 +127,11 @@ pub static COMMANDS: &[Command] = &[
     data("select", 2, READ, NONE, general::select),
     data("set", -3, WRITE, ONE, strings::set),
     data("slaveof", 3, READ | ADMIN | NO_MULTI, NONE, replication::replicaof),
+    own("subscribe", -2, READ | NO_MULTI, subscription::subscribe),
     data("time", 1, READ, NONE, general::time),
     data("ttl", 2, READ, ONE, keys::ttl),
     data("type", 2, READ, ONE, keys::kind),
+    own("unsubscribe", -1, READ | NO_MULTI, subscription::unsubscribe),
     transaction("unwatch", 1, NONE, transaction::unwatch),
     transaction("watch", -2, ALL, transaction::watch),
 ];

@@ -9,6 +9,7 @@ use super::Server;
 use super::client::Client;
 use super::peer::{self, Flow};
 use super::session::Authority;
+use super::subscription::Subscription;
 use crate::engine::clock;
 use crate::engine::command::table::{self, Command, Run};
 use crate::engine::command::transaction::{self, Transaction};
@@ -37,6 +38,8 @@ pub struct Connection {
     closing: bool,
     /// What it has begun with MULTI or WATCH.
     transaction: Transaction,
+    /// What it listens to, once it has listened to anything.
+    pub subscription: Option<Subscription>,
     /// The conversation of a replica, once it has begun one.
     pub primary: Option<PrimarySession>,
     /// While it reads a checkpoint.
@@ -66,6 +69,7 @@ impl Connection {
             deadline: None,
             closing: false,
             transaction: Transaction::default(),
+            subscription: None,
             primary: None,
             reading: None,
         };
@@ -131,6 +135,13 @@ impl Connection {
     /// Writes all replies so far. Io when the other side is gone, or reads nothing for the send timeout.
     pub fn flush(&mut self) -> Result<()> {
         self.work = None;
+        if let Some(subscription) = &self.subscription {
+            let output = std::mem::take(&mut self.output);
+            if output.is_empty() || subscription.send(output) {
+                return Ok(());
+            }
+            return Err(Error::new(ErrorKind::Closed, "the other side reads nothing"));
+        }
         let mut output = std::mem::take(&mut self.output);
         self.write(&output).map_err(|e| Error::io(format!("write to {}", self.client.address), e))?;
         if output.capacity() <= 2 * WRITE_BYTES {
@@ -172,6 +183,7 @@ impl Connection {
             }
         }
         let _ = self.flush();
+        self.subscription = None;
         stream.finish();
     }
 
@@ -252,8 +264,14 @@ impl Connection {
         if self.authority == Authority::Nobody && command.flags & table::NO_AUTH == 0 {
             return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
         }
+        self.check_listening(command)?;
         command.check(args, self.is_admin()).inspect_err(|_| self.transaction.spoil())?;
         let reply = match command.run {
+            // As if it were a message.
+            _ if command.name == "ping" && self.listens() => {
+                let said = args.get(1).cloned().unwrap_or_default();
+                Reply::Array(vec![command::bulk("pong"), command::bulk(said)])
+            }
             // What ends a connection, or makes it a new one, ends its transaction too.
             Run::Connection(run) if command.flags & table::NO_MULTI == 0 || !self.transaction.is_open() => {
                 run(self, args)?
@@ -276,8 +294,29 @@ impl Connection {
         Ok(Flow::Continue)
     }
 
-    /// Forgets what was begun with MULTI or WATCH.
+    /// Refuses what a connection may not ask while it listens to channels: its reply could not be told from a message.
+    fn check_listening(&self, command: &Command) -> std::result::Result<(), Refusal> {
+        const ALLOWED: [&str; 7] = ["ping", "psubscribe", "punsubscribe", "quit", "reset", "subscribe", "unsubscribe"];
+        if self.listens() && !ALLOWED.contains(&command.name) {
+            return Err(command::error(format_args!(
+                "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+                 context",
+                command.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether it listens to any channel or pattern.
+    pub fn listens(&self) -> bool {
+        self.subscription.as_ref().is_some_and(|subscription| subscription.count() > 0)
+    }
+
+    /// Forgets what was begun with MULTI, WATCH or SUBSCRIBE.
     pub fn forget(&mut self) {
+        if let Some(subscription) = &mut self.subscription {
+            subscription.clear();
+        }
         self.transaction = Transaction::default();
     }
 

@@ -107,7 +107,7 @@ pub struct Listener {
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A connection's thread needs no more: what is large is on the heap.
-const STACK_BYTES: usize = 1 << 20;
+pub const STACK_BYTES: usize = 1 << 20;
 
 impl Engine {
     /// Serves the engine to Redis clients and to replicas, in RESP2, on `host:port` (port 0 takes a free one) or on

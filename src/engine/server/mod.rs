@@ -6,6 +6,7 @@ pub mod listener;
 pub mod peer;
 pub mod session;
 pub mod stream;
+pub mod subscription;
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
