@@ -30,6 +30,8 @@ pub struct Reading<'a> {
 pub struct Opened {
     pub metadata: Metadata,
     pub payload: Vec<u8>,
+    /// What its subkeys start with.
+    pub start: Vec<u8>,
     /// Whether the key is made with it: then it has a fresh version, size 0 and no payload.
     pub is_new: bool,
 }
@@ -73,7 +75,13 @@ impl<'a> Reading<'a> {
             return Err(wrong_type(key, metadata.kind, kind));
         }
         let payload = record.get(metadata.payload..).unwrap_or_default().to_vec();
-        Ok(Some(Opened { metadata, payload, is_new: false }))
+        let start = self.subkey_prefix(key, metadata.version);
+        Ok(Some(Opened { metadata, payload, start, is_new: false }))
+    }
+
+    /// How many elements a key of that kind has.
+    pub fn size(&self, key: &[u8], kind: Kind) -> Result<u64> {
+        Ok(self.find(key, kind)?.map_or(0, |opened| opened.metadata.size))
     }
 
     /// A key as it is on disk.
@@ -231,6 +239,41 @@ impl Subkeys<'_> {
         debug_assert!(self.merge.is_none(), "pending writes go with their batch");
         let Subkeys { cursor, head, reverse, place, merge: _ } = self;
         Subkeys { cursor, head, reverse, place, merge: None }
+    }
+}
+
+impl Opened {
+    /// Counts elements that came and went. Corruption when more went than there were.
+    pub fn resize(&mut self, key: &[u8], added: u64, removed: u64) -> Result<()> {
+        let size = self.metadata.size;
+        let now = size.checked_add(added).and_then(|size| size.checked_sub(removed));
+        self.metadata.size = now.ok_or_else(|| {
+            let got = format!("key {}: its metadata says {size} elements", shown(key));
+            Error::new(ErrorKind::Corruption, format!("{got}, while {added} were added and {removed} found to remove"))
+        })?;
+        Ok(())
+    }
+}
+
+/// The most bytes that one call gathers in memory.
+pub const MOST_AT_ONCE: usize = 512 << 20;
+
+/// Counts what is gathered in memory, and refuses too much of it.
+#[derive(Default)]
+pub struct Budget(usize);
+
+impl Budget {
+    pub fn take(&mut self, bytes: usize) -> Result<()> {
+        /// What an element takes besides its bytes.
+        const ELEMENT: usize = 32;
+        self.0 = self.0.saturating_add(bytes).saturating_add(ELEMENT);
+        if self.0 <= MOST_AT_ONCE {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("more than {MOST_AT_ONCE} bytes at once; ask for fewer elements at a time"),
+        ))
     }
 }
 

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::ops::Deref;
 
+use super::hash::invalid;
+use super::keys;
 use super::reading::{Reading, with_key, wrong_type};
 use super::writing::Writing;
 use crate::engine::clock::now_ms;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::{BatchBuilder, METADATA};
+use crate::engine::format::double::{format_double, parse_double};
 use crate::engine::format::key::{Layout, append_key};
 use crate::engine::format::metadata::{Found, Kind, find_string, string_head};
+use crate::engine::format::resp::parse_integer;
 use crate::engine::storage::db::Pinned;
 
 /// Kvrocks' log data of a string write (kvrocks-format: LogData).
@@ -183,4 +187,81 @@ pub fn values(reading: &Reading<'_>, keys: &[impl AsRef<[u8]>], limit: usize) ->
         values.push(value.map(|value| value.to_vec()));
     }
     Ok(values)
+}
+
+/// A string with what stands before it in its record, which a change of a part keeps: the expiry, and the width.
+fn split(reading: &Reading<'_>, key: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let Some((metadata, record)) = reading.living(key)? else { return Ok(None) };
+    if metadata.kind != Kind::STRING {
+        return Err(wrong_type(key, metadata.kind, Kind::STRING));
+    }
+    let (head, value) = record.split_at_checked(metadata.payload).unwrap_or((&record, &[]));
+    Ok(Some((head.to_vec(), value.to_vec())))
+}
+
+fn rewrite(writing: &mut Writing<'_>, key: &[u8], head: &[u8], value: &[u8]) -> Result<()> {
+    writing.log_data(STRING_LOG);
+    let full = writing.full_key(key);
+    writing.put_with(METADATA, &[&full], &[head, value])
+}
+
+/// Takes what a string is now, or an empty one, and stores what `change` makes of it; the expiry stays.
+fn change<R>(
+    writing: &mut Writing<'_>,
+    key: &[u8],
+    change: impl FnOnce(Option<&[u8]>) -> Result<(Vec<u8>, R)>,
+) -> Result<R> {
+    let found = split(&writing.reading(), key)?;
+    let (value, result) = change(found.as_ref().map(|(_, value)| value.as_slice()))?;
+    keys::check_value(&value)?;
+    let head = found.map_or_else(|| string_head(0).to_vec(), |(head, _)| head);
+    rewrite(writing, key, &head, &value)?;
+    Ok(result)
+}
+
+/// Appends to a string. Gives how long it is then.
+pub fn append(writing: &mut Writing<'_>, key: &[u8], more: &[u8]) -> Result<u64> {
+    change(writing, key, |had| {
+        let value = [had.unwrap_or_default(), more].concat();
+        let len = value.len() as u64;
+        Ok((value, len))
+    })
+}
+
+/// Overwrites a string from an offset on, with zeros before it where it was shorter. Gives how long it is then.
+pub fn set_range(writing: &mut Writing<'_>, key: &[u8], offset: u64, part: &[u8]) -> Result<u64> {
+    if part.is_empty() {
+        return Ok(writing.reading().string(key)?.map_or(0, |value| value.len() as u64));
+    }
+    let end = offset.checked_add(part.len() as u64).filter(|&end| end <= keys::MAX_BYTES as u64);
+    let Some(end) = end else { return Err(invalid("string exceeds maximum allowed size (proto-max-bulk-len)")) };
+    change(writing, key, |had| {
+        let mut value = had.unwrap_or_default().to_vec();
+        value.resize(value.len().max(end as usize), 0);
+        value[offset as usize..end as usize].copy_from_slice(part);
+        let len = value.len() as u64;
+        Ok((value, len))
+    })
+}
+
+/// Adds to a number. Gives what it is then.
+pub fn increment(writing: &mut Writing<'_>, key: &[u8], by: i64) -> Result<i64> {
+    change(writing, key, |had| {
+        let had = had.map_or(Some(0), parse_integer);
+        let had = had.ok_or_else(|| invalid("value is not an integer or out of range"))?;
+        let sum = had.checked_add(by).ok_or_else(|| invalid("increment or decrement would overflow"))?;
+        Ok((sum.to_string().into_bytes(), sum))
+    })
+}
+
+/// [`increment`] for numbers with a fraction.
+pub fn increment_float(writing: &mut Writing<'_>, key: &[u8], by: f64) -> Result<f64> {
+    change(writing, key, |had| {
+        let had = had.map_or(Some(0.0), parse_double).ok_or_else(|| invalid("value is not a valid float"))?;
+        let sum = had + by;
+        if !sum.is_finite() {
+            return Err(invalid("increment would produce NaN or Infinity"));
+        }
+        Ok((format_double(sum).into_bytes(), sum))
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use super::pending::{Overlay, Pending};
 use super::reading::{Opened, Reading};
 use crate::engine::clock::now_us;
-use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, METADATA};
 use crate::engine::format::metadata::{Kind, Metadata};
 use crate::engine::generation::Store;
@@ -121,12 +121,26 @@ impl<'a> Writing<'a> {
     pub fn open(&mut self, key: &[u8], kind: Kind) -> Result<Opened> {
         Ok(match self.reading().find(key, kind)? {
             Some(opened) => opened,
-            None => new_key(kind),
+            None => self.create(key, kind),
         })
+    }
+
+    /// A new key of that kind, whatever the key was.
+    pub fn create(&self, key: &[u8], kind: Kind) -> Opened {
+        let version = if kind.is_single_kv() { 0 } else { fresh_version() };
+        let metadata = Metadata { kind, wide: true, expire_ms: 0, version, size: 0, payload: 0 };
+        Opened { metadata, payload: Vec::new(), start: self.subkey_prefix(key, version), is_new: true }
     }
 
     /// Writes the metadata of a key.
     pub fn store(&mut self, key: &[u8], metadata: &Metadata, payload: &[u8]) -> Result<()> {
+        if !metadata.wide && u32::try_from(metadata.size).is_err() {
+            let what = format!("key {}: its metadata is in the 32-bit form", shown(key));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{what}, with room for {} elements, got {}; copy it", u32::MAX, metadata.size),
+            ));
+        }
         let mut value = Vec::with_capacity(25 + payload.len());
         metadata.append(&mut value);
         value.extend_from_slice(payload);
@@ -159,13 +173,6 @@ impl<'a> Writing<'a> {
 #[cold]
 fn too_long(bytes: usize) -> Error {
     Error::new(ErrorKind::InvalidArgument, format!("batch: got {bytes} bytes, expected at most {MAX_BYTES}"))
-}
-
-/// A key that is not there yet.
-pub fn new_key(kind: Kind) -> Opened {
-    let version = if kind.is_single_kv() { 0 } else { fresh_version() };
-    let metadata = Metadata { kind, wide: true, expire_ms: 0, version, size: 0, payload: 0 };
-    Opened { metadata, payload: Vec::new(), is_new: true }
 }
 
 /// A version that no key had before: the time in microseconds with room for a counter, as Kvrocks draws it, and never
