@@ -17,6 +17,7 @@ mod generation;
 mod group_sync;
 mod instance;
 pub mod options;
+mod waiters;
 // Floor 4: what is done on a generation.
 pub mod replication;
 pub mod types;

@@ -1,5 +1,6 @@
 //! Commands: what can be asked in Redis' words, with Kvrocks' replies. One table for everyone who runs them.
 
+pub mod blocking;
 pub mod config;
 pub mod execute;
 pub mod general;

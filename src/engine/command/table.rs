@@ -3,7 +3,7 @@
 use super::super::server::connection::Connection;
 use super::super::server::{client, session, subscription};
 use super::transaction::{self, Transaction};
-use super::{Answer, Attempt, Context, Refusal, bulk, config, error, general, info, integer, is, keys, namespaces};
+use super::{Answer, Attempt, Context, blocking, Refusal, bulk, config, error, general, info, integer, is, keys, namespaces};
 use super::{pubsub, replication, scan, strings};
 use crate::engine::format::resp::Reply;
 
@@ -66,6 +66,15 @@ const fn own(name: &'static str, arity: i32, flags: u32, run: fn(&mut Connection
     Command { name, arity, flags, keys: NONE, run: Run::Connection(run) }
 }
 
+const fn waiting(
+    name: &'static str,
+    arity: i32,
+    keys: (i32, i32, i32),
+    run: fn(&Context<'_>, &[Vec<u8>]) -> Result<Attempt, Refusal>,
+) -> Command {
+    Command { name, arity, flags: WRITE, keys, run: Run::Waiting(run) }
+}
+
 const fn transaction(
     name: &'static str,
     arity: i32,
@@ -89,6 +98,14 @@ pub static COMMANDS: &[Command] = &[
     peer("_fetch_file", 2),
     peer("_fetch_meta", 1),
     own("auth", -2, READ | NO_AUTH | NO_MULTI, session::auth),
+    waiting("blmove", 6, (1, 2, 1), blocking::list_move),
+    waiting("blmpop", -5, NONE, blocking::list_pop_some),
+    waiting("blpop", -3, (1, -2, 1), blocking::list_pop),
+    waiting("brpop", -3, (1, -2, 1), blocking::list_pop),
+    waiting("brpoplpush", 4, (1, 2, 1), blocking::list_move),
+    waiting("bzmpop", -5, NONE, blocking::sorted_set_pop_some),
+    waiting("bzpopmax", -3, (1, -2, 1), blocking::sorted_set_pop),
+    waiting("bzpopmin", -3, (1, -2, 1), blocking::sorted_set_pop),
     own("client", -2, READ | NO_MULTI, client::client),
     data("command", -1, READ, NONE, command),
     data("config", -2, READ | ADMIN | NO_MULTI, NONE, config::config),
@@ -204,7 +221,7 @@ mod tests {
             assert!(command.arity != 0 && command.name == command.name.to_ascii_lowercase(), "{}", command.name);
             let (first, last, step) = command.keys;
             assert_eq!(first == 0, step == 0, "{}", command.name);
-            assert!(last == -1 || (first..command.arity.abs()).contains(&last) || first == 0, "{}", command.name);
+            assert!(last < 0 || (first..command.arity.abs()).contains(&last) || first == 0, "{}", command.name);
         }
         assert_eq!(find(&[b"GeT".to_vec()]).unwrap().name, "get");
     }

@@ -13,7 +13,8 @@ use super::subscription::Subscription;
 use crate::engine::clock;
 use crate::engine::command::table::{self, Command, Run};
 use crate::engine::command::transaction::{self, Transaction};
-use crate::engine::command::{self, Attempt, Context, Refusal};
+use crate::engine::command::blocking::Line;
+use crate::engine::command::{self, Attempt, Context, Refusal, Wait};
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::resp::{Limits, Reply, RequestParser};
@@ -21,6 +22,7 @@ use crate::engine::namespace::Namespace;
 use crate::engine::replication::node::Node;
 use crate::engine::replication::served::Reading;
 use crate::engine::replication::session::primary::PrimarySession;
+use crate::engine::waiters::{Waiter, Woken};
 
 /// One connection of a listener.
 pub struct Connection {
@@ -286,12 +288,44 @@ impl Connection {
                 self.transaction = begun;
                 match attempt? {
                     Attempt::Done(reply) => reply,
-                    Attempt::Wait(wait) => wait.late,
+                    Attempt::Wait(wait) => self.wait(command, args, wait)?,
                 }
             }
         };
         self.reply(&reply);
         Ok(Flow::Continue)
+    }
+
+    /// Tries a command again when one of its keys has changed, until it is done or its time is over.
+    fn wait(&mut self, command: &'static Command, args: &[Vec<u8>], wait: Wait) -> command::Answer {
+        let Wait { keys, all, timeout, late, args: other } = wait;
+        let args = other.as_deref().unwrap_or(args);
+        let deadline = timeout.map(clock::after);
+        let waiter = Arc::new(Waiter::new(all)?);
+        let mut line: Option<Line> = None;
+        loop {
+            // In line first: what changes behind the look rings.
+            line = Some(self.context(|context| match line.take() {
+                Some(line) if line.is_current(context.namespace)? => Ok(line),
+                _ => Line::join(context.namespace, &keys, &waiter),
+            })?);
+            let mut nothing = Transaction::default();
+            if let Attempt::Done(reply) =
+                self.context(|context| transaction::run(command, &mut nothing, context, args))?
+            {
+                return Ok(reply);
+            }
+            // What was answered before goes out, and the engine is not held meanwhile.
+            self.flush()?;
+            match waiter.wait(Some(self.client.stream.descriptor()), deadline)? {
+                Woken::Changed => self.revalidate()?,
+                Woken::Late => return Ok(late),
+                Woken::Gone => return Err(Error::new(ErrorKind::Closed, "the other side is gone").into()),
+            }
+            if self.authority == Authority::Nobody {
+                return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
+            }
+        }
     }
 
     /// Refuses what a connection may not ask while it listens to channels: its reply could not be told from a message.
