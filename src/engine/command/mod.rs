@@ -4,12 +4,16 @@ pub mod blocking;
 pub mod config;
 pub mod execute;
 pub mod general;
+pub mod hashes;
 pub mod info;
 pub mod keys;
+pub mod lists;
 pub mod namespaces;
 pub mod pubsub;
 pub mod replication;
 pub mod scan;
+pub mod sets;
+pub mod sorted_sets;
 pub mod strings;
 pub mod table;
 pub mod transaction;
@@ -20,11 +24,13 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::error::{Error, ErrorKind};
+use super::format::double::{format_double, parse_double};
 use super::format::resp::{self, Reply};
 use super::namespace::Namespace;
 use super::server::Server;
 use super::types::keys::MAX_BYTES;
-use super::types::reading::Reading;
+use super::types::random::Draw;
+use super::types::reading::{Budget, Reading};
 use super::types::writing::Writing;
 
 pub use super::pattern;
@@ -212,6 +218,56 @@ pub fn bulks<T: Into<Vec<u8>>>(items: impl IntoIterator<Item = T>) -> Reply {
 /// A whole number as Redis reads one.
 pub fn parse_integer(bytes: &[u8]) -> Result<i64, Refusal> {
     resp::parse_integer(bytes).ok_or_else(|| error("value is not an integer or out of range"))
+}
+
+/// A number with a fraction.
+pub fn parse_float(bytes: &[u8]) -> Result<f64, Refusal> {
+    parse_double(bytes).ok_or_else(|| error("value is not a valid float"))
+}
+
+/// A whole number that is not negative.
+pub fn parse_count(bytes: &[u8]) -> Result<u64, Refusal> {
+    let count = parse_integer(bytes).ok().and_then(|count| u64::try_from(count).ok());
+    count.ok_or_else(|| error("value is out of range, must be positive"))
+}
+
+/// How many random elements to draw: each once, or with a negative number as often as they come.
+pub fn parse_draw(bytes: &[u8]) -> Result<Draw, Refusal> {
+    match parse_integer(bytes)? {
+        i64::MIN => Err(error("value is out of range")),
+        count if count < 0 => Ok(Draw::Repeated(count.unsigned_abs())),
+        count => Ok(Draw::Distinct(count.unsigned_abs())),
+    }
+}
+
+/// `numkeys key [key ...]` and what stands behind; `None` when there are fewer keys than that, or it is no number.
+pub fn split_keys(args: &[Vec<u8>]) -> Option<(&[Vec<u8>], &[Vec<u8>])> {
+    let (number, rest) = args.split_first()?;
+    let number = parse_integer(number).ok().and_then(|number| usize::try_from(number).ok())?;
+    if number > 0 { rest.split_at_checked(number) } else { None }
+}
+
+pub fn float(value: f64) -> Reply {
+    bulk(format_double(value))
+}
+
+/// Bulk strings on their way into a reply, which is refused when it takes too much memory.
+#[derive(Default)]
+pub struct Gathered {
+    items: Vec<Reply>,
+    budget: Budget,
+}
+
+impl Gathered {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.budget.take(bytes.len())?;
+        self.items.push(bulk(bytes));
+        Ok(())
+    }
+
+    pub fn reply(self) -> Reply {
+        Reply::Array(self.items)
+    }
 }
 
 /// Whether an argument is a word, in whatever case.

@@ -5,7 +5,7 @@ use super::{Answer, Context, Refusal, bulk, bulks, error, is, parse_integer};
 use crate::engine::format::key::Layout;
 use crate::engine::format::resp::Reply;
 use crate::engine::types::items::Items;
-use crate::engine::types::reading::Reading;
+use crate::engine::types::reading::{Reading, Subkeys};
 
 /// The most bytes of keys in one reply, with what each takes besides its bytes.
 const MOST_BYTES: usize = 256 << 20;
@@ -54,17 +54,8 @@ struct Walk<'a> {
 }
 
 pub fn scan(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    let number = std::str::from_utf8(&args[1]).ok().and_then(|text| text.parse::<u64>().ok());
-    let number = number.ok_or_else(|| error("invalid cursor"))?;
+    let after = place(context, &args[1])?;
     let walk = scan_options(&args[2..])?;
-    let namespace = context.namespace;
-    let after = match number {
-        0 => None,
-        _ => match context.namespace.instance().cursors.find(number, namespace.name()) {
-            Some(after) => Some(after),
-            None => return Err(error("invalid cursor: it is unknown or was forgotten; begin again with 0")),
-        },
-    };
     context.read(|reading| page(context, &walk, items(reading, walk.pattern.unwrap_or_default(), after.as_deref())?))
 }
 
@@ -105,6 +96,62 @@ fn scan_options(options: &[Vec<u8>]) -> Result<Walk<'_>, Refusal> {
         }
     }
     Ok(walk)
+}
+
+/// HSCAN, SSCAN and ZSCAN: `open` begins a walk at an element, `show` says what is shown beside each.
+pub fn elements(
+    context: &Context<'_>,
+    args: &[Vec<u8>],
+    open: impl for<'r> FnOnce(&Reading<'r>, &[u8]) -> crate::Result<Option<Subkeys<'r>>>,
+    show: impl Fn(&[u8]) -> crate::Result<Option<Vec<u8>>>,
+) -> Answer {
+    let after = place(context, &args[2])?;
+    let walk = scan_options(&args[3..])?;
+    if walk.kind.is_some() {
+        return Err(Refusal::syntax());
+    }
+    let pattern = walk.pattern.unwrap_or_default();
+    if pattern.len() > MAX_PATTERN {
+        return Err(error(format_args!("pattern: got {} bytes, expected at most {MAX_PATTERN}", pattern.len())));
+    }
+    let from = after.map_or_else(Vec::new, |after| [&after[..], &[0]].concat());
+    context.read(|reading| {
+        let mut found = Vec::new();
+        let mut steps = Steps { context, taken: 0 };
+        let (mut seen, mut bytes) = (0u64, 0);
+        let mut last = Vec::new();
+        let mut more = false;
+        if let Some(mut elements) = open(reading, &from)? {
+            while let Some((element, value)) = elements.next()? {
+                if seen == walk.count || bytes > MOST_BYTES {
+                    more = true;
+                    break;
+                }
+                seen += 1;
+                last.clear();
+                last.extend_from_slice(element);
+                if walk.pattern.is_none() || steps.fits(pattern, element)? {
+                    bytes += element.len() + value.len() + size_of::<Reply>();
+                    found.push(bulk(element));
+                    found.extend(show(value)?.map(bulk));
+                }
+            }
+        }
+        let cursor = if more { context.namespace.instance().cursors.keep(context.namespace.name(), &last) } else { 0 };
+        Ok(Reply::Array(vec![bulk(cursor.to_string()), Reply::Array(found)]))
+    })
+}
+
+/// Where a walk goes on behind a cursor; `None` at its beginning.
+fn place(context: &Context<'_>, cursor: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+    let number = std::str::from_utf8(cursor).ok().and_then(|text| text.parse::<u64>().ok());
+    match number.ok_or_else(|| error("invalid cursor"))? {
+        0 => Ok(None),
+        number => match context.namespace.instance().cursors.find(number, context.namespace.name()) {
+            Some(after) => Ok(Some(after)),
+            None => Err(error("invalid cursor: it is unknown or was forgotten; begin again with 0")),
+        },
+    }
 }
 
 pub fn keys(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {

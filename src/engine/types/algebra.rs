@@ -90,7 +90,9 @@ pub fn combine(
         let fits = match operation {
             Operation::Union => true,
             Operation::Intersection => scores.iter().all(Option::is_some),
-            Operation::Difference => scores.iter().position(Option::is_some) == Some(0) && scores[1..].iter().all(Option::is_none),
+            Operation::Difference => {
+                scores.iter().position(Option::is_some) == Some(0) && scores[1..].iter().all(Option::is_none)
+            }
         };
         if fits && each(&least, &scores)?.is_break() {
             return Ok(());

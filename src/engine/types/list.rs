@@ -50,9 +50,10 @@ impl List {
         if opened.is_new {
             return Ok(List { opened, head: MIDDLE, tail: MIDDLE });
         }
-        let ends = opened.payload.split_first_chunk::<8>().and_then(|(head, rest)| {
-            Some((u64::from_be_bytes(*head), u64::from_be_bytes(*rest.first_chunk::<8>()?)))
-        });
+        let ends = opened
+            .payload
+            .split_first_chunk::<8>()
+            .and_then(|(head, rest)| Some((u64::from_be_bytes(*head), u64::from_be_bytes(*rest.first_chunk::<8>()?))));
         match ends {
             Some((head, tail)) if tail.checked_sub(head) == Some(opened.metadata.size) => {
                 Ok(List { opened, head, tail })
