@@ -66,7 +66,8 @@ fn server(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
 fn clients(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
     let (most, connected) = context.server.map_or((0, 0), |s| (s.options.max_connections, s.clients.count()));
     let _ = write!(out, "# Clients\r\nmaxclients:{most}\r\nconnected_clients:{connected}\r\n");
-    out.push_str("monitor_clients:0\r\nblocked_clients:0\r\n");
+    let blocked = context.server.map_or(0, |server| server.counters.blocked.load(Relaxed));
+    let _ = write!(out, "monitor_clients:0\r\nblocked_clients:{blocked}\r\n");
     Ok(())
 }
 

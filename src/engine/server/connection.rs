@@ -317,7 +317,11 @@ impl Connection {
             }
             // What was answered before goes out, and the engine is not held meanwhile.
             self.flush()?;
-            match waiter.wait(Some(self.client.stream.descriptor()), deadline)? {
+            let blocked = &self.server.counters.blocked;
+            blocked.fetch_add(1, Relaxed);
+            let woken = waiter.wait(Some(self.client.stream.descriptor()), deadline);
+            blocked.fetch_sub(1, Relaxed);
+            match woken? {
                 Woken::Changed => self.revalidate()?,
                 Woken::Late => return Ok(late),
                 Woken::Gone => return Err(Error::new(ErrorKind::Closed, "the other side is gone").into()),

@@ -44,6 +44,8 @@ pub struct Counters {
     pub connections: AtomicU64,
     pub commands: AtomicU64,
     pub rejected: AtomicU64,
+    /// Connections that wait just now for a change of a key.
+    pub blocked: AtomicU64,
     pub sync_full: AtomicU64,
     pub sync_partial_ok: AtomicU64,
     pub sync_partial_err: AtomicU64,
