@@ -270,8 +270,7 @@ fn redis_benchmark() {
     let address = served.listener.address();
     let mut command = Command::new("redis-benchmark");
     command.args(["-h", &address.host(), "-p", &address.port().to_string()]);
-    let said =
-        converse(command.args(["-t", BENCHMARKED, "-n", "2000", "-c", "30", "-P", "7", "-r", "100", "-q"]), "");
+    let said = converse(command.args(["-t", BENCHMARKED, "-n", "2000", "-c", "30", "-P", "7", "-r", "100", "-q"]), "");
     assert_eq!(said.matches("requests per second").count(), 20, "{said}");
     assert!(!said.contains("rror"), "{said}");
     assert!(served.engine.default_namespace().count().unwrap() > 50);

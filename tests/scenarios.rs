@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use pumice::{
     Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, FollowOptions, Kind, LinkStatus, Listener, Namespace,
-    Operation, Options, Peer, Position, Range, Reply, Role, ServeOptions, Snapshot, SnapshotNamespace, Ttl, WriteOptions,
+    Operation, Options, Peer, Position, Range, Reply, Role, ServeOptions, Snapshot, SnapshotNamespace, Ttl,
+    WriteOptions,
 };
 
 type Answer = Result<String, Error>;
@@ -303,9 +304,7 @@ impl Story {
                 }
                 list(words)
             }
-            ("execute", args) => {
-                reply(namespace.execute(&args.iter().map(|arg| decode(arg)).collect::<Vec<_>>())?)
-            }
+            ("execute", args) => reply(namespace.execute(&args.iter().map(|arg| decode(arg)).collect::<Vec<_>>())?),
             _ => panic!("unknown operation"),
         })
     }

@@ -167,7 +167,7 @@ class World:
     def do_execute(self, name: str, namespace: str, *args: str) -> str:
         return self.reply(self.namespace(name, namespace).execute(*map(bytes_of, args)))
 
-    def reply(self, found: pumice.Reply) -> str:
+    def reply(self, found: Any) -> str:
         if isinstance(found, list):
             return f"[{' '.join(map(self.reply, found))}]"
         return str(found) if isinstance(found, int) else shown(found)

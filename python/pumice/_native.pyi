@@ -15,7 +15,7 @@ _Bytes: TypeAlias = str | Buffer
 _Path: TypeAlias = str | PathLike[str]
 _Seconds: TypeAlias = float | timedelta
 _Role: TypeAlias = Literal["primary", "replica", "detached"]
-Reply: TypeAlias = int | bytes | None | list["Reply"]
+_Reply: TypeAlias = int | bytes | None | list["_Reply"]
 _Compression: TypeAlias = Literal["none", "snappy", "zlib", "lz4", "zstd"]
 
 __version__: Final[str]
@@ -364,7 +364,7 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
     def clear(self) -> None:
         """Deletes all keys: one range delete, whatever their number."""
 
-    def execute(self, *args: _Bytes | float) -> Reply:
+    def execute(self, *args: _Bytes | float) -> _Reply:
         """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
         list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
         is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of

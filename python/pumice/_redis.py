@@ -17,7 +17,7 @@ def redis(engine: Engine, namespace: Namespace | str | bytes | None = None, **op
 
     It takes the options of `redis.Redis`; those that are about sockets mean nothing. Pipelines, transactions and WATCH work
     as on a server; it may be used from several threads. It does not keep the engine open: after its close, calls raise
-    ClosedError. Commands that wait, like BLPOP, wait no time. Needs redis-py: `pip install redis`."""
+    ClosedError. Messages (`pubsub()`) are for the listener. Needs redis-py: `pip install redis`."""
     try:
         connection_class = _connection_class()
     except ImportError as error:

@@ -35,8 +35,7 @@ pub struct pumice_reply {
 
 impl From<Reply> for pumice_reply {
     fn from(reply: Reply) -> pumice_reply {
-        let mut made =
-            pumice_reply { kind: PUMICE_REPLY_NIL, integer: 0, bytes: Vec::new(), elements: Vec::new() };
+        let mut made = pumice_reply { kind: PUMICE_REPLY_NIL, integer: 0, bytes: Vec::new(), elements: Vec::new() };
         made.kind = match reply {
             Reply::Nil | Reply::NilArray => PUMICE_REPLY_NIL,
             Reply::Integer(number) => {
@@ -110,7 +109,8 @@ pub extern "C" fn pumice_reply_integer(reply: Option<&pumice_reply>) -> i64 {
 /// every other.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_reply_bytes(reply: Option<&pumice_reply>) -> pumice_bytes {
-    let text = reply.filter(|reply| matches!(reply.kind, PUMICE_REPLY_BYTES | PUMICE_REPLY_STATUS | PUMICE_REPLY_ERROR));
+    let text =
+        reply.filter(|reply| matches!(reply.kind, PUMICE_REPLY_BYTES | PUMICE_REPLY_STATUS | PUMICE_REPLY_ERROR));
     pumice_bytes::lend_optional(text.map(|reply| reply.bytes.as_slice()))
 }
 

@@ -1,7 +1,6 @@
 //! Channels: messages to who listens just now. They cross namespaces, as in a Kvrocks.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -152,6 +151,8 @@ fn encoded(words: &[&[u8]]) -> Arc<[u8]> {
 pub struct Outbox {
     content: Mutex<Content>,
     changed: Condvar,
+    /// What ends the connection of a reader that is too slow.
+    end: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 #[derive(Default)]
@@ -167,6 +168,11 @@ struct Content {
 }
 
 impl Outbox {
+    /// One whose reader is shown the door by `end` when it is too slow.
+    pub fn new(end: impl Fn() + Send + Sync + 'static) -> Outbox {
+        Outbox { end: Some(Box::new(end)), ..Outbox::default() }
+    }
+
     /// Puts a message in; one that does not fit any more breaks it.
     fn offer(&self, bytes: &Arc<[u8]>) {
         let mut content = self.content.lock();
@@ -177,6 +183,7 @@ impl Outbox {
         if content.bytes > 0 && content.bytes + bytes.len() > MOST_BYTES {
             content.pieces.clear();
             content.broken = true;
+            self.end.iter().for_each(|end| end());
         } else {
             content.bytes += bytes.len() + ITEM;
             content.pieces.push_back(Arc::clone(bytes));
@@ -220,11 +227,6 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Whether its end was asked for.
-    pub fn is_closed(&self) -> bool {
-        self.content.lock().closed
-    }
-
     /// Takes nothing more; what is in it goes out.
     pub fn close(&self) {
         self.content.lock().closed = true;
@@ -249,7 +251,10 @@ mod tests {
         let expected: &[u8] = b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n\
             *4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$5\r\nhello\r\n";
         assert_eq!(got, expected);
-        assert_eq!((channels.names(None), channels.subscribers(b"news"), channels.patterns()), (vec![b"news".to_vec()], 1, 2));
+        assert_eq!(
+            (channels.names(None), channels.subscribers(b"news"), channels.patterns()),
+            (vec![b"news".to_vec()], 1, 2)
+        );
         channels.unsubscribe(What::Channel, b"news", &a);
         channels.unsubscribe(What::Pattern, b"n*", &a);
         channels.unsubscribe(What::Pattern, b"n*", &b);

@@ -1,8 +1,8 @@
 //! Namespaces: their registry, and the handle through which keys are read and written.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::engine::same_engine;

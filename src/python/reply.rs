@@ -32,11 +32,7 @@ fn word(arg: Borrowed<'_, '_, PyAny>, encode: Option<&Bound<'_, PyAny>>) -> PyRe
 }
 
 /// A reply as an object. The text of an error in it becomes what `error` makes of it.
-pub fn object<'py>(
-    py: Python<'py>,
-    reply: &Reply,
-    error: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub fn object<'py>(py: Python<'py>, reply: &Reply, error: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
     Ok(match reply {
         Reply::Nil | Reply::NilArray => py.None().into_bound(py),
         Reply::Integer(number) => number.into_pyobject(py)?.into_any(),

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::namespace::Namespace;
-use super::reply;
+use super::{calls, reply};
 
 /// A conversation about one namespace, with the transaction that it has begun. Not for users: `pumice.redis` is.
 #[pyclass(frozen, module = "pumice._native")]
@@ -35,20 +35,18 @@ impl Session {
     /// Runs one command and gives its reply.
     fn execute<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         let words = reply::words(args, Some(self.encode.bind(py)))?;
-        let answer = py.detach(|| self.lock().execute(&words))?;
+        let answer = calls::watched(py, |watch| self.lock().execute(&words, watch))?;
         reply::object(py, &answer, Some(self.error.bind(py)))
     }
 
     /// Runs several commands, one after the other, and gives their replies.
     fn execute_all<'py>(&self, py: Python<'py>, commands: &Bound<'py, PyList>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let encode = Some(self.encode.bind(py));
-        let words = commands
-            .iter()
-            .map(|args| reply::words(args.cast::<PyTuple>()?, encode))
-            .collect::<PyResult<Vec<_>>>()?;
-        let answers = py.detach(|| {
+        let words =
+            commands.iter().map(|args| reply::words(args.cast::<PyTuple>()?, encode)).collect::<PyResult<Vec<_>>>()?;
+        let answers = calls::watched(py, |watch| {
             let mut session = self.lock();
-            words.iter().map(|words| session.execute(words)).collect::<crate::Result<Vec<_>>>()
+            words.iter().map(|words| session.execute(words, watch)).collect::<crate::Result<Vec<_>>>()
         })?;
         answers.iter().map(|answer| reply::object(py, answer, Some(self.error.bind(py)))).collect()
     }

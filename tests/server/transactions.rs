@@ -35,7 +35,10 @@ fn spoiled_and_discarded() {
         converse(&mut client, &[("SET a 2", "+QUEUED"), ("EXEC", aborted), ("GET a", "nil")]);
     }
     converse(&mut client, &[("MULTI", "+OK"), ("SET a 1", "+QUEUED"), ("DISCARD", "+OK"), ("GET a", "nil")]);
-    converse(&mut client, &[("MULTI", "+OK"), ("SET a 1", "+QUEUED"), ("RESET", "+RESET"), ("EXEC", "-ERR EXEC without MULTI")]);
+    converse(
+        &mut client,
+        &[("MULTI", "+OK"), ("SET a 1", "+QUEUED"), ("RESET", "+RESET"), ("EXEC", "-ERR EXEC without MULTI")],
+    );
     converse(&mut client, &[("DISCARD", "-ERR DISCARD without MULTI"), ("MULTI", "+OK")]);
     converse(&mut client, &[("MULTI", "-ERR MULTI calls can not be nested")]);
     converse(&mut client, &[("WATCH a", "-ERR WATCH inside MULTI is not allowed"), ("EXEC", "[]"), ("GET a", "nil")]);
@@ -139,9 +142,7 @@ fn on_a_replica() {
     let listener = replica.serve("127.0.0.1:0", &Default::default()).unwrap();
     let address = served.listener.address();
     replica.follow(&address.host(), address.port(), &Default::default()).unwrap();
-    super::support::wait_until("it has the key", || {
-        replica.default_namespace().get(b"k").unwrap().is_some()
-    });
+    super::support::wait_until("it has the key", || replica.default_namespace().get(b"k").unwrap().is_some());
     let mut client = super::Client::of(listener.address());
     converse(&mut client, &[("MULTI", "+OK"), ("GET k", "+QUEUED"), ("EXISTS k", "+QUEUED"), ("EXEC", "[\"v\" :1]")]);
     let refused = "-READONLY You can't write against a read only slave.";

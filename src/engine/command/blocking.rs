@@ -54,7 +54,8 @@ pub fn sorted_set_pop_some(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
     first(context, keys, timeout, |writing, key| {
         let popped = sorted_set::pop(writing, key, highest, count)?;
         let pair = |(member, score): (Vec<u8>, f64)| bulks([member, format_double(score).into_bytes()]);
-        let reply = |popped: Vec<_>| Reply::Array(vec![bulk(key), Reply::Array(popped.into_iter().map(pair).collect())]);
+        let reply =
+            |popped: Vec<_>| Reply::Array(vec![bulk(key), Reply::Array(popped.into_iter().map(pair).collect())]);
         Ok((!popped.is_empty()).then(|| reply(popped)))
     })
 }
@@ -106,13 +107,15 @@ fn keys_and_timeout(args: &[Vec<u8>]) -> Result<(&[Vec<u8>], Option<Duration>), 
 fn some(args: &[Vec<u8>]) -> Result<(&[Vec<u8>], &[u8], u64, Option<Duration>), Refusal> {
     let [_, timeout, number, rest @ ..] = args else { return Err(Refusal::arity()) };
     let timeout = timeout_of(timeout)?;
-    let number = parse_integer(number).ok().and_then(|number| usize::try_from(number).ok()).filter(|&number| number > 0);
+    let number =
+        parse_integer(number).ok().and_then(|number| usize::try_from(number).ok()).filter(|&number| number > 0);
     let number = number.ok_or_else(|| error("numkeys should be greater than 0"))?;
     let (keys, rest) = rest.split_at_checked(number).ok_or_else(Refusal::syntax)?;
     let (word, count) = match rest {
         [word] => (word, 1),
         [word, option, count] if is(option, "count") => {
-            let count = parse_integer(count).ok().and_then(|count| u64::try_from(count).ok()).filter(|&count| count > 0);
+            let count =
+                parse_integer(count).ok().and_then(|count| u64::try_from(count).ok()).filter(|&count| count > 0);
             (word, count.ok_or_else(|| error("count should be greater than 0"))?)
         }
         _ => return Err(Refusal::syntax()),

@@ -1,12 +1,19 @@
 //! Commands in the process itself, without a socket.
 
 use super::table::{self, Run};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::blocking::Line;
 use super::transaction::{self, Transaction};
-use super::{Answer, Attempt, Context, Refusal};
-use crate::engine::error::{self, ErrorKind};
+use super::{Answer, Attempt, Context, Refusal, Wait};
+use crate::engine::clock;
+use crate::engine::error::{self, Error, ErrorKind};
 use crate::engine::format::key::DEFAULT_NAMESPACE;
 use crate::engine::format::resp::Reply;
 use crate::engine::namespace::Namespace;
+use crate::engine::waiters::{Waiter, Woken};
 
 impl Namespace {
     /// Runs a command of Redis on the keys of this namespace, in this process: the name, then its arguments. What a Redis
@@ -59,14 +66,49 @@ impl Session {
         Session { namespace: namespace.clone(), transaction: Transaction::default() }
     }
 
-    /// Runs a command as a connection would. What fails is a reply, but for Closed.
+    /// Runs a command as a connection would. What fails is a reply, but for Closed. One that waits asks now and then
+    /// whether it may go on, and ends with Busy when not.
     #[cfg_attr(not(feature = "python"), allow(dead_code, reason = "for the face that has clients in the process"))]
-    pub fn execute(&mut self, args: &[Vec<u8>]) -> error::Result<Reply> {
-        match self.attempt(args) {
+    pub fn execute(&mut self, args: &[Vec<u8>], go_on: &mut dyn FnMut() -> ControlFlow<()>) -> error::Result<Reply> {
+        let answer = match self.attempt(args) {
+            Ok(Attempt::Wait(wait)) => self.wait(args, wait, go_on),
             Ok(Attempt::Done(reply)) => Ok(reply),
-            Ok(Attempt::Wait(wait)) => Ok(wait.late),
-            Err(Refusal::Engine(closed)) if closed.kind() == ErrorKind::Closed => Err(closed),
+            Err(refusal) => Err(refusal),
+        };
+        match answer {
+            Ok(reply) => Ok(reply),
+            Err(Refusal::Engine(e)) if matches!(e.kind(), ErrorKind::Closed | ErrorKind::Busy) => Err(e),
             Err(refusal) => Ok(refusal.reply()),
+        }
+    }
+
+    /// Tries a command again when one of its keys has changed, until it is done or its time is over.
+    fn wait(&mut self, args: &[Vec<u8>], wait: Wait, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Answer {
+        /// How long it waits before it asks whether to go on.
+        const TICK: Duration = Duration::from_millis(50);
+        let args = wait.args.as_deref().unwrap_or(args);
+        let deadline = wait.timeout.map(clock::after);
+        let waiter = Arc::new(Waiter::new(wait.all)?);
+        let mut line: Option<Line> = None;
+        loop {
+            // In line first: what changes behind the look rings.
+            line = Some(match line.take() {
+                Some(line) if line.is_current(&self.namespace)? => line,
+                _ => Line::join(&self.namespace, &wait.keys, &waiter)?,
+            });
+            if let Attempt::Done(reply) = self.attempt(args)? {
+                return Ok(reply);
+            }
+            while waiter.wait(None, Some(clock::after(TICK).min(deadline.unwrap_or_else(|| clock::after(TICK)))))?
+                == Woken::Late
+            {
+                if deadline.is_some_and(|deadline| deadline <= clock::instant()) {
+                    return Ok(wait.late);
+                }
+                if go_on().is_break() {
+                    return Err(Error::new(ErrorKind::Busy, "cancelled by the caller while it waited").into());
+                }
+            }
         }
     }
 

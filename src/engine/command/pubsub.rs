@@ -27,7 +27,8 @@ pub fn pubsub(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         [_, names, pattern] if is(names, "channels") => Ok(bulks(channels.names(Some(pattern)))),
         [_, numpat] if is(numpat, "numpat") => Ok(integer(channels.patterns() as u64)),
         [_, numsub, names @ ..] if is(numsub, "numsub") => {
-            let counted = names.iter().flat_map(|name| [bulk(name.clone()), integer(channels.subscribers(name) as u64)]);
+            let counted =
+                names.iter().flat_map(|name| [bulk(name.clone()), integer(channels.subscribers(name) as u64)]);
             Ok(Reply::Array(counted.collect()))
         }
         _ => Err(error("Unknown subcommand or wrong number of arguments")),

@@ -3,7 +3,10 @@
 use super::super::server::connection::Connection;
 use super::super::server::{client, session, subscription};
 use super::transaction::{self, Transaction};
-use super::{Answer, Attempt, Context, Refusal, blocking, bulk, config, error, general, hashes, info, integer, is, keys, lists, namespaces, pubsub, replication, scan, sets, sorted_sets, strings};
+use super::{
+    Answer, Attempt, Context, Refusal, blocking, bulk, config, error, general, hashes, info, integer, is, keys, lists,
+    namespaces, pubsub, replication, scan, sets, sorted_sets, strings,
+};
 use crate::engine::format::resp::Reply;
 
 /// One command.

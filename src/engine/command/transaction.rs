@@ -158,7 +158,8 @@ fn run_all(queue: &Queue, context: &Context<'_>, writing: Option<&RefCell<Writin
     for (command, args) in &queue.commands {
         let mark = writing.map(|writing| writing.borrow().mark());
         let answer = if bytes > MOST_BYTES && command.flags & table::WRITE == 0 {
-            let message = format!("EXEC: the replies before it have more than {MOST_BYTES} bytes; ask for less at a time");
+            let message =
+                format!("EXEC: the replies before it have more than {MOST_BYTES} bytes; ask for less at a time");
             Err(Error::new(ErrorKind::InvalidArgument, message).into())
         } else {
             attempt(command, context, args)

@@ -31,20 +31,19 @@ const ITEM: usize = 128;
 
 impl Subscription {
     fn begin(channels: &Arc<Channels>, stream: &Arc<Stream>) -> Result<Subscription> {
-        let outbox = Arc::new(Outbox::default());
+        let slow = Arc::clone(stream);
+        let outbox = Arc::new(Outbox::new(move || slow.shutdown()));
         let (source, stream) = (Arc::clone(&outbox), Arc::clone(stream));
         let writer = thread::Builder::new().name("pumice-messages".to_owned()).stack_size(STACK_BYTES);
         let writer = writer.spawn(move || {
             while let Some(pieces) = source.next() {
                 if pieces.iter().any(|piece| (&*stream).write_all(piece).is_err()) {
+                    // The connection's other thread is woken by it.
+                    stream.shutdown();
                     break;
                 }
             }
             source.break_off();
-            // Whoever reads nothing is shown the door, and this connection's other thread is woken.
-            if !source.is_closed() {
-                stream.shutdown();
-            }
         });
         let writer = writer.map_err(|e| Error::io("start a thread that writes messages", e))?;
         Ok(Subscription {
@@ -79,7 +78,9 @@ impl Subscription {
             return Ok(());
         }
         if self.bytes + name.len() + ITEM > MOST_BYTES {
-            return Err(error(format_args!("subscriptions: got more than {MOST_BYTES} bytes of names in one connection")));
+            return Err(error(format_args!(
+                "subscriptions: got more than {MOST_BYTES} bytes of names in one connection"
+            )));
         }
         self.channels.subscribe(what, name, &self.outbox)?;
         self.bytes += name.len() + ITEM;
