@@ -56,6 +56,7 @@ from ._native import (
     open,
     release,
 )
+from ._redis import redis
 
 __all__ = [
     "AlreadyExistsError",
@@ -107,5 +108,6 @@ __all__ = [
     "__version__",
     "convert",
     "open",
+    "redis",
     "release",
 ]

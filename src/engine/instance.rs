@@ -10,6 +10,8 @@ use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::clock;
+use super::channels::Channels;
+use super::cursors::Cursors;
 use super::directory::{Current, Directory};
 use super::error::{Error, ErrorKind, Result};
 use super::events::{EventKind, Subscriptions};
@@ -48,6 +50,9 @@ pub struct Instance {
     /// Held by whoever builds the next generation, on the thread that `applier` names.
     applying: Mutex<()>,
     applier: Mutex<Option<ThreadId>>,
+    /// Where walks in its namespaces go on.
+    pub cursors: Cursors,
+    pub channels: Arc<Channels>,
 }
 
 /// What only the holder of the commit lock may see and change.
@@ -67,6 +72,8 @@ pub struct Commit {
     /// Why writes are refused although the role would allow them.
     read_only: Option<String>,
     directory: Option<Arc<Directory>>,
+    /// Who is told of the messages in entries.
+    channels: Arc<Channels>,
 }
 
 impl Instance {
@@ -98,6 +105,7 @@ impl Instance {
             Current::New => 1,
             Current::Plain => 0,
         };
+        let channels = Arc::<Channels>::default();
         let instance = Instance {
             path: directory.path().to_owned(),
             process: Process::current(),
@@ -113,6 +121,7 @@ impl Instance {
                 poisoned: None,
                 read_only,
                 directory: Some(Arc::clone(&directory)),
+                channels: Arc::clone(&channels),
             }),
             durable: GroupSync::default(),
             reclaim: Arc::default(),
@@ -121,6 +130,8 @@ impl Instance {
             retired: Arc::default(),
             applying: Mutex::new(()),
             applier: Mutex::new(None),
+            cursors: Cursors::new()?,
+            channels: Arc::clone(&channels),
         };
         let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New, false)?;
         let store = Arc::new(Store::new(number, db, directory.history(number), layout, Layout::Standalone)?);
@@ -754,7 +765,10 @@ fn write_bytes(
     let written = store.db.write(bytes.as_ref());
     let latest = store.db.latest_sequence();
     match written {
-        Ok(()) if latest == last => Ok(Written::new(first, last, bytes)),
+        Ok(()) if latest == last => {
+            commit.channels.publish_entry(bytes.as_ref());
+            Ok(Written::new(first, last, bytes))
+        }
         // A write that failed before it counted is as if it had never been asked for.
         Err(e) if latest == first - 1 => Err(e),
         written => {

@@ -22,6 +22,8 @@ mod progress;
 mod records;
 mod replication;
 mod sets;
+mod reply;
+mod session;
 mod snapshot;
 mod sorted_sets;
 mod tls;

@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus, SyncStatus};
 use super::sets::Set;
+use super::session::Session;
 use super::snapshot::Snapshot;
 use super::sorted_sets::SortedSet;
 use super::tls::{TlsClient, TlsServer};
@@ -65,6 +66,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<LinkStatus>()?;
     module.add_class::<SyncStatus>()?;
     module.add_class::<FeedStatus>()?;
+    module.add_class::<Session>()?;
     errors::add(module)?;
     be_mappings(py)?;
     // The package says what is public.

@@ -6,7 +6,10 @@ mod support;
 mod authority;
 mod hostile;
 mod life;
+mod messages;
 mod namespaces;
+mod transactions;
+mod waiting;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -6,6 +6,7 @@ pub mod listener;
 pub mod peer;
 pub mod session;
 pub mod stream;
+pub mod subscription;
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
@@ -17,7 +18,6 @@ use self::listener::ServeOptions;
 use self::peer::Pace;
 use self::stream::{Acceptor, Address};
 use super::clock;
-use super::command::scan::Cursors;
 use super::error::{Error, ErrorKind, Result};
 use super::replication::node::Node;
 use super::replication::tls;
@@ -29,7 +29,6 @@ pub struct Server {
     pub address: Address,
     pub clients: Clients,
     pub counters: Counters,
-    pub cursors: Cursors,
     /// How fast files are sent.
     pub pace: Pace,
     node: Weak<Node>,
@@ -45,6 +44,8 @@ pub struct Counters {
     pub connections: AtomicU64,
     pub commands: AtomicU64,
     pub rejected: AtomicU64,
+    /// Connections that wait just now for a change of a key.
+    pub blocked: AtomicU64,
     pub sync_full: AtomicU64,
     pub sync_partial_ok: AtomicU64,
     pub sync_partial_err: AtomicU64,
