@@ -9,8 +9,8 @@ use std::time::Duration;
 use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::clock;
 use super::channels::Channels;
+use super::clock;
 use super::cursors::Cursors;
 use super::directory::{Current, Directory};
 use super::error::{Error, ErrorKind, Result};

@@ -6,8 +6,8 @@ pub mod error;
 mod failpoint;
 #[allow(dead_code, reason = "the layouts of all types are here, also of those that are still opaque")]
 pub mod format;
-mod random;
 pub mod pattern;
+mod random;
 // Floor 1: one RocksDB.
 pub mod storage;
 // Floor 2: what a node is to do, and who hears of it.

@@ -1,10 +1,10 @@
 //! Commands: what can be asked in Redis' words, with Kvrocks' replies. One table for everyone who runs them.
 
 pub mod bits;
+pub mod blocking;
 pub mod blooms;
 pub mod config;
 pub mod dumps;
-pub mod blocking;
 pub mod execute;
 pub mod general;
 pub mod geo;

@@ -5,8 +5,8 @@ use super::super::server::{client, session, subscription};
 use super::transaction::{self, Transaction};
 use super::{
     Answer, Attempt, Context, Refusal, bits, blocking, blooms, bulk, config, dumps, error, general, geo, hashes,
-    hyperloglogs, info, integer, is, jsons, keys, lists, namespaces, pubsub, replication, scan, sets, sort, sorted_ints,
-    sorted_sets, stream_groups, streams, strings,
+    hyperloglogs, info, integer, is, jsons, keys, lists, namespaces, pubsub, replication, scan, sets, sort,
+    sorted_ints, sorted_sets, stream_groups, streams, strings,
 };
 use crate::engine::format::resp::Reply;
 

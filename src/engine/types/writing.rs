@@ -66,11 +66,6 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// How many records it has so far.
-    pub fn count(&self) -> u32 {
-        self.batch.count()
-    }
-
     pub fn put(&mut self, family: u32, full: &[u8], value: &[u8]) -> Result<()> {
         self.put_with(family, &[full], &[value])
     }
