@@ -1,5 +1,7 @@
 //! Commands: what can be asked in Redis' words, with Kvrocks' replies. One table for everyone who runs them.
 
+pub mod cluster;
+pub mod clusterx;
 pub mod config;
 pub mod general;
 pub mod info;

@@ -1,8 +1,9 @@
 //! The table of commands, and COMMAND, which shows it.
 
 use super::super::server::connection::Connection;
-use super::super::server::{client, session};
+use super::super::server::{client, routing, session};
 use super::{Answer, Context, Refusal, bulk, config, error, general, info, integer, is, keys, namespaces};
+use super::{cluster, clusterx};
 use super::{replication, scan, strings};
 use crate::engine::format::resp::Reply;
 
@@ -70,6 +71,8 @@ pub static COMMANDS: &[Command] = &[
     peer("_fetch_meta", 1),
     own("auth", -2, READ | NO_AUTH, session::auth),
     own("client", -2, READ, client::client),
+    own("cluster", -2, READ | ADMIN, cluster::cluster),
+    own("clusterx", -2, READ | ADMIN, clusterx::clusterx),
     data("command", -1, READ, NONE, command),
     data("config", -2, READ | ADMIN, NONE, config::config),
     data("dbsize", -1, READ, NONE, keys::dbsize),
@@ -92,6 +95,8 @@ pub static COMMANDS: &[Command] = &[
     data("pttl", 2, READ, ONE, keys::ttl),
     peer("pumice", -2),
     own("quit", -1, READ | NO_AUTH, session::quit),
+    own("readonly", 1, READ, routing::readonly),
+    own("readwrite", 1, READ, routing::readwrite),
     peer("replconf", -3),
     data("replicaof", 3, READ | ADMIN, NONE, replication::replicaof),
     own("reset", 1, READ | NO_AUTH, session::reset),

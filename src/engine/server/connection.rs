@@ -34,6 +34,8 @@ pub struct Connection {
     /// When it must have said who it is.
     deadline: Option<Instant>,
     closing: bool,
+    /// Whether it reads from a replica: see READONLY.
+    pub reads_replica: bool,
     /// The conversation of a replica, once it has begun one.
     pub primary: Option<PrimarySession>,
     /// While it reads a checkpoint.
@@ -62,6 +64,7 @@ impl Connection {
             work: None,
             deadline: None,
             closing: false,
+            reads_replica: false,
             primary: None,
             reading: None,
         };
@@ -248,6 +251,7 @@ impl Connection {
             return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
         }
         command.check(args, self.is_admin())?;
+        self.check_route(command, args)?;
         match command::execute_for(self, command, args) {
             Some(answer) => {
                 let reply = answer?;

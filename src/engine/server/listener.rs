@@ -15,6 +15,7 @@ use crate::engine::clock;
 use crate::engine::command::scan::Cursors;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::key::Layout;
 use crate::engine::options::TlsServer;
 use crate::engine::replication::tls::{self, Tls};
 use crate::engine::storage::fork::Process;
@@ -158,6 +159,7 @@ impl Engine {
             clients: Clients::default(),
             counters: Counters::default(),
             cursors,
+            cluster: self.node.instance.generation()?.store.layout == Layout::Cluster,
             pace: Pace::new(options.sync_bytes_per_second),
             node: Arc::downgrade(&self.node),
             acceptor,
