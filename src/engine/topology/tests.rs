@@ -1,3 +1,5 @@
+use crate::engine::format::topology::BAD_ID;
+
 use super::*;
 
 fn id(letter: char) -> String {
