@@ -81,20 +81,28 @@ fn nodes(port: u16) -> Vec<String> {
     lines
 }
 
+/// Waits until they all show the same, which a Kvrocks that loads a dataset does not yet.
 #[track_caller]
 fn agree(ports: &[u16], count: usize) {
-    let shown: Vec<Vec<String>> = ports.iter().map(|port| nodes(*port)).collect();
-    assert!(shown.iter().all(|nodes| nodes.len() == count && *nodes == shown[0]), "{shown:#?}");
-    let information: Vec<String> = ports.iter().map(|port| ask(*port, &["CLUSTER", "INFO"])).collect();
-    assert!(information.iter().all(|info| *info == information[0]), "{information:#?}");
-    let slots: Vec<String> = ports.iter().map(|port| ask(*port, &["CLUSTER", "SLOTS"])).collect();
-    // The order of replicas is that of a hash map in a Kvrocks.
-    let sorted = |text: &String| {
+    let sorted = |text: String| {
+        // The order of replicas is that of a hash map in a Kvrocks.
         let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
         words.sort();
         words
     };
-    assert!(slots.iter().all(|text| sorted(text) == sorted(&slots[0])), "{slots:#?}");
+    let seen = |&port: &u16| {
+        let [info, slots] = ["INFO", "SLOTS"].map(|what| ask(port, &["CLUSTER", what]));
+        (nodes(port), info, sorted(slots))
+    };
+    let mut last = Vec::new();
+    for _ in 0..1000 {
+        last = ports.iter().map(seen).collect();
+        if last.iter().all(|shown| shown.0.len() == count && *shown == last[0]) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("they do not agree: {last:#?}");
 }
 
 fn role(port: u16) -> String {
@@ -204,6 +212,7 @@ fn slots_of_both() {
         assert_eq!(ports.map(|port| ask(port, words)), replies, "{words:?}");
     }
     let [to_k, to_p] = [id('k'), id('p')];
+    // Not to an unknown node: a Kvrocks refuses that too, and dies of the next CLUSTER NODES.
     for (slots, node, version) in [
         ("5061 16383 7-9", &to_k, "2"),
         ("5061", &to_k, "2"),
@@ -211,7 +220,6 @@ fn slots_of_both() {
         ("16384", &to_k, "3"),
         ("9-7", &to_k, "3"),
         ("12182", &to_p, "3"),
-        ("12182", &id('x'), "4"),
     ] {
         let [ours, theirs] = ports.map(|port| ask(port, &["CLUSTERX", "SETSLOT", slots, "NODE", node, version]));
         assert_eq!(ours, theirs, "{slots}");
