@@ -435,6 +435,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         // Whoever lets go of an engine may end the process next, which RocksDB must not be closing in.
         if self.process.is_current() {
+            self.events.close();
             self.closing.abandon();
             self.current.store(None);
             self.closing.wait();

@@ -6,6 +6,7 @@ use pyo3::types::PyType;
 use super::batch::Batch;
 use super::convert::{self, Converted};
 use super::engine::{self, Engine};
+use super::events::{Event, Events};
 use super::iterators::NamespaceIterator;
 use super::listener::Listener;
 use super::log::{Change, Entry, Log};
@@ -14,6 +15,7 @@ use super::progress::Progress;
 use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus, SyncStatus};
 use super::snapshot::Snapshot;
+use super::topology::{Node, TopologyStatus};
 use super::usage::{KindUsage, NamespaceUsage, Usage};
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{calls, errors};
@@ -52,6 +54,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<LinkStatus>()?;
     module.add_class::<SyncStatus>()?;
     module.add_class::<FeedStatus>()?;
+    module.add_class::<Node>()?;
+    module.add_class::<TopologyStatus>()?;
+    module.add_class::<Events>()?;
+    module.add_class::<Event>()?;
     errors::add(module)?;
     be_mappings(py)?;
     // The package says what is public.
