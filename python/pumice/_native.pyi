@@ -147,6 +147,7 @@ class Engine:
         authenticate_timeout: _Seconds | None = None,
         send_timeout: _Seconds | None = None,
         checkpoint_disk_limit: int | None = None,
+        tls: TlsServer | None = None,
     ) -> Listener:
         """Serves the engine to Redis clients and to replicas, in RESP2, on "host:port" (port 0 takes a free one) or on
         "unix:/path", a socket that only this user may open. It serves until it is closed, or the engine is.
@@ -156,7 +157,9 @@ class Engine:
         how many there may be at a time, `sync_bytes_per_second` how fast the files of a full sync are sent,
         `authenticate_timeout` (10 s) how long a connection may take to say AUTH, `send_timeout` (30 s) how long the
         other side may read nothing, and `checkpoint_disk_limit` how many bytes a checkpoint that replicas fetch may keep
-        on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at least)."""
+        on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at least).
+
+        Passwords and data cross the wire as they are, unless `tls` is given: then every connection must speak TLS."""
 
     def follow(
         self,
@@ -165,6 +168,7 @@ class Engine:
         *,
         password: str | None = None,
         announce_port: int | None = None,
+        tls: TlsClient | None = None,
         wait: bool = False,
         timeout: _Seconds | None = None,
         progress: Callable[[LinkStatus], object] | None = None,
@@ -172,7 +176,8 @@ class Engine:
         """Makes this engine a replica of a primary: a Pumice that serves, or a Kvrocks. That is kept, so that it goes
         on after a restart. Readers go on with the data of before until the primary's is here, all at once; data that
         the primary does not have is given up. `password` is the primary's admin password, `announce_port` the port
-        under which others reach this engine, that of its listener when it is not given.
+        under which others reach this engine, that of its listener when it is not given; `tls` is how to reach the
+        primary over TLS, without it in the clear. It is kept too.
 
         Returns at once, or with `wait` when the primary's data is here: `timeout` and `progress` are those of
         `wait_linked`, and BusyError says that the time is over. The link goes on whatever ends the wait."""
@@ -225,13 +230,14 @@ class Engine:
         version: int,
         node_id: str,
         password: str | None = None,
+        tls: TlsClient | None = None,
         force: bool = False,
     ) -> bool:
         """Says which nodes there are, who follows whom, and which of them this engine is: from then on that alone decides
         whether it is a primary, a replica and of whom, or, when it is not listed, detached. `nodes` are `Node`s, or the text
         of `CLUSTERX SETNODES`. It is kept, and kept to across restarts, until a later version comes. `password` is the admin
-        password of the other nodes, that of this engine's own listener when it is not given; `force` takes a version that
-        is not higher than the one that governs.
+        password of the other nodes and `tls` how they are reached over TLS, both as this engine's own listener says when
+        they are not given; `force` takes a version that is not higher than the one that governs.
 
         When it returns, a link to a former primary and the feeds of nodes that are not replicas of this one are closed;
         the new link is made, and made again whenever it breaks, by itself. Returns whether anything changed: the version
@@ -882,6 +888,66 @@ class Listener:
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
+
+@final
+class TlsServer:
+    """How a listener speaks TLS, for `serve`. The files are in PEM and read when it begins to listen: its certificate,
+    with those between it and its CA, and the key of that.
+
+    With `client_ca`, clients and replicas must show a certificate that is signed by it. With `peer_ca`, REPLICAOF on the
+    listener and `hand_over` reach other nodes over TLS: their certificates must be signed by it, and the listener's own
+    is shown to them; without it they are reached in the clear."""
+
+    def __new__(
+        cls, certificate: _Path, key: _Path, *, client_ca: _Path | None = None, peer_ca: _Path | None = None
+    ) -> Self: ...
+    @property
+    def certificate(self) -> Path:
+        """The file of its certificate."""
+
+    @property
+    def key(self) -> Path:
+        """The file of its key."""
+
+    @property
+    def client_ca(self) -> Path | None:
+        """The file of the CA that clients' certificates must be signed by, or None."""
+
+    @property
+    def peer_ca(self) -> Path | None:
+        """The file of the CA that other nodes' certificates must be signed by, or None."""
+
+@final
+class TlsClient:
+    """How a primary is reached over TLS, for `follow`. The files are in PEM and read anew for each connection; the paths
+    are kept, so that it goes on over TLS after a restart.
+
+    The primary's certificate must be signed by `ca` and name the host to which we connect, or `server_name`.
+    `certificate` and `key` are our own, for a primary that asks for one."""
+
+    def __new__(
+        cls,
+        ca: _Path,
+        *,
+        certificate: _Path | None = None,
+        key: _Path | None = None,
+        server_name: str | None = None,
+    ) -> Self: ...
+    @property
+    def ca(self) -> Path:
+        """The file of the CA that the primary's certificate must be signed by."""
+
+    @property
+    def certificate(self) -> Path | None:
+        """The file of our own certificate, or None."""
+
+    @property
+    def key(self) -> Path | None:
+        """The file of its key, or None."""
+
+    @property
+    def server_name(self) -> str | None:
+        """The name that the primary's certificate must bear; None is the host to which we connect."""
 
 @final
 class LinkStatus:

@@ -86,6 +86,13 @@ impl State {
         }
     }
 
+    /// The ids of the nodes that are to follow this one.
+    pub fn replicas(&self) -> impl Iterator<Item = &str> {
+        let nodes = self.topology().map_or(&[][..], Topology::nodes).iter();
+        let ours = nodes.filter(|node| self.node_id.is_some() && node.primary == self.node_id);
+        ours.map(|node| node.id.as_str())
+    }
+
     /// Why a node that has the role of primary takes no writes, or a detached one is detached.
     pub fn why_read_only(&self) -> Option<String> {
         if self.goal().role == Role::Primary {
@@ -221,8 +228,10 @@ impl State {
             _ if next.goal().role == Role::Primary => {}
             _ => {
                 next.ended_by = None;
-                if force {
-                    // What was seen under versions that are taken back does not count.
+                // What was seen under versions that are taken back does not count, nor does the claim of one that was a
+                // primary by hand and is one no more.
+                let by_hand = was == Role::Primary && !matches!(self.place(), Place::Primary(_));
+                if force || by_hand {
                     (next.epoch, next.origin) = (Epoch::default(), String::new());
                 }
             }
@@ -333,5 +342,7 @@ impl Members {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

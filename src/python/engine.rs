@@ -16,6 +16,7 @@ use super::namespace::Namespace;
 use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus};
 use super::snapshot::Snapshot;
+use super::tls::{TlsClient, TlsServer};
 use super::topology::{self, TopologyStatus};
 use super::usage::Usage;
 use super::{calls, errors};
@@ -219,14 +220,14 @@ impl Engine {
     ///
     /// Without a password every connection may do everything with the engine. With one, it says AUTH first: the password
     /// makes it an admin, the token of a namespace opens that namespace alone. Passwords and data cross the wire as they
-    /// are. `max_connections` (1024) is how many there may be at a time, `sync_bytes_per_second` how fast the files of a
-    /// full sync are sent, `authenticate_timeout` (10 s) how long a connection may take to say AUTH, `send_timeout` (30 s)
-    /// how long the other side may read nothing, and `checkpoint_disk_limit` how many bytes a checkpoint that replicas
-    /// fetch may keep on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at
-    /// least).
+    /// are, unless `tls` is given: then every connection must speak TLS. `max_connections` (1024) is how many there may be
+    /// at a time, `sync_bytes_per_second` how fast the files of a full sync are sent, `authenticate_timeout` (10 s) how
+    /// long a connection may take to say AUTH, `send_timeout` (30 s) how long the other side may read nothing, and
+    /// `checkpoint_disk_limit` how many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs
+    /// them no more (as many as the database's folder has, and 1 GiB at least).
     #[pyo3(signature = (
         addr="127.0.0.1:0", *, password=None, max_connections=None, sync_bytes_per_second=None,
-        authenticate_timeout=None, send_timeout=None, checkpoint_disk_limit=None
+        authenticate_timeout=None, send_timeout=None, checkpoint_disk_limit=None, tls=None
     ))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn serve(
@@ -239,6 +240,7 @@ impl Engine {
         authenticate_timeout: Option<Seconds>,
         send_timeout: Option<Seconds>,
         checkpoint_disk_limit: Option<u64>,
+        tls: Option<&TlsServer>,
     ) -> PyResult<Listener> {
         let default = ServeOptions::default();
         let options = ServeOptions {
@@ -248,7 +250,7 @@ impl Engine {
             authenticate_timeout: authenticate_timeout.map_or(default.authenticate_timeout, |time| time.0),
             send_timeout: send_timeout.map_or(default.send_timeout, |time| time.0),
             checkpoint_disk_limit,
-            tls: None,
+            tls: tls.map(|tls| tls.0.clone()),
         };
         Listener::open(py, &self.shared, addr, &options)
     }
@@ -256,11 +258,14 @@ impl Engine {
     /// Makes this engine a replica of a primary: a Pumice that serves, or a Kvrocks. That is kept, so that it goes on after
     /// a restart. Readers go on with the data of before until the primary's is here, all at once; data that the primary
     /// does not have is given up. `password` is the primary's admin password, `announce_port` the port under which others
-    /// reach this engine, that of its listener when it is not given.
+    /// reach this engine, that of its listener when it is not given; `tls` is how to reach the primary over TLS, without
+    /// it in the clear.
     ///
     /// Returns at once, or with `wait` when the primary's data is here: `timeout` and `progress` are those of
     /// `wait_linked`, and BusyError says that the time is over. The link goes on whatever ends the wait.
-    #[pyo3(signature = (host, port, *, password=None, announce_port=None, wait=false, timeout=None, progress=None))]
+    #[pyo3(signature = (
+        host, port, *, password=None, announce_port=None, tls=None, wait=false, timeout=None, progress=None
+    ))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn follow(
         &self,
@@ -269,6 +274,7 @@ impl Engine {
         port: u16,
         password: Option<String>,
         announce_port: Option<u16>,
+        tls: Option<&TlsClient>,
         wait: bool,
         timeout: Option<Seconds>,
         progress: Option<&Bound<'_, PyAny>>,
@@ -277,7 +283,8 @@ impl Engine {
             let message = "follow: got timeout or progress, which are for wait=True";
             return Err(errors::raise(py, ErrorKind::InvalidArgument, message));
         }
-        let options = FollowOptions { password, announce_port: announce_port.unwrap_or(0), tls: None };
+        let tls = tls.map(|tls| tls.0.clone());
+        let options = FollowOptions { password, announce_port: announce_port.unwrap_or(0), tls };
         py.detach(|| self.engine().follow(&host, port, &options))?;
         if !wait || self.wait_linked(py, timeout, progress)? {
             return Ok(());
@@ -368,8 +375,8 @@ impl Engine {
     /// Says which nodes there are, who follows whom, and which of them this engine is: from then on that alone decides whether
     /// it is a primary, a replica and of whom, or, when it is not listed, detached. `nodes` are `Node`s, or the text of
     /// `CLUSTERX SETNODES`. It is kept, and kept to across restarts, until a later version comes. `password` is the admin
-    /// password of the other nodes, that of this engine's own listener when it is not given; `force` takes a version that is
-    /// not higher than the one that governs.
+    /// password of the other nodes and `tls` how they are reached over TLS, both as this engine's own listener says when they
+    /// are not given; `force` takes a version that is not higher than the one that governs.
     ///
     /// When it returns, a link to a former primary and the feeds of nodes that are not replicas of this one are closed; the
     /// new link is made, and made again whenever it breaks, by itself. Returns whether anything changed: the version that
@@ -377,7 +384,8 @@ impl Engine {
     ///
     /// While a topology lists this node, `follow`, `detach`, `promote` and `hand_over` raise InvalidArgumentError. A node that is
     /// no longer listed goes on serving reads and takes no writes until it is promoted by hand or listed again.
-    #[pyo3(signature = (nodes, *, version, node_id, password=None, force=false))]
+    #[pyo3(signature = (nodes, *, version, node_id, password=None, tls=None, force=false))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn set_topology(
         &self,
         py: Python<'_>,
@@ -385,11 +393,12 @@ impl Engine {
         version: u64,
         node_id: String,
         password: Option<String>,
+        tls: Option<&TlsClient>,
         force: bool,
     ) -> PyResult<bool> {
         self.engine().check_open()?;
         let topology = topology::topology(version, nodes)?;
-        let options = TopologyOptions { password, tls: None, force };
+        let options = TopologyOptions { password, tls: tls.map(|tls| tls.0.clone()), force };
         let engine = self.engine().clone();
         // It may look up names, which can take long.
         calls::run(py, None, move |_| engine.set_topology(&topology, &node_id, &options))

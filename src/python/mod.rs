@@ -20,6 +20,7 @@ mod progress;
 mod records;
 mod replication;
 mod snapshot;
+mod tls;
 mod topology;
 mod usage;
 mod views;
