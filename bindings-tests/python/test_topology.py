@@ -13,17 +13,17 @@ import pytest
 from conftest import ROOT, interrupted
 
 A, B = "a" * 40, "b" * 40
-TEXT = f"{A} 127.0.0.1 1 master - 0-100 102\n{B} node-b 2 slave {A}\n"
-NODES = [pumice.Node(A, "127.0.0.1", 1, slots=[(0, 100), (102, 102)]), pumice.Node(B, "node-b", 2, A)]
+TEXT = f"{A} 127.0.0.1 1 master - 0-100 102\n{B} 127.0.0.2 2 slave {A}\n"
+NODES = [pumice.Node(A, "127.0.0.1", 1, slots=[(0, 100), (102, 102)]), pumice.Node(B, "127.0.0.2", 2, A)]
 
 
 def test_nodes_are_values() -> None:
     """A node compares, hashes, pickles and shows itself by what it says."""
     a, b = NODES
     assert (a.id, a.host, a.port, a.primary, a.slots) == (A, "127.0.0.1", 1, None, ((0, 100), (102, 102)))
-    assert (b.primary, b.slots) == (A, ()) and a != b and len({a, b, pumice.Node(B, "node-b", 2, primary=A)}) == 2
+    assert (b.primary, b.slots) == (A, ()) and a != b and len({a, b, pumice.Node(B, "127.0.0.2", 2, primary=A)}) == 2
     assert pickle.loads(pickle.dumps(a)) == a
-    assert repr(b) == f"Node('{B}', 'node-b', 2, primary='{A}')".replace("'", '"')
+    assert repr(b) == f"Node('{B}', '127.0.0.2', 2, primary='{A}')".replace("'", '"')
     assert eval(repr(a), {"Node": pumice.Node}) == a
 
 
