@@ -2,21 +2,33 @@
 
 pub mod config;
 pub mod general;
+pub mod hashes;
 pub mod info;
 pub mod keys;
+pub mod lists;
 pub mod namespaces;
 pub mod pattern;
 pub mod replication;
 pub mod scan;
+pub mod sets;
+pub mod sort;
+pub mod sorted_sets;
 pub mod strings;
 pub mod table;
 
+use std::cell::RefCell;
+
 use super::engine::Engine;
 use super::error::{Error, ErrorKind};
+use super::format::double::{format_double, parse_double};
 use super::format::resp::{self, Reply};
 use super::namespace::Namespace;
 use super::server::Server;
 use super::server::connection::Connection;
+use super::types::keys::MAX_BYTES;
+use super::types::random::Draw;
+use super::types::reading::{Budget, Reading};
+use super::types::writing::Writing;
 
 pub use table::{Command, Run};
 
@@ -29,9 +41,36 @@ pub struct Context<'a> {
     /// The listener that it came by, if by one.
     pub server: Option<&'a Server>,
     pub cursors: &'a scan::Cursors,
+    /// The transaction that it is a part of: it reads what that has written, and writes into the same entry.
+    pub transaction: Option<&'a RefCell<Writing<'a>>>,
 }
 
 impl Context<'_> {
+    /// Reads in the namespace, for what is one record or needs no moment.
+    #[inline]
+    pub fn read<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        match self.transaction {
+            None => self.namespace.read(read),
+            Some(writing) => read(&writing.borrow_mut().reading()),
+        }
+    }
+
+    /// Reads in the namespace at one moment.
+    pub fn view<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        match self.transaction {
+            None => self.namespace.view(read),
+            Some(writing) => read(&writing.borrow_mut().reading()),
+        }
+    }
+
+    /// Writes in the namespace: one entry, or a part of the transaction's.
+    pub fn write<R>(&self, write: impl FnOnce(&mut Writing<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
+        match self.transaction {
+            None => self.namespace.write(None, write),
+            Some(writing) => write(&mut writing.borrow_mut()),
+        }
+    }
+
     /// Refuses to go on with long work when the listener is being closed.
     pub fn check_going_on(&self) -> Result<(), Refusal> {
         match self.server {
@@ -99,6 +138,9 @@ impl Command {
         if args.len() < wanted || (self.arity > 0 && args.len() > wanted) {
             return Err(Refusal::arity());
         }
+        if let Some(long) = args.iter().find(|arg| arg.len() > MAX_BYTES) {
+            return Err(error(format_args!("argument: got {} bytes, expected at most {}", long.len(), MAX_BYTES)));
+        }
         if self.flags & table::ADMIN != 0 && !admin {
             return Err(Refusal::admin());
         }
@@ -135,6 +177,56 @@ pub fn bulks<T: Into<Vec<u8>>>(items: impl IntoIterator<Item = T>) -> Reply {
 /// A whole number as Redis reads one.
 pub fn parse_integer(bytes: &[u8]) -> Result<i64, Refusal> {
     resp::parse_integer(bytes).ok_or_else(|| error("value is not an integer or out of range"))
+}
+
+/// A number with a fraction.
+pub fn parse_float(bytes: &[u8]) -> Result<f64, Refusal> {
+    parse_double(bytes).ok_or_else(|| error("value is not a valid float"))
+}
+
+/// A whole number that is not negative.
+pub fn parse_count(bytes: &[u8]) -> Result<u64, Refusal> {
+    let count = parse_integer(bytes).ok().and_then(|count| u64::try_from(count).ok());
+    count.ok_or_else(|| error("value is out of range, must be positive"))
+}
+
+/// How many random elements to draw: each once, or with a negative number as often as they come.
+pub fn parse_draw(bytes: &[u8]) -> Result<Draw, Refusal> {
+    match parse_integer(bytes)? {
+        i64::MIN => Err(error("value is out of range")),
+        count if count < 0 => Ok(Draw::Repeated(count.unsigned_abs())),
+        count => Ok(Draw::Distinct(count.unsigned_abs())),
+    }
+}
+
+/// `numkeys key [key ...]` and what stands behind; `None` when there are fewer keys than that, or it is no number.
+pub fn split_keys(args: &[Vec<u8>]) -> Option<(&[Vec<u8>], &[Vec<u8>])> {
+    let (number, rest) = args.split_first()?;
+    let number = parse_integer(number).ok().and_then(|number| usize::try_from(number).ok())?;
+    if number > 0 { rest.split_at_checked(number) } else { None }
+}
+
+pub fn float(value: f64) -> Reply {
+    bulk(format_double(value))
+}
+
+/// Bulk strings on their way into a reply, which is refused when it takes too much memory.
+#[derive(Default)]
+pub struct Gathered {
+    items: Vec<Reply>,
+    budget: Budget,
+}
+
+impl Gathered {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.budget.take(bytes.len())?;
+        self.items.push(bulk(bytes));
+        Ok(())
+    }
+
+    pub fn reply(self) -> Reply {
+        Reply::Array(self.items)
+    }
 }
 
 /// Whether an argument is a word, in whatever case.

@@ -9,7 +9,8 @@ use super::{Answer, Context, Refusal, bulk, bulks, error, is, parse_integer};
 use crate::engine::error::{Error, ErrorKind};
 use crate::engine::format::key::Layout;
 use crate::engine::format::resp::Reply;
-use crate::engine::types::string::Items;
+use crate::engine::types::items::Items;
+use crate::engine::types::reading::{Reading, Subkeys};
 
 /// The most bytes of keys in one reply, with what each takes besides its bytes.
 const MOST_BYTES: usize = 256 << 20;
@@ -85,12 +86,12 @@ impl Cursors {
 }
 
 /// Counts the steps of a walk, and asks now and then whether it may go on.
-struct Steps<'a> {
-    context: &'a Context<'a>,
+struct Steps<'a, 'b> {
+    context: &'a Context<'b>,
     taken: u32,
 }
 
-impl Steps<'_> {
+impl Steps<'_, '_> {
     /// After how many steps it asks.
     const LOOK_AROUND: u32 = 1 << 16;
 
@@ -109,16 +110,16 @@ impl Steps<'_> {
 }
 
 /// Keys after `after`, among them all that fit the pattern, which is refused when it is too long.
-fn items(context: &Context<'_>, pattern: &[u8], after: Option<&[u8]>) -> Result<Items, Refusal> {
+fn items<'a>(reading: &Reading<'a>, pattern: &[u8], after: Option<&[u8]>) -> Result<Items<'a>, Refusal> {
     if pattern.len() > MAX_PATTERN {
         return Err(error(format_args!("pattern: got {} bytes, expected at most {MAX_PATTERN}", pattern.len())));
     }
     // In the order of slots all keys are looked at anyway: here, where that is counted and can be ended.
-    let prefix = match context.engine.instance().generation()?.store.layout {
+    let prefix = match reading.store.layout {
         Layout::Standalone => literal_prefix(pattern),
         Layout::Cluster => &[],
     };
-    Ok(context.namespace.items_after(prefix, after)?)
+    Ok(reading.items_after(prefix, after))
 }
 
 struct Walk<'a> {
@@ -128,18 +129,12 @@ struct Walk<'a> {
 }
 
 pub fn scan(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    let number = std::str::from_utf8(&args[1]).ok().and_then(|text| text.parse::<u64>().ok());
-    let number = number.ok_or_else(|| error("invalid cursor"))?;
+    let after = place(context, &args[1])?;
     let walk = scan_options(&args[2..])?;
-    let namespace = context.namespace;
-    let after = match number {
-        0 => None,
-        _ => match context.cursors.find(number, namespace.name()) {
-            Some(after) => Some(after),
-            None => return Err(error("invalid cursor: it is unknown or was forgotten; begin again with 0")),
-        },
-    };
-    let mut items = items(context, walk.pattern.unwrap_or_default(), after.as_deref())?;
+    context.read(|reading| page(context, &walk, items(reading, walk.pattern.unwrap_or_default(), after.as_deref())?))
+}
+
+fn page(context: &Context<'_>, walk: &Walk<'_>, mut items: Items<'_>) -> Answer {
     let mut steps = Steps { context, taken: 0 };
     let mut found = Vec::new();
     let (mut seen, mut bytes) = (0u64, 0);
@@ -158,7 +153,7 @@ pub fn scan(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         }
     }
     let more = (seen == walk.count || bytes > MOST_BYTES) && items.next_item()?.is_some();
-    let cursor = if more { context.cursors.keep(namespace.name(), &last) } else { 0 };
+    let cursor = if more { context.cursors.keep(context.namespace.name(), &last) } else { 0 };
     Ok(Reply::Array(vec![bulk(cursor.to_string()), Reply::Array(found)]))
 }
 
@@ -178,9 +173,68 @@ fn scan_options(options: &[Vec<u8>]) -> Result<Walk<'_>, Refusal> {
     Ok(walk)
 }
 
+/// HSCAN, SSCAN and ZSCAN: `open` begins a walk at an element, `show` says what is shown beside each.
+pub fn elements(
+    context: &Context<'_>,
+    args: &[Vec<u8>],
+    open: impl for<'r> FnOnce(&Reading<'r>, &[u8]) -> crate::Result<Option<Subkeys<'r>>>,
+    show: impl Fn(&[u8]) -> crate::Result<Option<Vec<u8>>>,
+) -> Answer {
+    let after = place(context, &args[2])?;
+    let walk = scan_options(&args[3..])?;
+    if walk.kind.is_some() {
+        return Err(Refusal::syntax());
+    }
+    let pattern = walk.pattern.unwrap_or_default();
+    if pattern.len() > MAX_PATTERN {
+        return Err(error(format_args!("pattern: got {} bytes, expected at most {MAX_PATTERN}", pattern.len())));
+    }
+    let from = after.map_or_else(Vec::new, |after| [&after[..], &[0]].concat());
+    context.read(|reading| {
+        let mut found = Vec::new();
+        let mut steps = Steps { context, taken: 0 };
+        let (mut seen, mut bytes) = (0u64, 0);
+        let mut last = Vec::new();
+        let mut more = false;
+        if let Some(mut elements) = open(reading, &from)? {
+            while let Some((element, value)) = elements.next()? {
+                if seen == walk.count || bytes > MOST_BYTES {
+                    more = true;
+                    break;
+                }
+                seen += 1;
+                last.clear();
+                last.extend_from_slice(element);
+                if walk.pattern.is_none() || steps.fits(pattern, element)? {
+                    bytes += element.len() + value.len() + size_of::<Reply>();
+                    found.push(bulk(element));
+                    found.extend(show(value)?.map(bulk));
+                }
+            }
+        }
+        let cursor = if more { context.cursors.keep(context.namespace.name(), &last) } else { 0 };
+        Ok(Reply::Array(vec![bulk(cursor.to_string()), Reply::Array(found)]))
+    })
+}
+
+/// Where a walk goes on behind a cursor; `None` at its beginning.
+fn place(context: &Context<'_>, cursor: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+    let number = std::str::from_utf8(cursor).ok().and_then(|text| text.parse::<u64>().ok());
+    match number.ok_or_else(|| error("invalid cursor"))? {
+        0 => Ok(None),
+        number => match context.cursors.find(number, context.namespace.name()) {
+            Some(after) => Ok(Some(after)),
+            None => Err(error("invalid cursor: it is unknown or was forgotten; begin again with 0")),
+        },
+    }
+}
+
 pub fn keys(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let pattern = &args[1];
-    let mut items = items(context, pattern, None)?;
+    context.read(|reading| all(context, pattern, items(reading, pattern, None)?))
+}
+
+fn all(context: &Context<'_>, pattern: &[u8], mut items: Items<'_>) -> Answer {
     let mut steps = Steps { context, taken: 0 };
     let mut found = Vec::new();
     let mut bytes = 0;

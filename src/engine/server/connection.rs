@@ -298,6 +298,7 @@ impl Connection {
             admin: self.is_admin(),
             server: Some(&self.server),
             cursors: &self.server.cursors,
+            transaction: None,
         })
     }
 }
