@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pumice::{
-    Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, Events, FollowOptions, Kind, LinkStatus, Listener, Namespace,
-    Node, Operation, Options, Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace, TlsClient,
-    TlsServer, Topology, TopologyOptions, TopologyStatus, Ttl, WriteOptions,
+    Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, Events, FollowOptions, Kind, LinkStatus, Listener,
+    Namespace, Node, Operation, Options, Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace,
+    TlsClient, TlsServer, Topology, TopologyOptions, TopologyStatus, Ttl, WriteOptions,
 };
 
 type Answer = Result<String, Error>;

@@ -63,7 +63,7 @@ def moment(view: pumice.Snapshot) -> tuple[int, int]:
 
     def has_data(name: str) -> bool:
         try:
-            return f"key{KEYS - 1}" in view.namespace(name)
+            return f"key{KEYS - 1}".encode() in view.namespace(name)
         except pumice.NotFoundError:
             return False
 
@@ -99,7 +99,7 @@ def replica(folder: Path, host: str, port: int) -> None:
             listed = len(set(NAMES) & set(view.namespaces()))
             complete = sum(len(view.namespace(name)) == KEYS for name in NAMES if name in view.namespaces())
         tokens = [redis(own, f"AUTH {token(name)}", "GET key7") for name in NAMES]
-        opened = sum(said[0] == "+OK" and said[1].startswith(f"{name}-7") for name, said in zip(NAMES, tokens, strict=True))
+        good = (said[0] == "+OK" and said[1].startswith(f"{name}-7") for name, said in zip(NAMES, tokens, strict=True))
         done.set()
         looker.join()
         link = db.link
@@ -107,7 +107,7 @@ def replica(folder: Path, host: str, port: int) -> None:
             before=before[0],
             listed=listed,
             complete=complete,
-            opened=opened,
+            opened=sum(good),
             moments=moments,
             visible_ms=1000 * ((first or [linked])[0] - began),
             linked_ms=1000 * (linked - began),
@@ -134,7 +134,7 @@ class Process:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.process.args}: ended with {self.process.wait()}")
+            raise SystemExit(f"a process ended with {self.process.wait()}")
         heard: dict[str, Any] = json.loads(line)
         return heard
 
@@ -166,8 +166,9 @@ def main() -> int:
             p.tell()
             r.tell(p.hear()["position"])
             late = r.hear()
-            rows.append((late["there"] and late["late"] == ["+OK", "late"], "one made later: its token, its key", str(late["late"])))
-            rows.append((late["findings"] == [], "verify()", "nothing found" if not late["findings"] else str(late["findings"])))
+            opens = late["there"] and late["late"] == ["+OK", "late"]
+            rows.append((opens, "one made later: its token, its key", str(late["late"])))
+            rows.append((late["findings"] == [], "verify()", f"{len(late['findings'])} found"))
     for ok, what, seen in rows:
         print(f"{'ok' if ok else 'NOT SO':7} {what:62} {seen}")
     return 0 if all(ok for ok, _, _ in rows) else 1

@@ -290,9 +290,7 @@ pub extern "C" fn pumice_topology_status_desired_port(status: Option<&pumice_top
 /// The link that runs, lent until the status is freed, for pumice_link_status_state and the like; NULL when there is none. It
 /// is not freed by itself.
 #[unsafe(no_mangle)]
-pub extern "C" fn pumice_topology_status_actual(
-    status: Option<&pumice_topology_status>,
-) -> *const pumice_link_status {
+pub extern "C" fn pumice_topology_status_actual(status: Option<&pumice_topology_status>) -> *const pumice_link_status {
     status.and_then(|status| status.actual.as_ref()).map_or(std::ptr::null(), std::ptr::from_ref)
 }
 

@@ -163,12 +163,14 @@ fn inspect_shows_the_topology() {
         (good(&mut pumice([&"inspect", &path]))["topology"].clone(), text(&output.stdout).to_owned())
     };
     let (json, shown) = inspected(7, nodes);
-    let expected = json!({ "version": 7, "node_id": b, "role": "replica", "epoch": 1, "nodes": [
+    let expected = json!({ "version": 7, "node_id": b, "role": "replica", "epoch": 0, "nodes": [
         { "id": a, "host": "host-a", "port": 1, "primary": null, "slots": [[0, 9]] },
         { "id": b, "host": "host-b", "port": 2, "primary": a, "slots": [] },
     ]});
     assert_eq!(json, expected);
-    for words in ["role         replica", "epoch        1", "topology     version 7, 2 nodes", &format!("node id      {b}\n")] {
+    for words in
+        ["role         replica", "epoch        0", "topology     version 7, 2 nodes", &format!("node id      {b}\n")]
+    {
         assert!(shown.contains(words), "no {words:?} in\n{shown}");
     }
     let (json, shown) = inspected(8, vec![Node::primary(&a, "host-a", 1)]);

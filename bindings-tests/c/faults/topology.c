@@ -68,7 +68,7 @@ void test_topology(void) {
     pumice_engine_free(engine);
     CHECK(pumice_topology_status_version(status) == 2 && strcmp(pumice_topology_status_node_id(status), B) == 0);
     CHECK(pumice_topology_status_role(status) == PUMICE_ROLE_REPLICA && !pumice_topology_status_converged(status));
-    CHECK(pumice_topology_status_epoch(status) == 1 && pumice_topology_status_since_ms(status) > 0);
+    CHECK(pumice_topology_status_epoch(status) == 0 && pumice_topology_status_since_ms(status) > 0);
     CHECK(strcmp(pumice_topology_status_desired_host(status), "10.0.0.1") == 0);
     CHECK(pumice_topology_status_desired_port(status) == 6666);
     CHECK(strstr(pumice_topology_status_reason(status), "10.0.0.1:6666") != NULL);
