@@ -174,8 +174,7 @@ pub fn xtrim(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 pub fn xsetid(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let last = parse_id(&args[2])?;
     let (mut added, mut deleted) = (None, None);
-    let mut rest = args[3..].chunks(2);
-    while let Some(option) = rest.next() {
+    for option in args[3..].chunks(2) {
         match option {
             [word, count] if is(word, "entriesadded") => {
                 added = Some(number(count).ok_or_else(|| error("value is not an integer or out of range"))?);
