@@ -8,6 +8,9 @@ mod failpoint;
 pub mod format;
 // Floor 1: one RocksDB.
 pub mod storage;
+// Floor 2: what a node is to do, and who hears of it.
+pub mod events;
+mod topology;
 // Floor 3: directories, generations, the swap.
 mod directory;
 mod generation;
@@ -19,6 +22,7 @@ pub mod replication;
 pub mod types;
 // Floor 5: what users call.
 pub mod batch;
+pub mod collections;
 pub mod convert;
 #[allow(clippy::module_inception, reason = "the engine of the module engine")]
 pub mod engine;

@@ -17,6 +17,7 @@ pub mod pattern;
 pub mod replication;
 pub mod scan;
 pub mod sets;
+pub mod sort;
 pub mod sorted_ints;
 pub mod sorted_sets;
 pub mod stream_groups;

@@ -5,7 +5,7 @@ use super::super::server::{client, session};
 use super::{
     Answer, Context, Refusal, bulk, config, error, general, hashes, info, integer, is, keys, lists, namespaces,
 };
-use super::{bits, blooms, dumps, geo, hyperloglogs, jsons, replication, scan, sets, sorted_ints, sorted_sets};
+use super::{bits, blooms, dumps, geo, hyperloglogs, jsons, replication, scan, sets, sort, sorted_ints, sorted_sets};
 use super::{stream_groups, streams, strings};
 use crate::engine::format::resp::Reply;
 
@@ -237,6 +237,8 @@ pub static COMMANDS: &[Command] = &[
     data("smembers", 2, READ, ONE, sets::smembers),
     data("smismember", -3, READ, ONE, sets::smismember),
     data("smove", 4, WRITE, (1, 2, 1), sets::smove),
+    data("sort", -2, WRITE, ONE, sort::sort),
+    data("sort_ro", -2, READ, ONE, sort::sort),
     data("spop", -2, WRITE, ONE, sets::spop),
     data("srandmember", -2, READ, ONE, sets::srandmember),
     data("srem", -3, WRITE, ONE, sets::srem),

@@ -18,6 +18,7 @@ pub mod registry;
 pub mod resp;
 pub mod side;
 pub mod stream;
+pub mod topology;
 
 #[cfg(test)]
 pub(in crate::engine) mod fuzz;

@@ -18,7 +18,7 @@ pub fn read(reading: &Reading<'_>, key: &[u8]) -> Result<Option<Object>> {
         Kind::STRING => Object::String(reading.string(key)?.map(|value| value.to_vec()).unwrap_or_default()),
         Kind::BITMAP => Object::String(bitmap::to_string(reading, key, MAX_BITMAP_STRING)?.unwrap_or_default()),
         Kind::LIST => {
-            let elements = gather(list::elements(reading, key, false)?)?;
+            let elements = gather(list::range(reading, key, 0, -1, false)?)?;
             Object::List(elements.into_iter().map(|(_, element)| element).collect())
         }
         Kind::SET => {
