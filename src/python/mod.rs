@@ -4,6 +4,7 @@
 
 mod arguments;
 mod batch;
+mod bitmaps;
 mod buffer;
 mod calls;
 mod convert;
@@ -12,6 +13,7 @@ mod engine;
 mod errors;
 mod hashes;
 mod iterators;
+mod jsons;
 mod leases;
 mod listener;
 mod lists;
@@ -24,6 +26,7 @@ mod replication;
 mod sets;
 mod snapshot;
 mod sorted_sets;
+mod streams;
 mod tls;
 mod usage;
 mod views;

@@ -17,8 +17,15 @@ fn wrong_types() {
     let mut client = served.client();
     let keys = ["string", "hash", "zset", "bitmap", "hll", "stream", "json", "bloom", "ints"];
     for line in [
-        "SET string v", "HSET hash f v", "ZADD zset 1 m", "SETBIT bitmap 7 1", "PFADD hll a", "XADD stream 1-1 f v",
-        "JSON.SET json $ 1", "BF.ADD bloom a", "SIADD ints 1",
+        "SET string v",
+        "HSET hash f v",
+        "ZADD zset 1 m",
+        "SETBIT bitmap 7 1",
+        "PFADD hll a",
+        "XADD stream 1-1 f v",
+        "JSON.SET json $ 1",
+        "BF.ADD bloom a",
+        "SIADD ints 1",
     ] {
         assert!(!matches!(client.say(line), Reply::Error(_)), "{line}");
     }
@@ -28,7 +35,10 @@ fn wrong_types() {
         (&["zset"], "GEOADD * 1 1 m|GEOPOS * m|GEODIST * m m|GEOSEARCH * FROMLONLAT 1 1 BYRADIUS 1 m|GEOHASH * m"),
         (&["stream"], "XADD * 9-9 f v|XLEN *|XRANGE * - +|XDEL * 1-1|XTRIM * MAXLEN 1|XREAD STREAMS * 0|XSETID * 9-9"),
         (&["stream"], "XGROUP CREATE * g 0|XREADGROUP GROUP g c STREAMS * >|XACK * g 1-1|XPENDING * g|XINFO STREAM *"),
-        (&["json"], "JSON.SET * $ 1|JSON.GET *|JSON.DEL *|JSON.TYPE *|JSON.NUMINCRBY * $ 1|JSON.ARRAPPEND * $ 1|JSON.INFO *"),
+        (
+            &["json"],
+            "JSON.SET * $ 1|JSON.GET *|JSON.DEL *|JSON.TYPE *|JSON.NUMINCRBY * $ 1|JSON.ARRAPPEND * $ 1|JSON.INFO *",
+        ),
         (&["bloom"], "BF.ADD * a|BF.EXISTS * a|BF.INFO *|BF.RESERVE * 0.1 10|BF.CARD *|BF.INSERT * ITEMS a"),
         (&["ints"], "SIADD * 1|SIREM * 1|SICARD *|SIEXISTS * 1|SIRANGE * 0 1|SIRANGEBYVALUE * 0 1"),
     ];
@@ -83,12 +93,18 @@ fn bad_words() {
         ("XADD s * f", "ERR wrong number of arguments"),
         ("XRANGE s (18446744073709551615-18446744073709551615 +", "ERR invalid start ID for the interval"),
         ("XTRIM s MAXLEN 1 LIMIT 5", "ERR syntax error, LIMIT cannot be used without the special ~ option"),
-        ("XREADGROUP GROUP g c STREAMS s >", "NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option"),
+        (
+            "XREADGROUP GROUP g c STREAMS s >",
+            "NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option",
+        ),
         ("XAUTOCLAIM s g c 0 0 COUNT 0", "ERR COUNT must be > 0"),
         ("XINFO STREAM none", "ERR no such key"),
         ("XSETID s 1-1", "ERR The ID specified in XSETID is smaller than the target stream top item"),
         ("XSETID new 1-1", "ERR an empty stream should have non-zero value of ENTRIESADDED"),
-        ("XSETID s 9-9 ENTRIESADDED 0", "ERR The entries_added specified in XSETID is smaller than the target stream length"),
+        (
+            "XSETID s 9-9 ENTRIESADDED 0",
+            "ERR The entries_added specified in XSETID is smaller than the target stream length",
+        ),
         ("GEOADD g 181 0 m", "ERR invalid longitude,latitude pair 181.000000,0.000000"),
         ("GEOADD g nan 0 m", "ERR value is not a valid float"),
         ("GEODIST g m m parsec", "ERR unsupported unit provided. please use M, KM, FT, MI"),
@@ -155,7 +171,8 @@ fn damaged_records() {
         [b"\x0b__namespace", &(name.len() as u32).to_be_bytes()[..], name.as_bytes(), &[9; 8], sub].concat()
     };
     let bloom = |filters: u16, bytes: u32| {
-        [&filters.to_be_bytes()[..], &[0, 2], &[0xFF; 4], &[0xBF, 0x84, 0, 0, 0, 0, 0, 0], &bytes.to_be_bytes()].concat()
+        [&filters.to_be_bytes()[..], &[0, 2], &[0xFF; 4], &[0xBF, 0x84, 0, 0, 0, 0, 0, 0], &bytes.to_be_bytes()]
+            .concat()
     };
     let many = u64::MAX;
     let bad: Vec<(&str, u8, u64, Vec<u8>)> = vec![
@@ -174,7 +191,9 @@ fn damaged_records() {
     for (name, kind, size, rest) in &bad {
         raw_write(dir.path(), "metadata", &key(name), Some(&metadata(*kind, *size, rest)));
     }
-    for (name, payload) in [("json", &b"\0{"[..]), ("json1", b"\x01\x9b\xff\xff\xff\xff\xff\xff\xff\xff"), ("json2", b"\x07")] {
+    for (name, payload) in
+        [("json", &b"\0{"[..]), ("json1", b"\x01\x9b\xff\xff\xff\xff\xff\xff\xff\xff"), ("json2", b"\x07")]
+    {
         raw_write(dir.path(), "metadata", &key(name), Some(&[&[0x8A], &[0; 8][..], payload].concat()));
     }
     for (name, sub, value) in [
@@ -247,7 +266,12 @@ fn groups_go_whole() {
     for n in 1..=20 {
         client.say(&format!("XADD s {n}-1 f v"));
     }
-    for line in ["XGROUP CREATE s a 0", "XGROUP CREATE s b 0", "XREADGROUP GROUP a c STREAMS s >", "XREADGROUP GROUP b c STREAMS s >"] {
+    for line in [
+        "XGROUP CREATE s a 0",
+        "XGROUP CREATE s b 0",
+        "XREADGROUP GROUP a c STREAMS s >",
+        "XREADGROUP GROUP b c STREAMS s >",
+    ] {
         assert!(!matches!(client.say(line), Reply::Error(_)), "{line}");
     }
     assert_eq!(client.say("XGROUP DESTROY s a"), Reply::Integer(1));

@@ -242,7 +242,10 @@ fn run(kind: &'static str, templates: &str, rounds: usize) {
         let (our, their) = (plain(&command, ours.ask(&command)), plain(&command, theirs.ask(&command)));
         // What was done to the same keys.
         let same = |line: &&String| command.iter().any(|word| word.starts_with(kind) && line.contains(word.as_str()));
-        let trail = || before.iter().filter(same).rev().take(40).rev().cloned().collect::<Vec<_>>().join("\n");
+        let trail = || {
+            let all: Vec<&str> = before.iter().filter(same).map(String::as_str).collect();
+            all[all.len().saturating_sub(40)..].join("\n")
+        };
         assert_eq!(our, their, "{command:?}, seed {seed}, after\n{}", trail());
         match our {
             Reply::Error(_) => errors += 1,
@@ -291,7 +294,8 @@ fn dumps() {
     let (mut ours, mut theirs) = (served.client(), Client::connect(&redis.socket));
     let (long, wide) = ("x".repeat(3000), (0..600).map(|n| n.to_string()).collect::<Vec<_>>());
     let texts = ["", "a", "-1", "127", "128", "-129", "4095", "-4097", "70000", "-9000000", "5000000000", "1.5", &long];
-    let scored: Vec<String> = texts.iter().enumerate().flat_map(|(n, text)| [format!("{n}.5"), text.to_string()]).collect();
+    let scored: Vec<String> =
+        texts.iter().enumerate().flat_map(|(n, text)| [format!("{n}.5"), text.to_string()]).collect();
     let many_scored: Vec<String> = wide.iter().flat_map(|n| [format!("-{n}"), format!("m{n}")]).collect();
     let pairs: Vec<String> = texts.iter().flat_map(|text| [format!("f{text}"), text.to_string()]).collect();
     let many_pairs: Vec<String> = wide.iter().flat_map(|n| [n.clone(), format!("value {n}")]).collect();
@@ -321,7 +325,8 @@ fn dumps() {
         let restored = ours.ask(&[b"RESTORE", &b"k"[..], b"0", &dump, b"REPLACE"]);
         assert_eq!(restored, Reply::Simple("OK".into()), "{write} {}", dump.escape_ascii());
         let paired = read.starts_with("HG");
-        let sort = |reply: Reply| if read.starts_with('L') || read.starts_with('Z') { reply } else { reply.sorted(paired) };
+        let sort =
+            |reply: Reply| if read.starts_with('L') || read.starts_with('Z') { reply } else { reply.sorted(paired) };
         assert_eq!(sort(ours.say(read)), sort(theirs.say(read)), "{write}");
         // And what is dumped here a Redis takes.
         let Reply::Bulk(dump) = ours.say("DUMP k") else { panic!("{write}") };

@@ -13,8 +13,7 @@ use crate::engine::types::sorted_set::{self, Add};
 fn parse_unit(bytes: &[u8]) -> Result<f64, Refusal> {
     let units = [("m", 1.0), ("km", 1000.0), ("ft", 0.3048), ("mi", 1609.34)];
     let unit = units.into_iter().find(|(name, _)| is(bytes, name));
-    unit.map(|(_, metres)| metres)
-        .ok_or_else(|| error("unsupported unit provided. please use M, KM, FT, MI"))
+    unit.map(|(_, metres)| metres).ok_or_else(|| error("unsupported unit provided. please use M, KM, FT, MI"))
 }
 
 fn parse_place(longitude: &[u8], latitude: &[u8]) -> Result<Place, Refusal> {

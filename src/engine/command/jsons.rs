@@ -68,9 +68,9 @@ pub fn mset(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     if !args[1..].len().is_multiple_of(3) {
         return Err(Refusal::arity());
     }
-    let parts = args[1..].chunks_exact(3).map(|part| {
-        Ok((part[0].as_slice(), JsonPath::parse(&part[1])?, parse_text(&part[2])?))
-    });
+    let parts = args[1..]
+        .chunks_exact(3)
+        .map(|part| Ok((part[0].as_slice(), JsonPath::parse(&part[1])?, parse_text(&part[2])?)));
     let parts = parts.collect::<Result<Vec<_>, Error>>()?;
     context.write(|writing| {
         for (key, path, value) in parts {

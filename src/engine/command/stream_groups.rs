@@ -109,7 +109,8 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         for ((key, _), behind) in asked.streams.iter().zip(&behind) {
             let missing = || {
                 let (key, name) = (text(key), text(name));
-                let what = format!("NOGROUP No such key '{key}' or consumer group '{name}' in XREADGROUP with GROUP option");
+                let what =
+                    format!("NOGROUP No such key '{key}' or consumer group '{name}' in XREADGROUP with GROUP option");
                 Refusal::Text(what)
             };
             let answer = match behind {
@@ -234,9 +235,8 @@ pub fn xpending(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     };
     let (from, to) = (bound(from, true)?, bound(to, false)?);
     let limit = u64::try_from(parse_integer(count)?).unwrap_or(0);
-    let found = context.view(|reading| {
-        Ok(group::pending_entries(reading, key, name, from, to, limit, consumer, min_idle_ms)?)
-    })?;
+    let found = context
+        .view(|reading| Ok(group::pending_entries(reading, key, name, from, to, limit, consumer, min_idle_ms)?))?;
     let now = now_ms();
     let one = |(of, pending): (StreamId, crate::engine::format::stream::Pending)| {
         let idle = now.saturating_sub(pending.delivered_ms);

@@ -4,9 +4,9 @@ use super::{Answer, Context, Refusal, bulk, error, float, integer, is, ok, parse
 use crate::engine::clock::now_ms;
 use crate::engine::error::ErrorKind;
 use crate::engine::format::resp::Reply;
-use crate::engine::types::{bitmap, dump, keys};
 use crate::engine::types::list::bounds;
 use crate::engine::types::string::{self, Condition, Expiry, Set};
+use crate::engine::types::{bitmap, dump, keys};
 
 /// The most bytes that the values of one MGET may have together.
 const MOST_AT_ONCE: usize = 512 << 20;

@@ -14,9 +14,8 @@ pub const MAX_FILTER: u64 = 128 << 20;
 /// The most filters of a chain that are read: at twice the size each, far more than the sizes allow.
 pub const MAX_FILTERS: u16 = 1024;
 
-const SALT: [u32; 8] = [
-    0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31,
-];
+const SALT: [u32; 8] =
+    [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
 /// What a chain's metadata says behind the common header, whose size counts the items.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +78,8 @@ impl BloomState {
     /// Adds a filter; gives its bytes.
     pub fn grow(&mut self) -> u64 {
         let capacity = f64::from(self.base_capacity) * f64::from(self.expansion).powi(self.filters.into());
-        let bytes = filter_bytes(if self.filters == 0 { f64::from(self.base_capacity) } else { capacity }, self.error_rate);
+        let bytes =
+            filter_bytes(if self.filters == 0 { f64::from(self.base_capacity) } else { capacity }, self.error_rate);
         self.filters = self.filters.saturating_add(1);
         self.bytes = self.bytes.wrapping_add(bytes as u32);
         bytes

@@ -290,11 +290,7 @@ impl<'a> Reader<'a> {
                 let mut members = Vec::new();
                 for _ in 0..count {
                     let member = self.string()?;
-                    let score = if kind == 5 {
-                        f64::from_bits(self.little(8)? as u64)
-                    } else {
-                        self.text_score()?
-                    };
+                    let score = if kind == 5 { f64::from_bits(self.little(8)? as u64) } else { self.text_score()? };
                     members.push((member, checked_score(score)?));
                 }
                 Object::SortedSet(members)
@@ -519,9 +515,21 @@ mod tests {
     #[test]
     fn lies() {
         for body in [
-            "", "00", "02 8100ffffffffffffff", "00 81ffffffffffffffff", "00 c3 01 81ffffffffffffffff 00",
-            "00 c3 03 20 20 20 20", "0b 08 0300000001000000", "0a 0b 00000000000000000000 ff 00", "0a 01 00",
-            "10 07 000000000000 f0", "14 07 000000000000 f9", "06 00", "0e 01 00", "05 01 00 000000000000f87f", "15 00",
+            "",
+            "00",
+            "02 8100ffffffffffffff",
+            "00 81ffffffffffffffff",
+            "00 c3 01 81ffffffffffffffff 00",
+            "00 c3 03 20 20 20 20",
+            "0b 08 0300000001000000",
+            "0a 0b 00000000000000000000 ff 00",
+            "0a 01 00",
+            "10 07 000000000000 f0",
+            "14 07 000000000000 f9",
+            "06 00",
+            "0e 01 00",
+            "05 01 00 000000000000f87f",
+            "15 00",
         ] {
             let mut payload = hex(body);
             payload.extend(6u16.to_le_bytes());

@@ -36,10 +36,7 @@ impl Place {
             let high = -most + f64::from(cell + 1) / parts * size;
             ((low + high) / 2.0).clamp(-most, most)
         };
-        Place {
-            longitude: middle(squeezed(bits >> 1), MAX_LONGITUDE),
-            latitude: middle(squeezed(bits), MAX_LATITUDE),
-        }
+        Place { longitude: middle(squeezed(bits >> 1), MAX_LONGITUDE), latitude: middle(squeezed(bits), MAX_LATITUDE) }
     }
 
     /// The place of a score; `None` for a score that no place has.
@@ -184,7 +181,8 @@ mod tests {
             for latitude in step(-85.0, 17.0, 11) {
                 let middle = Place { longitude, latitude };
                 for size in [1.0, 1e3, 1e5, 1e6, 5e6, 1e7, 3e7] {
-                    for shape in [Shape::Circle { radius_m: size }, Shape::Box { width_m: size, height_m: size / 3.0 }] {
+                    for shape in [Shape::Circle { radius_m: size }, Shape::Box { width_m: size, height_m: size / 3.0 }]
+                    {
                         let ranges = shape.scores(middle);
                         assert!(ranges.len() <= 9 && ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0));
                         for x in step(-180.0, 7.3, 49) {
@@ -192,7 +190,10 @@ mod tests {
                                 let near = size / 2e5;
                                 for place in [
                                     Place { longitude: x, latitude: y },
-                                    Place { longitude: longitude + near * x / 180.0, latitude: latitude + near * y / 90.0 },
+                                    Place {
+                                        longitude: longitude + near * x / 180.0,
+                                        latitude: latitude + near * y / 90.0,
+                                    },
                                 ] {
                                     if place.is_valid() && shape.distance_m(middle, place).is_some() {
                                         inside += 1;

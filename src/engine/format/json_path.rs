@@ -73,7 +73,10 @@ const MAX_VISITED: usize = 1 << 24;
 impl JsonPath {
     pub fn parse(text: &[u8]) -> Result<JsonPath> {
         let refused = |what: &str| {
-            Error::new(ErrorKind::InvalidArgument, format!("JSON path {}: {what}, expected one like $.a[0]", shown(text)))
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!("JSON path {}: {what}, expected one like $.a[0]", shown(text)),
+            )
         };
         if text.len() > MAX_LENGTH {
             return Err(refused(&format!("got {} bytes, expected at most {MAX_LENGTH}", text.len())));
@@ -320,11 +323,8 @@ fn slice(start: Option<i64>, end: Option<i64>, step: i64, length: usize) -> Vec<
     let from_end = |index: i64| if index < 0 { length.saturating_add(index) } else { index };
     let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
     let bound = |index: Option<i64>, default| index.map_or(default, |index| from_end(index).clamp(low, high));
-    let (mut at, end) = if step > 0 {
-        (bound(start, low), bound(end, high))
-    } else {
-        (bound(start, high), bound(end, low))
-    };
+    let (mut at, end) =
+        if step > 0 { (bound(start, low), bound(end, high)) } else { (bound(start, high), bound(end, low)) };
     let mut out = Vec::new();
     while step != 0 && (if step > 0 { at < end } else { at > end }) {
         out.extend(usize::try_from(at));
@@ -513,7 +513,10 @@ impl<'a> Parser<'a> {
 
     fn or(&mut self) -> Parsed<Filter> {
         let mut parts = vec![self.and()?];
-        while { self.space(); self.eat("||") } {
+        while {
+            self.space();
+            self.eat("||")
+        } {
             parts.push(self.and()?);
         }
         Ok(if parts.len() == 1 { parts.remove(0) } else { Filter::Or(parts) })
@@ -521,7 +524,10 @@ impl<'a> Parser<'a> {
 
     fn and(&mut self) -> Parsed<Filter> {
         let mut parts = vec![self.comparison()?];
-        while { self.space(); self.eat("&&") } {
+        while {
+            self.space();
+            self.eat("&&")
+        } {
             parts.push(self.comparison()?);
         }
         Ok(if parts.len() == 1 { parts.remove(0) } else { Filter::And(parts) })
@@ -583,8 +589,7 @@ mod tests {
     use super::super::json::{parse_text, to_text};
     use super::*;
 
-    const DOCUMENT: &str =
-        r#"{"a":[1,2,{"b":3}],"b":{"b":4,"x y":5},"c":"s","n":null,"t":true,"z":[[1],[2,3]]}"#;
+    const DOCUMENT: &str = r#"{"a":[1,2,{"b":3}],"b":{"b":4,"x y":5},"c":"s","n":null,"t":true,"z":[[1],[2,3]]}"#;
 
     fn found(path: &str) -> String {
         let root = parse_text(DOCUMENT.as_bytes()).unwrap();
@@ -636,8 +641,25 @@ mod tests {
         let nested = format!("$[?@{}==1]", "[?@".repeat(500));
         let long = format!("${}", ".a".repeat(10_000));
         for bad in [
-            "", ".", ".a", "a", "$.", "$[", "$...b", "$.b[x]", "..b", "$.a[?(@==]", "$.a[0", "$.a[::0]", "$['a",
-            "$.b.`x y`", "$x", "$.a[99999999999999999999]", &deep, &nested, &long,
+            "",
+            ".",
+            ".a",
+            "a",
+            "$.",
+            "$[",
+            "$...b",
+            "$.b[x]",
+            "..b",
+            "$.a[?(@==]",
+            "$.a[0",
+            "$.a[::0]",
+            "$['a",
+            "$.b.`x y`",
+            "$x",
+            "$.a[99999999999999999999]",
+            &deep,
+            &nested,
+            &long,
         ] {
             let error = JsonPath::parse(bad.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{bad}");

@@ -18,8 +18,7 @@ pub struct Hit {
 
 /// Adds places that are valid.
 pub fn add(writing: &mut Writing<'_>, key: &[u8], places: &[(Place, &[u8])], how: Add) -> Result<Added> {
-    let members: Vec<(f64, &[u8])> =
-        places.iter().map(|(place, member)| (place.encode() as f64, *member)).collect();
+    let members: Vec<(f64, &[u8])> = places.iter().map(|(place, member)| (place.encode() as f64, *member)).collect();
     sorted_set::add(writing, key, &members, how)
 }
 
@@ -30,13 +29,7 @@ pub fn places(reading: &Reading<'_>, key: &[u8], members: &[impl AsRef<[u8]>]) -
 }
 
 /// The members in an area, in no certain order; with `any` no more than so many, whichever.
-pub fn search(
-    reading: &Reading<'_>,
-    key: &[u8],
-    middle: Place,
-    shape: Shape,
-    any: Option<usize>,
-) -> Result<Vec<Hit>> {
+pub fn search(reading: &Reading<'_>, key: &[u8], middle: Place, shape: Shape, any: Option<usize>) -> Result<Vec<Hit>> {
     let mut budget = Budget::default();
     let mut out = Vec::new();
     for (from, to) in shape.scores(middle) {
