@@ -417,6 +417,144 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
         """The sorted set of that key, as a mutable mapping of members to scores. Nothing is looked up before it is
         used."""
 
+    def bitmap(self, key: _Bytes) -> Bitmap:
+        """The bitmap of that key: `bitmap[7] = True`. Nothing is looked up before it is used."""
+
+    def hyperloglog(self, key: _Bytes) -> HyperLogLog:
+        """The HyperLogLog of that key. Nothing is looked up before it is used."""
+
+    def json(self, key: _Bytes) -> Json:
+        """The JSON document of that key. Nothing is looked up before it is used."""
+
+    def stream(self, key: _Bytes) -> Stream:
+        """The stream of that key. Nothing is looked up before it is used."""
+
+@final
+class Bitmap:
+    """The bitmap of one key: `bitmap[7] = True`. Bits are off until they are set.
+
+    It need not be there; a string is worked on as the bits that it is. Each call is one write or one look. A key of
+    another type raises WrongTypeError.
+    """
+
+    def __getitem__(self, offset: int, /) -> bool: ...
+    def __setitem__(self, offset: int, on: bool, /) -> None: ...
+    def count(self, start: int = 0, end: int | None = None) -> int:
+        """How many bits are on, from the bit `start` on, before `end`."""
+
+    def find(self, on: bool = True, start: int = 0, end: int | None = None) -> int | None:
+        """The first bit that is on, or with `False` off, from the bit `start` on, before `end`. None when there is
+        none."""
+
+    def clear(self) -> None:
+        """Removes all bits."""
+
+@final
+class HyperLogLog:
+    """The HyperLogLog of one key: how many different elements there were, within about 0.8 %.
+
+    It need not be there. Each call is one write or one look. A key of another type raises WrongTypeError.
+    """
+
+    def add(self, element: _Bytes) -> bool:
+        """Adds an element. Whether the estimate may be another now."""
+
+    def update(self, elements: Iterable[_Bytes]) -> bool:
+        """Adds elements in one write. Whether the estimate may be another now."""
+
+    def count(self) -> int:
+        """The estimated number of different elements."""
+
+    def merge(self, keys: Iterable[_Bytes]) -> None:
+        """Adds what other keys of the namespace have counted."""
+
+    def clear(self) -> None:
+        """Forgets all elements."""
+
+@final
+class Json:
+    """The JSON document of one key, read and changed by JSONPath. Values are what Python's `json` makes of them.
+
+    It need not be there. A document is one record: every change writes all of it. A key of another type raises
+    WrongTypeError, a path that is none InvalidArgumentError.
+    """
+
+    def get(self) -> Any:
+        """The whole document, None when there is none."""
+
+    def find(self, path: str) -> list[Any] | None:
+        """A list of what a path finds, None when there is no document."""
+
+    def set(self, value: Any, path: str = "$") -> None:
+        """Sets the document, or what a path finds in it."""
+
+    def merge(self, patch: Any, path: str = "$") -> None:
+        """Merges a patch into what a path finds: members that are None in it go."""
+
+    def append(self, value: Any, path: str = "$") -> list[int | None]:
+        """Appends a value to the arrays that a path finds. Their lengths then, None for what is no array."""
+
+    def remove(self, path: str = "$") -> int:
+        """Removes what a path finds; the whole document without one. How many values went."""
+
+    def clear(self) -> None:
+        """Removes the document."""
+
+@final
+class Stream:
+    """The stream of one key: a log of entries, each an id like "1700000000000-0" and a dict of fields.
+
+    It need not be there. Each call is one write or one look. A key of another type raises WrongTypeError.
+    """
+
+    def __len__(self) -> int: ...
+    def append(self, fields: dict[_Bytes, _Bytes], *, id: str | None = None) -> str:
+        """Appends an entry, with the next id or with one that is behind the last. Gives its id."""
+
+    def entries(
+        self, start: str | None = None, end: str | None = None, *, count: int | None = None, reverse: bool = False
+    ) -> list[tuple[str, dict[bytes, bytes]]]:
+        """Pairs of id and fields from one id to another, which is among them, `count` at most; from the last to the
+        first with `reverse`."""
+
+    def remove(self, ids: list[str]) -> int:
+        """Deletes entries. How many were there."""
+
+    def trim(self, count: int) -> int:
+        """Deletes the oldest entries but `count`. How many went."""
+
+    def group(self, name: _Bytes) -> StreamGroup:
+        """A group of consumers of this stream, there or not."""
+
+    def clear(self) -> None:
+        """Removes the stream with its entries and groups."""
+
+@final
+class StreamGroup:
+    """A group of consumers that share a stream: each entry is given to one of them, and pending until it is
+    acknowledged."""
+
+    def create(self, behind: str = "0-0") -> bool:
+        """Makes the group, and the stream where there is none; it is given the entries behind an id. False when it is
+        there."""
+
+    def remove(self) -> bool:
+        """Removes the group with what is pending. Whether it was there."""
+
+    def read(self, consumer: _Bytes, count: int = 100) -> list[tuple[str, dict[bytes, bytes]]]:
+        """Gives a consumer entries that none of the group was given, `count` at most."""
+
+    def acknowledge(self, ids: list[str]) -> int:
+        """Entries are done with. How many were pending."""
+
+    def claim(
+        self, consumer: _Bytes, min_idle: float = 0.0, count: int = 100
+    ) -> list[tuple[str, dict[bytes, bytes]]]:
+        """Gives a consumer what has been pending for anyone for at least so many seconds, `count` entries at most."""
+
+    def pending(self) -> dict[bytes, int]:
+        """How many entries are pending for each consumer that has some."""
+
     def clear(self) -> None:
         """Deletes all keys: one range delete, whatever their number."""
 

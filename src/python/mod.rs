@@ -4,6 +4,7 @@
 
 mod arguments;
 mod batch;
+mod bitmaps;
 mod buffer;
 mod calls;
 mod convert;
@@ -13,6 +14,7 @@ mod errors;
 mod events;
 mod hashes;
 mod iterators;
+mod jsons;
 mod leases;
 mod listener;
 mod lists;
@@ -27,6 +29,7 @@ mod session;
 mod sets;
 mod snapshot;
 mod sorted_sets;
+mod streams;
 mod tls;
 mod topology;
 mod usage;

@@ -3,7 +3,7 @@
 use super::{Answer, Context, Refusal, bulk, error, integer, is, ok, parse_count};
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
-use crate::engine::types::stream::{self, Entry, Keep, NewId, Stream, Trim};
+use crate::engine::types::stream::{self, Keep, NewId, Stream, StreamEntry, Trim};
 
 pub fn parse_id(bytes: &[u8]) -> Result<StreamId, Refusal> {
     parse_id_with(bytes, 0)
@@ -18,12 +18,12 @@ pub fn id(id: StreamId) -> Reply {
     bulk(id.to_string())
 }
 
-pub fn entry(entry: Entry) -> Reply {
+pub fn entry(entry: StreamEntry) -> Reply {
     let values = entry.values.into_iter().map(bulk).collect();
     Reply::Array(vec![id(entry.id), Reply::Array(values)])
 }
 
-pub fn entries(entries: Vec<Entry>) -> Reply {
+pub fn entries(entries: Vec<StreamEntry>) -> Reply {
     Reply::Array(entries.into_iter().map(entry).collect())
 }
 
