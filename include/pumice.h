@@ -976,6 +976,34 @@ pumice_status pumice_follow_options_set_announce_port(pumice_follow_options *opt
                                                       pumice_error **error);
 
 /**
+ * Follows over TLS: the primary's certificate must be signed by one of the CA certificates in the PEM file `ca`, and name
+ * the host to which we connect. The path is kept, and the file read anew for each connection. Unset, in the clear.
+ *
+ * What does not do is told by pumice_engine_follow: PUMICE_UNSUPPORTED in a build without TLS, PUMICE_IO for a file that
+ * cannot be read, PUMICE_INVALID_ARGUMENT for what is in it.
+ */
+pumice_status pumice_follow_options_set_tls(pumice_follow_options *options,
+                                            const char *ca,
+                                            pumice_error **error);
+
+/**
+ * Our own certificate, with those between it and its CA, and its key, for a primary that asks for one: PEM files, read as
+ * the CA's. Only together with pumice_follow_options_set_tls.
+ */
+pumice_status pumice_follow_options_set_tls_certificate(pumice_follow_options *options,
+                                                        const char *certificate,
+                                                        const char *key,
+                                                        pumice_error **error);
+
+/**
+ * The name that the primary's certificate must bear. Unset, the host to which we connect. Only together with
+ * pumice_follow_options_set_tls.
+ */
+pumice_status pumice_follow_options_set_tls_server_name(pumice_follow_options *options,
+                                                        const char *server_name,
+                                                        pumice_error **error);
+
+/**
  * Frees options of following.
  */
 void pumice_follow_options_free(pumice_follow_options *options);
@@ -1029,6 +1057,36 @@ pumice_status pumice_serve_options_set_sync_bytes_per_second(pumice_serve_option
 pumice_status pumice_serve_options_set_checkpoint_disk_limit(pumice_serve_options *options,
                                                              uint64_t bytes,
                                                              pumice_error **error);
+
+/**
+ * Speaks TLS with every connection, with the certificate in the PEM file `certificate`, with those between it and its CA,
+ * and the key in the PEM file `key`. The files are read when pumice_engine_serve begins to listen. Unset, all is in the
+ * clear. TLS is for `host:port` only.
+ *
+ * What does not do is told by pumice_engine_serve: PUMICE_UNSUPPORTED in a build without TLS, PUMICE_IO for a file that
+ * cannot be read, PUMICE_INVALID_ARGUMENT for what is in it.
+ */
+pumice_status pumice_serve_options_set_tls(pumice_serve_options *options,
+                                           const char *certificate,
+                                           const char *key,
+                                           pumice_error **error);
+
+/**
+ * Lets in only clients and replicas that show a certificate signed by one of the CA certificates in the PEM file `ca`.
+ * Only together with pumice_serve_options_set_tls.
+ */
+pumice_status pumice_serve_options_set_tls_client_ca(pumice_serve_options *options,
+                                                     const char *ca,
+                                                     pumice_error **error);
+
+/**
+ * Has `REPLICAOF` on this listener and pumice_engine_hand_over reach other nodes over TLS: their certificates must be
+ * signed by one of the CA certificates in the PEM file `ca`, and the listener's own is shown to them. Unset, they are
+ * reached in the clear. Only together with pumice_serve_options_set_tls.
+ */
+pumice_status pumice_serve_options_set_tls_peer_ca(pumice_serve_options *options,
+                                                   const char *ca,
+                                                   pumice_error **error);
 
 /**
  * Frees options of serving. Listeners made with them are not touched.
@@ -1844,7 +1902,8 @@ void pumice_changes_free(pumice_changes *changes);
  * again whenever that fails. Readers go on with the data of before until the primary's is here, all at once. Data that the
  * primary does not have is given up, also that of a former primary. `options` may be NULL.
  *
- * PUMICE_INVALID_ARGUMENT for a host or port that cannot be; PUMICE_IO when it cannot be kept.
+ * PUMICE_INVALID_ARGUMENT for a host, a port or certificates that cannot be; PUMICE_UNSUPPORTED for TLS in a build
+ * without; PUMICE_IO when it cannot be kept, or a certificate not be read.
  */
 pumice_status pumice_engine_follow(const pumice_engine *engine,
                                    const char *host,
@@ -2014,10 +2073,11 @@ pumice_status pumice_engine_wait_acked(const pumice_engine *engine,
  *
  * Without a password every connection may do everything with the engine. With one, it says `AUTH` first: the password makes
  * it an admin who sees the default namespace, the token of a namespace opens that namespace alone. Passwords and data
- * cross the wire as they are.
+ * cross the wire as they are, unless the options say TLS: then every connection must speak it.
  *
  * PUMICE_BUSY when somebody else listens there; PUMICE_ALREADY_EXISTS when the path is a file that is no socket;
- * PUMICE_INVALID_ARGUMENT for an address that is none; PUMICE_IO.
+ * PUMICE_INVALID_ARGUMENT for an address that is none, or certificates that do not do; PUMICE_UNSUPPORTED for TLS in a
+ * build without; PUMICE_IO.
  */
 pumice_status pumice_engine_serve(const pumice_engine *engine,
                                   const char *address,

@@ -201,10 +201,19 @@ struct WriteOptions {
     std::optional<bool> sync;
 };
 
+/** How a primary is reached over TLS: paths of PEM files; `certificate` and `key` together, or neither. */
+struct TlsClient {
+    std::string ca;
+    std::optional<std::string> certificate = std::nullopt;
+    std::optional<std::string> key = std::nullopt;
+    std::optional<std::string> server_name = std::nullopt;
+};
+
 /** How to follow a primary. */
 struct FollowOptions {
     std::optional<std::string_view> password;
     std::optional<std::uint16_t> announce_port;
+    std::optional<TlsClient> tls;
 };
 
 /** What to convert to; what is left out is as pumice_convert_options_new has it. */
@@ -215,6 +224,15 @@ struct ConvertOptions {
     std::optional<std::size_t> memory_budget;
 };
 
+/** How a listener speaks TLS: paths of PEM files. `client_ca` lets in only who shows a certificate signed by it,
+ * `peer_ca` makes `hand_over` and REPLICAOF reach other nodes over TLS. */
+struct TlsServer {
+    std::string certificate;
+    std::string key;
+    std::optional<std::string> client_ca = std::nullopt;
+    std::optional<std::string> peer_ca = std::nullopt;
+};
+
 /** How to serve an engine; what is left out is as pumice_serve_options_new has it. */
 struct ServeOptions {
     std::optional<std::string_view> password;
@@ -223,6 +241,7 @@ struct ServeOptions {
     std::optional<Milliseconds> send_timeout;
     std::optional<std::uint64_t> sync_bytes_per_second;
     std::optional<std::uint64_t> checkpoint_disk_limit;
+    std::optional<TlsServer> tls;
 };
 
 namespace detail {
@@ -284,6 +303,17 @@ inline FollowOptionsHandle follow_options(const FollowOptions &options) {
     if (options.announce_port) {
         run(pumice_follow_options_set_announce_port, made.get(), *options.announce_port);
     }
+    if (options.tls) {
+        const auto &tls = *options.tls;
+        const auto path = [](const std::optional<std::string> &given) { return given ? given->c_str() : nullptr; };
+        run(pumice_follow_options_set_tls, made.get(), tls.ca.c_str());
+        if (tls.certificate || tls.key) {
+            run(pumice_follow_options_set_tls_certificate, made.get(), path(tls.certificate), path(tls.key));
+        }
+        if (tls.server_name) {
+            run(pumice_follow_options_set_tls_server_name, made.get(), tls.server_name->c_str());
+        }
+    }
     return made;
 }
 
@@ -323,6 +353,16 @@ inline ServeOptionsHandle serve_options(const ServeOptions &options) {
     }
     if (options.checkpoint_disk_limit) {
         run(pumice_serve_options_set_checkpoint_disk_limit, made.get(), *options.checkpoint_disk_limit);
+    }
+    if (options.tls) {
+        const auto &tls = *options.tls;
+        run(pumice_serve_options_set_tls, made.get(), tls.certificate.c_str(), tls.key.c_str());
+        if (tls.client_ca) {
+            run(pumice_serve_options_set_tls_client_ca, made.get(), tls.client_ca->c_str());
+        }
+        if (tls.peer_ca) {
+            run(pumice_serve_options_set_tls_peer_ca, made.get(), tls.peer_ca->c_str());
+        }
     }
     return made;
 }

@@ -148,6 +148,7 @@ class Engine:
         authenticate_timeout: _Seconds | None = None,
         send_timeout: _Seconds | None = None,
         checkpoint_disk_limit: int | None = None,
+        tls: TlsServer | None = None,
     ) -> Listener:
         """Serves the engine to Redis clients and to replicas, in RESP2, on "host:port" (port 0 takes a free one) or on
         "unix:/path", a socket that only this user may open. It serves until it is closed, or the engine is.
@@ -157,7 +158,9 @@ class Engine:
         how many there may be at a time, `sync_bytes_per_second` how fast the files of a full sync are sent,
         `authenticate_timeout` (10 s) how long a connection may take to say AUTH, `send_timeout` (30 s) how long the
         other side may read nothing, and `checkpoint_disk_limit` how many bytes a checkpoint that replicas fetch may keep
-        on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at least)."""
+        on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at least).
+
+        Passwords and data cross the wire as they are, unless `tls` is given: then every connection must speak TLS."""
 
     def follow(
         self,
@@ -166,6 +169,7 @@ class Engine:
         *,
         password: str | None = None,
         announce_port: int | None = None,
+        tls: TlsClient | None = None,
         wait: bool = False,
         timeout: _Seconds | None = None,
         progress: Callable[[LinkStatus], object] | None = None,
@@ -173,7 +177,8 @@ class Engine:
         """Makes this engine a replica of a primary: a Pumice that serves, or a Kvrocks. That is kept, so that it goes
         on after a restart. Readers go on with the data of before until the primary's is here, all at once; data that
         the primary does not have is given up. `password` is the primary's admin password, `announce_port` the port
-        under which others reach this engine, that of its listener when it is not given.
+        under which others reach this engine, that of its listener when it is not given; `tls` is how to reach the
+        primary over TLS, without it in the clear. It is kept too.
 
         Returns at once, or with `wait` when the primary's data is here: `timeout` and `progress` are those of
         `wait_linked`, and BusyError says that the time is over. The link goes on whatever ends the wait."""
@@ -862,6 +867,66 @@ class Listener:
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
+
+@final
+class TlsServer:
+    """How a listener speaks TLS, for `serve`. The files are in PEM and read when it begins to listen: its certificate,
+    with those between it and its CA, and the key of that.
+
+    With `client_ca`, clients and replicas must show a certificate that is signed by it. With `peer_ca`, REPLICAOF on the
+    listener and `hand_over` reach other nodes over TLS: their certificates must be signed by it, and the listener's own
+    is shown to them; without it they are reached in the clear."""
+
+    def __new__(
+        cls, certificate: _Path, key: _Path, *, client_ca: _Path | None = None, peer_ca: _Path | None = None
+    ) -> Self: ...
+    @property
+    def certificate(self) -> Path:
+        """The file of its certificate."""
+
+    @property
+    def key(self) -> Path:
+        """The file of its key."""
+
+    @property
+    def client_ca(self) -> Path | None:
+        """The file of the CA that clients' certificates must be signed by, or None."""
+
+    @property
+    def peer_ca(self) -> Path | None:
+        """The file of the CA that other nodes' certificates must be signed by, or None."""
+
+@final
+class TlsClient:
+    """How a primary is reached over TLS, for `follow`. The files are in PEM and read anew for each connection; the paths
+    are kept, so that it goes on over TLS after a restart.
+
+    The primary's certificate must be signed by `ca` and name the host to which we connect, or `server_name`.
+    `certificate` and `key` are our own, for a primary that asks for one."""
+
+    def __new__(
+        cls,
+        ca: _Path,
+        *,
+        certificate: _Path | None = None,
+        key: _Path | None = None,
+        server_name: str | None = None,
+    ) -> Self: ...
+    @property
+    def ca(self) -> Path:
+        """The file of the CA that the primary's certificate must be signed by."""
+
+    @property
+    def certificate(self) -> Path | None:
+        """The file of our own certificate, or None."""
+
+    @property
+    def key(self) -> Path | None:
+        """The file of its key, or None."""
+
+    @property
+    def server_name(self) -> str | None:
+        """The name that the primary's certificate must bear; None is the host to which we connect."""
 
 @final
 class LinkStatus:

@@ -351,7 +351,7 @@ impl Directory {
         files::remove_file(&self.generation(current).with_extension("tmp"))?;
         // It was about to be replaced, and was not.
         files::remove_file(&self.kept_path(current))?;
-        let follows = self.state().is_ok_and(|state| state.is_some_and(|state| state.link.is_some()));
+        let follows = self.state().is_ok_and(|state| state.is_some_and(|state| state.goal().link.is_some()));
         for number in self.numbers()? {
             // What was being received with a sync manifest goes on where it ended: every byte of it is checked then.
             let resumes =

@@ -7,22 +7,25 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::error::{Error, ErrorKind, Result};
+use super::events::Events;
 use super::format::batch as write_batch;
 use super::format::change::{self, Change};
 use super::format::entry::Entry;
 use super::format::side::{DesiredLink, Role};
+use super::format::topology::Topology;
 use super::info::Info;
 use super::instance::Instance;
 use super::namespace::{self, Namespace};
-use super::options::{FollowOptions, Options};
+use super::options::{FollowOptions, Options, TopologyOptions};
 use super::replication::feeds::FeedStatus;
 use super::replication::link::LinkStatus;
 use super::replication::log::{self, Log};
-use super::replication::node::Node;
+use super::replication::node::{Node, TopologyStatus};
 use super::replication::position::Position;
 use super::replication::sync_in::{self, Progress, Watch};
 use super::replication::sync_out::{self, Checkpoint};
 use super::snapshot::Snapshot;
+use super::topology::Order;
 use super::usage::{self, Usage};
 use super::verify::{self, Depth, Finding};
 
@@ -299,10 +302,58 @@ impl Engine {
         self.node.wait_acked(position, replicas, timeout)
     }
 
+    /// Says which nodes there are, who follows whom, and which of them this engine is: from then on that alone decides whether
+    /// it is a primary, a replica and of whom, or, when it is not listed, detached. Persisted before it takes effect, and
+    /// kept to across restarts until a later version comes. When it returns, a link to a former primary and the feeds of
+    /// nodes that are not replicas of this one are closed; the new link is made, and made again whenever it breaks, by
+    /// itself. Whether anything changed: the version that governs already is no news, and when it comes with other nodes
+    /// that is an event, and a finding of [`Engine::verify`].
+    ///
+    /// While a topology lists this node, `follow`, `detach` and `promote` are refused. A node that is no longer listed goes on
+    /// serving reads and takes no writes until it is promoted by hand or listed again.
+    ///
+    /// Errors: InvalidArgument for a version below the one that governs (`force` takes it) and for a bad node id; Io and
+    /// Poisoned when it cannot be kept. The old topology governs then.
+    ///
+    /// ```
+    /// use pumice::{Node, Options, Role, Topology, TopologyOptions};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let engine = pumice::Engine::open(dir.path(), &Options::default())?;
+    /// let (a, b) = ("a".repeat(40), "b".repeat(40));
+    /// let nodes = vec![Node::primary(&a, "127.0.0.1", 6666), Node::replica(&b, "127.0.0.1", 6667, &a)];
+    /// engine.set_topology(&Topology::new(1, nodes.clone())?, &a, &TopologyOptions::default())?;
+    /// assert!(engine.topology()?.converged);
+    /// // The next one leaves it out.
+    /// let rest = vec![Node::primary(&b, "127.0.0.1", 6667)];
+    /// engine.set_topology(&Topology::new(2, rest)?, &a, &TopologyOptions::default())?;
+    /// assert_eq!(engine.role()?, Role::Detached);
+    /// # Ok::<(), pumice::Error>(())
+    /// ```
+    pub fn set_topology(&self, topology: &Topology, node_id: &str, options: &TopologyOptions) -> Result<bool> {
+        Ok(self.node.set_topology(&Order {
+            topology: topology.clone(),
+            node_id: node_id.to_owned(),
+            password: options.password.clone(),
+            tls: options.tls.clone(),
+            force: options.force,
+        })?)
+    }
+
+    /// What this node is meant to be and what it is, side by side, computed from what runs.
+    pub fn topology(&self) -> Result<TopologyStatus> {
+        self.node.topology()
+    }
+
+    /// What happens from now on: changes of the role, the link and the topology, full syncs, data given up, feeds.
+    pub fn events(&self) -> Result<Events> {
+        self.check_open()?;
+        Ok(self.node.instance.events.subscribe())
+    }
+
     /// Compares what must be equal: registry and stored key, link and open folder, history and log; and, as deep as asked,
     /// checksums and every record. Empty when all is well.
     pub fn verify(&self, depth: Depth) -> Result<Vec<Finding>> {
-        verify::verify(&self.node.instance, depth)
+        verify::verify(&self.node, depth)
     }
 
     /// How many keys of which type each namespace has, and their bytes. Reads every record once, past the cache, and takes

@@ -10,15 +10,18 @@ use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::channels::Channels;
+use super::clock;
 use super::cursors::Cursors;
 use super::directory::{Current, Directory};
 use super::error::{Error, ErrorKind, Result};
+use super::events::{EventKind, Subscriptions};
 use super::failpoint::{self, step};
 use super::format::batch::{BatchBuilder, MAX_BYTES, PROPAGATE};
 use super::format::key::Layout;
 use super::format::log_data::replication_id_log;
 use super::format::registry::REPLICATION_ID_KEY;
-use super::format::side::{DesiredLink, Role, State};
+use super::format::side::{DesiredLink, Epoch, Role, State, Wish};
+use super::format::topology::Refused;
 use super::generation::{Generation, Store, Written};
 use super::group_sync::GroupSync;
 use super::options::Options;
@@ -26,6 +29,7 @@ use super::storage::db::{Closing, Db};
 use super::storage::fork::{self, Process};
 use super::storage::options::{DbOptions, Memory};
 use super::storage::wal::oldest_sequence;
+use super::topology::{Dataset, Order, Outcome};
 
 /// What all handles of one engine share.
 pub struct Instance {
@@ -37,6 +41,7 @@ pub struct Instance {
     commit: Mutex<Commit>,
     durable: GroupSync,
     closing: Arc<Closing>,
+    pub events: Subscriptions,
     /// The generations that are not current any more and still open.
     retired: Arc<Mutex<BTreeSet<u64>>>,
     /// Held by whoever builds the next generation, on the thread that `applier` names.
@@ -49,9 +54,14 @@ pub struct Instance {
 
 /// What only the holder of the commit lock may see and change.
 pub struct Commit {
-    role: Role,
-    /// Whom to follow: the wish, of which the running link is derived.
-    desired: Option<DesiredLink>,
+    /// What is persisted.
+    state: State,
+    /// Role and link that follow from it: the wish, of which the running link is derived.
+    goal: Wish,
+    /// How a topology that was refused contradicts the one that governs.
+    conflict: Option<String>,
+    /// Since when the role, the link and what hinders them are what they are, in Unix milliseconds.
+    since_ms: u64,
     /// Tells one wish from every other: a link that runs for a former one may not write any more.
     wish: u64,
     /// Why writes are refused for good.
@@ -77,14 +87,16 @@ impl Instance {
         let (state, mut read_only) = match directory.state() {
             Ok(state) => (state, None),
             Err(e) => (
-                Some(State { role: Role::Detached, link: None }),
+                Some(State::of(Role::Detached, None)),
                 Some(format!("its state file is unreadable ({e}); restore it, or promote() to make a new one")),
             ),
         };
         if options.read_only {
             read_only = Some("it was opened read-only".to_owned());
         }
+        let is_new = state.is_none();
         let role = agreed_role(path, state.as_ref(), options.role)?;
+        let state = state.unwrap_or_else(|| State::of(role, None));
         let number = match current {
             Current::Generation(number) => number,
             Current::New => 1,
@@ -98,8 +110,10 @@ impl Instance {
             options: options.clone(),
             current: ArcSwapOption::empty(),
             commit: Mutex::new(Commit {
-                role,
-                desired: state.as_ref().and_then(|state| state.link.clone()).filter(|_| read_only.is_none()),
+                goal: Wish { link: state.goal().link.filter(|_| read_only.is_none()), ..state.goal() },
+                state,
+                conflict: None,
+                since_ms: clock::now_ms(),
                 wish: 0,
                 poisoned: None,
                 read_only,
@@ -108,6 +122,7 @@ impl Instance {
             }),
             durable: GroupSync::default(),
             closing: Arc::default(),
+            events: Subscriptions::default(),
             retired: Arc::default(),
             applying: Mutex::new(()),
             applier: Mutex::new(None),
@@ -118,8 +133,8 @@ impl Instance {
         let store = Arc::new(Store::new(number, db, directory.history(number), layout, Layout::Standalone)?);
         let generation = Arc::new(Generation::of(store)?);
         if !options.read_only {
-            if state.is_none() {
-                directory.write_state(&State { role, link: None })?;
+            if is_new {
+                directory.write_state(&State::of(role, None))?;
             }
             directory.write_history(number, &generation.store.history())?;
             if current == Current::New {
@@ -128,8 +143,13 @@ impl Instance {
         }
         instance.current.store(Some(Arc::clone(&generation)));
         let mut commit = instance.commit.lock();
-        if commit.role == Role::Primary && commit.read_only.is_none() {
-            draw_replication_id(&mut commit, &directory, &generation.store, true)?;
+        if commit.goal.role == Role::Primary && commit.read_only.is_none() && commit.state.ended_by.is_none() {
+            let id = random_id()?;
+            if let Some(state) = commit.state.opened(&id) {
+                directory.write_state(&state)?;
+                commit.state = state;
+            }
+            draw_replication_id(&mut commit, &directory, &generation.store, id, true)?;
         }
         drop(commit);
         Ok(instance)
@@ -196,7 +216,7 @@ impl Instance {
     /// Why writes are refused, if they are: poisoned, or read-only whatever the role.
     pub fn refusal(&self) -> Option<String> {
         let commit = self.commit.lock();
-        commit.poisoned.clone().or_else(|| commit.read_only.clone())
+        commit.poisoned.clone().or_else(|| commit.read_only.clone()).or_else(|| commit.state.why_read_only())
     }
 
     /// Takes the commit lock: while it is held nothing is written, swapped, promoted or closed.
@@ -256,7 +276,7 @@ impl Instance {
     /// Makes this engine a primary: persisted first, then written into its log as a fresh replication id.
     pub fn promote(&self) -> Result<()> {
         let mut guard = self.lock()?;
-        if guard.commit.role == Role::Primary {
+        if guard.commit.goal.role == Role::Primary && guard.commit.state.ended_by.is_none() {
             return Ok(());
         }
         if self.options.read_only {
@@ -265,22 +285,74 @@ impl Instance {
         if let Some(why) = &guard.commit.poisoned {
             return Err(poisoned(&self.path, why));
         }
-        let generation = Arc::clone(&guard.generation);
-        let commit = &mut *guard.commit;
-        let promoted = commit.take_role(Role::Primary, None).and_then(|()| {
-            step!("promote::persisted");
-            commit.read_only = None;
-            let directory = commit.directory()?;
-            draw_replication_id(commit, &directory, &generation.store, true)
-        });
-        promoted.map_err(|e| commit.poison("promotion failed half way", e))
+        let id = random_id()?;
+        let state = guard.commit.state.promoted(&id)?;
+        guard.commit.read_only = None;
+        guard.take_state(state, id)
+    }
+
+    /// Sets a topology: persisted first, in force when it returns. Says whether anything changed.
+    pub fn set_topology(&self, order: &Order) -> std::result::Result<bool, Refused> {
+        self.ordered(|state, dataset, id| state.ordered(order, dataset, id))
+    }
+
+    /// Says who this node is in its topology.
+    pub fn set_node_id(&self, node_id: &str) -> std::result::Result<bool, Refused> {
+        self.ordered(|state, dataset, id| state.named(node_id, dataset, id))
+    }
+
+    fn ordered(
+        &self,
+        order: impl FnOnce(&State, &Dataset, &str) -> std::result::Result<Outcome, Refused>,
+    ) -> std::result::Result<bool, Refused> {
+        let failed = |error| Refused { kvrocks: "", error };
+        let mut guard = self.lock().map_err(failed)?;
+        guard.check_changeable().map_err(failed)?;
+        let id = random_id().map_err(failed)?;
+        match order(&guard.commit.state, &guard.dataset(), &id)? {
+            Outcome::Same => Ok(false),
+            Outcome::Conflict(conflict) => {
+                self.events.tell(EventKind::Topology, || conflict.clone());
+                guard.commit.conflict = Some(conflict);
+                Ok(false)
+            }
+            Outcome::Taken(state) => {
+                (guard.commit.conflict, guard.commit.read_only) = (None, None);
+                guard.take_state(*state, id).map_err(failed)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Another node told of an epoch. Whether that ended this primary's own.
+    pub fn learn(&self, epoch: &Epoch, origin: &str) -> Result<bool> {
+        let mut guard = self.lock()?;
+        let Some(state) = guard.commit.state.learned(epoch, origin, &guard.dataset()) else { return Ok(false) };
+        guard.check_changeable()?;
+        let ended = state.ended_by != guard.commit.state.ended_by;
+        guard.take_state(state, String::new())?;
+        Ok(ended)
+    }
+
+    /// What is persisted of who this node is, and whether a topology contradicted it.
+    pub fn standing(&self) -> Result<Standing> {
+        let guard = self.lock()?;
+        let Commit { state, goal, conflict, since_ms, read_only, poisoned, .. } = &*guard.commit;
+        Ok(Standing {
+            state: state.clone(),
+            goal: goal.clone(),
+            dataset: guard.dataset(),
+            conflict: conflict.clone(),
+            refusal: poisoned.clone().or_else(|| read_only.clone()).or_else(|| state.why_read_only()),
+            since_ms: *since_ms,
+        })
     }
 
     /// Refuses writes while the primary is handed over, whose last sequence this gives; `None` takes them again.
     pub fn pause_writes(&self, why: Option<String>) -> Result<u64> {
         let mut guard = self.lock()?;
         guard.check_healthy()?;
-        if guard.commit.read_only.is_some() == why.is_some() || guard.commit.role != Role::Primary {
+        if guard.commit.read_only.is_some() == why.is_some() || guard.commit.goal.role != Role::Primary {
             guard.check_writable()?;
         }
         guard.commit.read_only = why;
@@ -288,21 +360,22 @@ impl Instance {
     }
 
     /// Makes this engine a replica that follows somebody, or nobody: persisted first, in force when it returns.
-    pub fn desire(&self, role: Role, desired: Option<DesiredLink>) -> Result<()> {
+    pub fn desire(&self, what: &str, role: Role, link: Option<DesiredLink>) -> Result<()> {
         let mut guard = self.lock()?;
         guard.check_changeable()?;
-        if guard.commit.role == role && guard.commit.desired == desired {
+        let wish = Wish { role, link };
+        let state = guard.commit.state.wished(what, wish.clone(), &guard.dataset())?;
+        if guard.commit.goal == wish {
             return Ok(());
         }
-        guard.commit.take_role(role, desired).map_err(|e| guard.commit.poison("the role could not be kept", e))?;
         guard.commit.read_only = None;
-        Ok(())
+        guard.take_state(state, String::new())
     }
 
     /// Whom to follow, and the number of that wish.
     pub fn desired(&self) -> Result<(u64, Option<DesiredLink>)> {
         let guard = self.lock()?;
-        Ok((guard.commit.wish, guard.commit.desired.clone()))
+        Ok((guard.commit.wish, guard.commit.goal.link.clone()))
     }
 
     /// Refuses every later call and lets go of the directory once no value, iterator, snapshot or log reader holds
@@ -314,6 +387,7 @@ impl Instance {
         generation.store.retire();
         commit.directory = None;
         drop(commit);
+        self.events.close();
         self.closing.abandon();
         let db = Arc::downgrade(&generation.store.db);
         drop(generation);
@@ -343,6 +417,17 @@ impl Instance {
         *self.applier.lock() = Some(std::thread::current().id());
         Ok(Applying { instance: self, _lock: lock })
     }
+}
+
+/// Who a node is at one moment.
+pub struct Standing {
+    pub state: State,
+    pub goal: Wish,
+    pub dataset: Dataset,
+    pub conflict: Option<String>,
+    /// Why writes are refused beyond what the role says.
+    pub refusal: Option<String>,
+    pub since_ms: u64,
 }
 
 /// The right to build the next generation.
@@ -421,7 +506,41 @@ impl Drop for CommitGuard<'_> {
 
 impl CommitGuard<'_> {
     pub fn role(&self) -> Role {
-        self.commit.role
+        self.commit.goal.role
+    }
+
+    /// What is persisted of who this node is.
+    pub fn state(&self) -> &State {
+        &self.commit.state
+    }
+
+    /// The dataset, as the rules of roles see it.
+    fn dataset(&self) -> Dataset {
+        let history = self.generation.store.history();
+        Dataset { origin: history.origin().to_owned(), id: history.current }
+    }
+
+    /// Takes the next state: persisted first. A node that becomes a primary begins to write under `id`.
+    fn take_state(&mut self, state: State, id: String) -> Result<()> {
+        let instance = self.instance;
+        let store = Arc::clone(&self.generation.store);
+        let commit = &mut *self.commit;
+        let (former, wrote) = (commit.goal.role, commit.state.ended_by.is_none());
+        let version = |state: &State| state.topology().map(super::format::topology::Topology::version);
+        let governed = version(&commit.state) != version(&state);
+        commit.keep(state).map_err(|e| commit.poison("the role could not be kept", e))?;
+        let (role, writes) = (commit.goal.role, commit.state.ended_by.is_none());
+        if role == Role::Primary && former != Role::Primary && writes {
+            begin_writing(commit, &store, id).map_err(|e| commit.poison("promotion failed half way", e))?;
+        }
+        if governed && let Some(version) = version(&commit.state) {
+            instance.events.tell(EventKind::Topology, || format!("topology version {version} governs"));
+        }
+        if former != role || wrote != writes {
+            let why = commit.state.why_read_only().map(|why| format!(": {why}")).unwrap_or_default();
+            instance.events.tell(EventKind::Role, || format!("{} is now {}{why}", former.name(), role.name()));
+        }
+        Ok(())
     }
 
     /// Refuses what a link does for a wish that is no longer the one.
@@ -435,12 +554,19 @@ impl CommitGuard<'_> {
     /// Refuses writes of this engine's own.
     pub fn check_writable(&self) -> Result<()> {
         self.check_healthy()?;
-        let why = match (self.commit.role, &self.commit.read_only) {
-            (_, Some(why)) => why.as_str(),
-            (Role::Primary, None) => return Ok(()),
-            (Role::Replica, None) => "it is a replica; write to its primary, or promote() it",
-            (Role::Detached, None) => "it is detached; promote() it to write",
-        };
+        let is_primary = self.commit.goal.role == Role::Primary;
+        if is_primary && self.commit.read_only.is_none() && self.commit.state.ended_by.is_none() {
+            return Ok(());
+        }
+        let own = self.commit.read_only.clone().or_else(|| self.commit.state.why_read_only());
+        let why = own.unwrap_or_else(|| {
+            let why = match self.commit.goal.role {
+                Role::Primary => "it is another's turn",
+                Role::Replica => "it is a replica; write to its primary, or promote() it",
+                Role::Detached => "it is detached; promote() it to write",
+            };
+            why.to_owned()
+        });
         Err(Error::new(ErrorKind::ReadOnly, format!("{} takes no writes: {why}", self.instance.path.display())))
     }
 
@@ -498,7 +624,7 @@ impl CommitGuard<'_> {
     /// Gives a store that is not current yet a history of this primary's own: a fresh id, and no former ones.
     pub fn begin_history(&mut self, store: &Store) -> Result<()> {
         let directory = self.directory()?;
-        draw_replication_id(&mut self.commit, &directory, store, false)?;
+        draw_replication_id(&mut self.commit, &directory, store, random_id()?, false)?;
         store.db.sync_wal()
     }
 
@@ -566,12 +692,17 @@ fn retired(path: &Path, number: u64) -> Result<()> {
 }
 
 impl Commit {
-    /// Takes a role and a wish, once they are persisted.
-    fn take_role(&mut self, role: Role, desired: Option<DesiredLink>) -> Result<()> {
-        self.directory()?.write_state(&State { role, link: desired.clone() })?;
-        self.role = role;
-        self.desired = desired;
-        self.wish += 1;
+    /// Takes a state, once it is persisted.
+    fn keep(&mut self, state: State) -> Result<()> {
+        self.directory()?.write_state(&state)?;
+        let goal = state.goal();
+        if goal != self.goal {
+            self.wish += 1;
+        }
+        if goal != self.goal || state.ended_by != self.state.ended_by {
+            self.since_ms = clock::now_ms();
+        }
+        (self.state, self.goal) = (state, goal);
         Ok(())
     }
 
@@ -621,10 +752,22 @@ fn write_bytes(
     }
 }
 
-/// Draws a fresh replication id and writes it as an entry of its own. The former ones are kept for as long as the log
+/// A node that has become a primary writes its first entry, which is its replication id.
+fn begin_writing(commit: &mut Commit, store: &Store, id: String) -> Result<()> {
+    step!("promote::persisted");
+    let directory = commit.directory()?;
+    draw_replication_id(commit, &directory, store, id, true)
+}
+
+/// Writes a fresh replication id as an entry of its own. The former ones are kept for as long as the log
 /// reaches back to their end, or not at all.
-fn draw_replication_id(commit: &mut Commit, directory: &Directory, store: &Store, keep_past: bool) -> Result<()> {
-    let id = random_id()?;
+fn draw_replication_id(
+    commit: &mut Commit,
+    directory: &Directory,
+    store: &Store,
+    id: String,
+    keep_past: bool,
+) -> Result<()> {
     let ended = store.db.latest_sequence();
     let mut batch = BatchBuilder::new();
     batch.put(PROPAGATE, REPLICATION_ID_KEY, id.as_bytes());
@@ -648,7 +791,7 @@ fn draw_replication_id(commit: &mut Commit, directory: &Directory, store: &Store
 fn agreed_role(path: &Path, state: Option<&State>, asked: Option<Role>) -> Result<Role> {
     let Some(state) = state else { return Ok(asked.unwrap_or(Role::Primary)) };
     match asked {
-        Some(asked) if asked != state.role => {
+        Some(asked) if asked != state.goal().role => {
             let instead = match asked {
                 Role::Primary => "open it without a role and call promote()",
                 Role::Replica => "open a new directory as a replica and apply_checkpoint() to it",
@@ -659,12 +802,12 @@ fn agreed_role(path: &Path, state: Option<&State>, asked: Option<Role>) -> Resul
                 format!(
                     "role of {}: it is recorded as {}, asked for {}; {instead}",
                     path.display(),
-                    state.role.name(),
+                    state.goal().role.name(),
                     asked.name()
                 ),
             ))
         }
-        _ => Ok(state.role),
+        _ => Ok(state.goal().role),
     }
 }
 

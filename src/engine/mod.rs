@@ -9,6 +9,9 @@ pub mod format;
 pub mod pattern;
 // Floor 1: one RocksDB.
 pub mod storage;
+// Floor 2: what a node is to do, and who hears of it.
+pub mod events;
+mod topology;
 // Floor 3: directories, generations, the swap.
 mod channels;
 mod cursors;

@@ -86,6 +86,23 @@ pub struct FollowOptions {
     pub tls: Option<TlsClient>,
 }
 
+/// How a topology is set.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct TopologyOptions {
+    /// The admin password of the other nodes, kept in the file `state`; `None` for that of this engine's own listener.
+    pub password: Option<String>,
+    /// How the other nodes are reached over TLS; `None` as this engine's own listener says.
+    pub tls: Option<TlsClient>,
+    /// Whether a version that is not higher than the one that governs is taken too.
+    pub force: bool,
+}
+
+impl std::fmt::Debug for TopologyOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TopologyOptions(force={}, tls={:?})", self.force, self.tls)
+    }
+}
+
 /// How a listener speaks TLS. The files are in PEM and read when it begins to listen. Needs the feature `tls`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsServer {

@@ -8,7 +8,7 @@ use super::format::key::{decode_key, decode_subkey};
 use super::format::metadata::decode_metadata;
 use super::format::side::Role;
 use super::generation::{Store, stored_registry, stored_replication_id};
-use super::instance::Instance;
+use super::replication::node::Node;
 use super::storage::iterator::Cursor;
 use super::storage::wal::oldest_sequence;
 
@@ -43,7 +43,8 @@ impl fmt::Display for Finding {
 /// The most findings of one kind; the rest is counted.
 const MOST: usize = 20;
 
-pub fn verify(instance: &Instance, depth: Depth) -> Result<Vec<Finding>> {
+pub fn verify(node: &Node, depth: Depth) -> Result<Vec<Finding>> {
+    let instance = &node.instance;
     let mut findings = Vec::new();
     let mut found = |what: &'static str, detail: String| findings.push(Finding { what, detail });
 
@@ -82,14 +83,16 @@ pub fn verify(instance: &Instance, depth: Depth) -> Result<Vec<Finding>> {
             kept => found("history", format!("kept on disk: {kept:?}, expected {history:?}")),
         }
         match directory.state() {
-            Ok(Some(state)) if state.role == role => {}
-            state => found("state", format!("got {state:?}, expected role {}", role.name())),
+            Ok(Some(state)) if state == *guard.state() => {}
+            state => found("state", format!("kept on disk: {state:?}, expected {:?}", guard.state())),
         }
     }
-    if let Some(why) = guard.check_healthy().err().map(|e| e.to_string()) {
-        found("poison", why);
-    }
+    let poisoned = guard.check_healthy().err().map(|e| e.to_string());
     drop(guard);
+    match poisoned {
+        Some(why) => found("poison", why),
+        None => node.topology()?.reason.into_iter().for_each(|why| found("topology", why)),
+    }
 
     match oldest_sequence(&store.db) {
         Ok(Some(oldest)) if oldest > latest + 1 => {

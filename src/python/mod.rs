@@ -21,5 +21,6 @@ mod replication;
 mod reply;
 mod session;
 mod snapshot;
+mod tls;
 mod usage;
 mod views;

@@ -15,6 +15,7 @@ use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus, SyncStatus};
 use super::session::Session;
 use super::snapshot::Snapshot;
+use super::tls::{TlsClient, TlsServer};
 use super::usage::{KindUsage, NamespaceUsage, Usage};
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{calls, errors};
@@ -50,6 +51,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NamespaceUsage>()?;
     module.add_class::<KindUsage>()?;
     module.add_class::<Listener>()?;
+    module.add_class::<TlsServer>()?;
+    module.add_class::<TlsClient>()?;
     module.add_class::<LinkStatus>()?;
     module.add_class::<SyncStatus>()?;
     module.add_class::<FeedStatus>()?;

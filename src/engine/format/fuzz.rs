@@ -271,11 +271,11 @@ fn seeds() -> Vec<Vec<u8>> {
         registry.insert(format!("token-{n}"), format!("namespace-{n}"));
     }
     out.push(encode_registry(&registry));
-    out.push(encode_state(&State { role: Role::Primary, link: None }));
+    out.push(encode_state(&State::of(Role::Primary, None)));
     let link = DesiredLink { host: "h".into(), port: 1, password: Some("p".into()), announce_port: 2, tls: None };
     let tls = Some(TlsClient { ca: "/ca".into(), key: Some("/k".into()), ..Default::default() });
     for link in [DesiredLink { tls, ..link.clone() }, link] {
-        out.push(encode_state(&State { role: Role::Replica, link: Some(link) }));
+        out.push(encode_state(&State::of(Role::Replica, Some(link))));
     }
     out.push(encode_history(&history));
     out.push(encode_manifest(&SyncManifest { sequence: 12345, history, files }));

@@ -10,6 +10,7 @@ pub mod metadata;
 pub mod registry;
 pub mod resp;
 pub mod side;
+pub mod topology;
 
 #[cfg(test)]
 pub(in crate::engine) mod fuzz;

@@ -10,6 +10,7 @@ use bincode::config;
 
 use super::key::Layout;
 use super::registry::check_replication_id;
+use super::topology::Topology;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 
 /// The name of the sync manifest's file in a checkpoint.
@@ -17,11 +18,15 @@ pub const MANIFEST_NAME: &str = "PUMICE-MANIFEST";
 
 const MAGIC: &[u8; 7] = b"PUMICE\0";
 const FORMAT: u16 = 1;
+/// The format of `state` since it knows of topologies. The one before is read too.
+const STATE_FORMAT: u16 = 2;
 const MAX_FILES: usize = 1_000_000;
 const MAX_PAST: usize = 10_000;
 const MAX_FILE_NAME: usize = 255;
 /// What bincode may take for one item; the longest is a file name.
 const MAX_ITEM: usize = 4096;
+/// The same for the text of a topology.
+const MAX_TEXT: usize = 2 << 20;
 
 /// Which side file a frame holds: its byte after the magic.
 #[derive(Clone, Copy)]
@@ -32,6 +37,10 @@ enum File {
 }
 
 impl File {
+    fn format(self) -> u16 {
+        if let File::State = self { STATE_FORMAT } else { FORMAT }
+    }
+
     fn name(self) -> &'static str {
         match self {
             File::State => "state",
@@ -49,14 +58,15 @@ fn frame(file: File, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(18 + payload.len());
     out.extend_from_slice(MAGIC);
     out.push(file as u8);
-    out.extend_from_slice(&FORMAT.to_le_bytes());
+    out.extend_from_slice(&file.format().to_le_bytes());
     out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend_from_slice(payload);
     out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
     out
 }
 
-fn unframe(file: File, bytes: &[u8]) -> Result<&[u8]> {
+/// The payload of a frame, and its format.
+fn unframe(file: File, bytes: &[u8]) -> Result<(&[u8], u16)> {
     let short = || file.bad(format!("length: got {} bytes, expected at least 18", bytes.len()));
     let (magic, rest) = bytes.split_first_chunk::<7>().ok_or_else(short)?;
     let (&[kind], rest) = rest.split_first_chunk::<1>().ok_or_else(short)?;
@@ -68,8 +78,8 @@ fn unframe(file: File, bytes: &[u8]) -> Result<&[u8]> {
     }
     let (format, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
     let format = u16::from_le_bytes(*format);
-    if format != FORMAT {
-        let message = format!("{}, format: got {format}, expected {FORMAT}", file.name());
+    if format == 0 || format > file.format() {
+        let message = format!("{}, format: got {format}, expected {}", file.name(), file.format());
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
     let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
@@ -83,7 +93,7 @@ fn unframe(file: File, bytes: &[u8]) -> Result<&[u8]> {
     if crc != computed {
         return Err(file.bad(format!("crc32c: got {crc:#010x}, expected {computed:#010x}")));
     }
-    Ok(payload)
+    Ok((payload, format))
 }
 
 /// Appends one item in bincode.
@@ -99,9 +109,17 @@ struct Reader<'a> {
     rest: &'a [u8],
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn open(file: File, bytes: &'a [u8]) -> Result<Reader<'a>> {
+        Ok(Reader { file, rest: unframe(file, bytes)?.0 })
+    }
+
     fn take<T: bincode::Decode<()>>(&mut self, what: &str) -> Result<T> {
-        let config = config::standard().with_limit::<MAX_ITEM>();
+        self.take_within::<T, MAX_ITEM>(what)
+    }
+
+    fn take_within<T: bincode::Decode<()>, const LIMIT: usize>(&mut self, what: &str) -> Result<T> {
+        let config = config::standard().with_limit::<LIMIT>();
         let (item, length) = bincode::decode_from_slice::<T, _>(self.rest, config)
             .map_err(|error| self.file.bad(format!("{what}: got {error}, expected a valid item")))?;
         self.rest = self.rest.get(length..).unwrap_or_default();
@@ -215,58 +233,156 @@ impl std::fmt::Debug for DesiredLink {
     }
 }
 
+/// A role, and whom to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    pub role: Role,
+    pub link: Option<DesiredLink>,
+}
+
+/// Who may write: of two primaries of one dataset, the one with the higher epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch {
+    /// The version of the topology that made it primary, or the highest number that it had seen and one.
+    pub number: u64,
+    /// The replication id under which it began to write then.
+    pub id: String,
+}
+
+impl std::fmt::Display for Epoch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.number, self.id)
+    }
+}
+
+/// The topology that was set, and how its links are made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Governing {
+    pub topology: Topology,
+    /// What the other nodes want to hear first.
+    pub password: Option<String>,
+    /// How they are followed over TLS.
+    pub tls: Option<TlsClient>,
+}
+
+impl std::fmt::Debug for Governing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Governing({:?})", self.topology)
+    }
+}
+
 /// The file `state`: what the engine is meant to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The role.
-    pub role: Role,
-    /// Whom it follows.
-    pub link: Option<DesiredLink>,
+    /// What was asked for by hand: in force while no topology lists this node.
+    pub wish: Wish,
+    /// The epoch under which this primary writes, or the highest that this replica has seen.
+    pub epoch: Epoch,
+    /// The dataset of which a replica has seen the epoch: see [`History::origin`].
+    pub origin: String,
+    /// The higher epoch that ended this primary's own.
+    pub ended_by: Option<Epoch>,
+    /// Who this node is in a topology.
+    pub node_id: Option<String>,
+    /// The topology that governs, when it lists this node.
+    pub governing: Option<Governing>,
+}
+
+impl State {
+    /// A state by hand alone.
+    pub fn of(role: Role, link: Option<DesiredLink>) -> State {
+        State {
+            wish: Wish { role, link },
+            epoch: Epoch::default(),
+            origin: String::new(),
+            ended_by: None,
+            node_id: None,
+            governing: None,
+        }
+    }
+}
+
+fn put_tls(out: &mut Vec<u8>, tls: Option<&TlsClient>) {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    put(out, u8::from(tls.is_some()));
+    if let Some(tls) = tls {
+        put(out, text(&tls.ca));
+        put(out, tls.certificate.as_deref().map(text));
+        put(out, tls.key.as_deref().map(text));
+        put(out, tls.server_name.as_deref());
+    }
 }
 
 /// Writes the file `state`.
 pub fn encode_state(state: &State) -> Vec<u8> {
+    let epoch = |epoch: &Epoch| (epoch.number, epoch.id.clone());
     let mut payload = Vec::new();
-    put(&mut payload, state.role as u8);
-    // What is not there is not written, so that a state without a link reads as it always did.
-    if let Some(link) = &state.link {
+    put(&mut payload, state.wish.role as u8);
+    put(&mut payload, u8::from(state.wish.link.is_some()));
+    if let Some(link) = &state.wish.link {
         put(&mut payload, (link.host.as_str(), link.port, link.password.as_deref(), link.announce_port));
-        if let Some(tls) = &link.tls {
-            let text = |path: &Path| path.to_string_lossy().into_owned();
-            put(&mut payload, text(&tls.ca));
-            put(&mut payload, tls.certificate.as_deref().map(text));
-            put(&mut payload, tls.key.as_deref().map(text));
-            put(&mut payload, tls.server_name.as_deref());
-        }
+        put_tls(&mut payload, link.tls.as_ref());
+    }
+    put(&mut payload, epoch(&state.epoch));
+    put(&mut payload, state.origin.as_str());
+    put(&mut payload, state.ended_by.as_ref().map(epoch));
+    put(&mut payload, state.node_id.as_deref());
+    put(&mut payload, u8::from(state.governing.is_some()));
+    if let Some(Governing { topology, password, tls }) = &state.governing {
+        put(&mut payload, (topology.version(), topology.text().as_str(), password.as_deref()));
+        put_tls(&mut payload, tls.as_ref());
     }
     frame(File::State, &payload)
 }
 
+fn take_tls(reader: &mut Reader<'_>) -> Result<TlsClient> {
+    Ok(TlsClient {
+        ca: reader.take::<String>("CA of the link")?.into(),
+        certificate: reader.take::<Option<String>>("certificate of the link")?.map(PathBuf::from),
+        key: reader.take::<Option<String>>("key of the link")?.map(PathBuf::from),
+        server_name: reader.take("server name of the link")?,
+    })
+}
+
 /// Reads the file `state`.
 pub fn decode_state(bytes: &[u8]) -> Result<State> {
-    let mut reader = Reader { file: File::State, rest: unframe(File::State, bytes)? };
+    let (rest, format) = unframe(File::State, bytes)?;
+    let mut reader = Reader { file: File::State, rest };
     let role = match reader.take::<u8>("role")? {
         1 => Role::Primary,
         2 => Role::Replica,
         3 => Role::Detached,
         other => return Err(File::State.bad(format!("role: got {other}, expected 1, 2 or 3"))),
     };
-    let mut link = None;
-    if !reader.rest.is_empty() {
+    // The first format left out what was not there.
+    let is_there = |reader: &mut Reader<'_>, what: &str| match format {
+        1 => Ok(!reader.rest.is_empty()),
+        _ => reader.take::<bool>(what),
+    };
+    let mut state = State::of(role, None);
+    if is_there(&mut reader, "link")? {
         let (host, port, password, announce_port) = reader.take::<(String, u16, Option<String>, u16)>("link")?;
-        let mut tls = None;
-        if !reader.rest.is_empty() {
-            tls = Some(TlsClient {
-                ca: reader.take::<String>("CA of the link")?.into(),
-                certificate: reader.take::<Option<String>>("certificate of the link")?.map(PathBuf::from),
-                key: reader.take::<Option<String>>("key of the link")?.map(PathBuf::from),
-                server_name: reader.take("server name of the link")?,
-            });
+        let has_tls = is_there(&mut reader, "TLS of the link")?;
+        let tls = has_tls.then(|| take_tls(&mut reader)).transpose()?;
+        state.wish.link = Some(DesiredLink { host, port, password, announce_port, tls });
+    }
+    if format > 1 {
+        let epoch = |(number, id)| Epoch { number, id };
+        state.epoch = epoch(reader.take("epoch")?);
+        state.origin = reader.take("origin")?;
+        state.ended_by = reader.take::<Option<(u64, String)>>("higher epoch")?.map(epoch);
+        state.node_id = reader.take("node id")?;
+        if reader.take::<bool>("topology")? {
+            let (version, text, password) =
+                reader.take_within::<(u64, String, Option<String>), MAX_TEXT>("topology")?;
+            let topology =
+                Topology::parse(version, &text).map_err(|e| File::State.bad(format!("topology: {}", e.message())))?;
+            let tls = if reader.take::<bool>("TLS of the topology")? { Some(take_tls(&mut reader)?) } else { None };
+            state.governing = Some(Governing { topology, password, tls });
         }
-        link = Some(DesiredLink { host, port, password, announce_port, tls });
     }
     reader.finish()?;
-    Ok(State { role, link })
+    Ok(state)
 }
 
 /// A replication id that is no longer current.
@@ -309,13 +425,27 @@ impl History {
             self.past.push(PastId { id: former, ended });
         }
         if self.past.len() > MAX_PAST {
-            self.past.drain(..self.past.len() - MAX_PAST);
+            // The first stays: it says whose dataset this is.
+            self.past.drain(1..=self.past.len() - MAX_PAST);
         }
     }
 
-    /// Forgets the ids that ended before `oldest`, the oldest position that can still be continued.
+    /// Forgets the ids that ended before `oldest`, the oldest position that can still be continued, but for the first of
+    /// all, which says whose dataset this is.
     pub fn forget_before(&mut self, oldest: u64) {
-        self.past.retain(|past| past.ended >= oldest);
+        let origin = self.past.iter().position(|past| !past.id.is_empty());
+        let mut index = 0;
+        self.past.retain(|past| {
+            index += 1;
+            past.ended >= oldest || origin == Some(index - 1)
+        });
+    }
+
+    /// The first replication id of this dataset, which all have that took it over, whoever is its primary. Empty where
+    /// there never was one.
+    pub fn origin(&self) -> &str {
+        let first = self.past.iter().find(|past| !past.id.is_empty());
+        first.map_or(&self.current, |past| &past.id)
     }
 
     fn append(&self, out: &mut Vec<u8>) {
@@ -375,7 +505,7 @@ pub fn encode_history(history: &History) -> Vec<u8> {
 
 /// Reads the history of a generation.
 pub fn decode_history(bytes: &[u8]) -> Result<History> {
-    let mut reader = Reader { file: File::History, rest: unframe(File::History, bytes)? };
+    let mut reader = Reader::open(File::History, bytes)?;
     let history = History::read(&mut reader)?;
     reader.finish()?;
     Ok(history)
@@ -418,7 +548,7 @@ pub fn encode_manifest(manifest: &SyncManifest) -> Vec<u8> {
 /// Reads a sync manifest and checks every name in it.
 pub fn decode_manifest(bytes: &[u8]) -> Result<SyncManifest> {
     let kind = File::Manifest;
-    let mut reader = Reader { file: kind, rest: unframe(kind, bytes)? };
+    let mut reader = Reader::open(kind, bytes)?;
     let sequence = reader.take::<u64>("sequence")?;
     let history = History::read(&mut reader)?;
     let count = reader.take_count("files", MAX_FILES)?;
@@ -466,7 +596,11 @@ mod tests {
     use super::super::fuzz::hex;
     use super::*;
 
-    const STATE: &str = "50554d49434500 01 0100 01000000 02 9aa210fb";
+    const FIRST_STATE: &str = "50554d49434500 01 0100 01000000 02 9aa210fb";
+    const STATE: &str = "50554d49434500010200ae0000000300fb2c0110414141414141414141414141414141411042424242424242424242424242 \
+        42424201fb2d0110424242424242424242424242424242420128616161616161616161616161616161616161616161616161 \
+        6161616161616161616161616161616101073961616161616161616161616161616161616161616161616161616161616161 \
+        61616161616161616120682031206d6173746572202d20302d390102707701032f636100000040697a53";
     const HISTORY: &str = "50554d49434500 02 0100 2b000000 02 104142434445464748494a4b4c4d4e4f50 02 00 07 \
         1030313233343536373839414243444546 fc70110100 9c321a8f";
     const MANIFEST: &str = "50554d49434500 03 0100 52000000 fd0000000000010000 \
@@ -498,12 +632,27 @@ mod tests {
         assert!(error.message().contains(message), "{error}");
     }
 
+    fn governed() -> State {
+        let topology = Topology::parse(7, &format!("{} h 1 master - 0-9", "a".repeat(40))).unwrap();
+        let tls = Some(TlsClient { ca: "/ca".into(), ..Default::default() });
+        State {
+            epoch: Epoch { number: 300, id: A.to_owned() },
+            origin: B.to_owned(),
+            ended_by: Some(Epoch { number: 301, id: B.to_owned() }),
+            node_id: Some("a".repeat(40)),
+            governing: Some(Governing { topology, password: Some("pw".into()), tls }),
+            ..State::of(Role::Detached, None)
+        }
+    }
+
     /// The bytes of all side files never change.
     #[test]
     fn golden_bytes() {
-        let state = State { role: Role::Replica, link: None };
-        assert_eq!(encode_state(&state), hex(STATE));
-        assert_eq!(decode_state(&hex(STATE)).unwrap(), state);
+        let state = State::of(Role::Replica, None);
+        // As the first format had it, and as it is now.
+        assert_eq!(decode_state(&hex(FIRST_STATE)).unwrap(), state);
+        assert_eq!(encode_state(&governed()), hex(STATE));
+        assert_eq!(decode_state(&hex(STATE)).unwrap(), governed());
         assert_eq!(encode_history(&history()), hex(HISTORY));
         assert_eq!(decode_history(&hex(HISTORY)).unwrap(), history());
         let manifest = SyncManifest {
@@ -548,12 +697,12 @@ mod tests {
         corrupt(decode_state(&hex(HISTORY)), "state, file kind: got 2, expected 1");
         corrupt(decode_state(b"something else, long enough"), "state, magic");
         corrupt(decode_state(&frame(File::State, &[4])), "state, role: got 4");
-        corrupt(decode_state(&frame(File::State, &[1, 1])), "state, link");
+        corrupt(decode_state(&frame(File::State, &[1, 1])), "state, link: got");
         corrupt(
-            decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 0, 0, 0, 0, 9])),
+            decode_state(&frame(File::State, &[2, 1, 1, b'h', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9])),
             "state, payload: got 1 bytes after the end",
         );
-        corrupt(decode_state(&frame(File::State, &[2, 1, b'h', 1, 0, 0, 9])), "state, CA of the link");
+        corrupt(decode_state(&frame(File::State, &[2, 1, 1, b'h', 1, 0, 0, 1])), "state, CA of the link");
         corrupt(decode_history(&frame(File::History, &[3, 0, 0])), "history, layout: got 3");
         corrupt(decode_history(&frame(File::History, b"\x01\x03abc\x00")), "history");
     }
@@ -592,11 +741,13 @@ mod tests {
         assert_eq!(decode_history(&encode_history(&history)).unwrap(), history);
         history.forget_before(10);
         assert_eq!(history.past.len(), 2);
-        history.forget_before(11);
-        assert_eq!(history.past, [PastId { id: B.to_string(), ended: 20 }]);
+        history.change(A, 30);
+        history.forget_before(21);
+        let left: Vec<&str> = history.past.iter().map(|past| past.id.as_str()).collect();
+        assert_eq!((left, history.origin()), (vec![A, C], A), "the first stays, and says whose dataset it is");
         // An id that ends where it began was never current.
-        history.change(A, 20);
-        assert_eq!((history.past.len(), history.id_at(21)), (1, A));
+        history.change(B, 30);
+        assert_eq!((history.past.len(), history.id_at(31)), (2, B));
     }
 
     /// Having no id proves nothing about a position, and a history that is never trimmed stays readable.
@@ -682,8 +833,23 @@ mod tests {
                 TlsClient { certificate: Some("/c".into()), key: Some("/k".into()), server_name: name, ..ca.clone() };
             let over = |tls: TlsClient| Some(DesiredLink { tls: Some(tls), ..link.clone() });
             for link in [None, Some(DesiredLink { password: None, ..link.clone() }), over(ca), over(all), Some(link)] {
-                let state = State { role, link };
+                let state = State::of(role, link);
                 assert_eq!(decode_state(&encode_state(&state)).unwrap(), state);
+                let nodes = format!("{} h 1 master -", "a".repeat(40));
+                let topology = Topology::parse(7, &nodes).unwrap();
+                let tls = state.wish.link.as_ref().and_then(|link| link.tls.clone());
+                let epoch = |number| Epoch { number, id: A.to_owned() };
+                let governing = Governing { topology, password: Some("pw".into()), tls };
+                let state = State {
+                    epoch: epoch(6),
+                    origin: B.to_owned(),
+                    ended_by: Some(epoch(u64::MAX)),
+                    node_id: Some("a".repeat(40)),
+                    governing: Some(governing),
+                    ..state
+                };
+                assert_eq!(decode_state(&encode_state(&state)).unwrap(), state);
+                assert!(!format!("{state:?}").contains("pw"));
             }
         }
     }

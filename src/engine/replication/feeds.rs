@@ -44,6 +44,8 @@ pub struct Told {
 }
 
 struct Running {
+    /// Who it is in a topology, where it said that.
+    node_id: Option<String>,
     host: String,
     port: u16,
     peer: Peer,
@@ -73,8 +75,10 @@ struct State {
 
 impl Feeds {
     /// A feed begins, of the generation `store`; `end` ends it from another thread.
+    #[allow(clippy::too_many_arguments, reason = "what is known of a feed when it begins")]
     pub fn begin(
         &self,
+        node_id: Option<String>,
         host: String,
         port: u16,
         peer: Peer,
@@ -89,7 +93,7 @@ impl Feeds {
         state.made += 1;
         let (id, since_ms) = (state.made, clock::now_ms());
         let told = Told { sent, ..Told::default() };
-        state.running.insert(id, Running { host, port, peer, store, told, last_ack: None, since_ms, end });
+        state.running.insert(id, Running { node_id, host, port, peer, store, told, last_ack: None, since_ms, end });
         Ok(id)
     }
 
@@ -123,6 +127,23 @@ impl Feeds {
         let state = self.state.lock();
         let ended = state.running.values().filter(|running| which(&running.host, running.port));
         ended.map(|running| (running.end)()).count()
+    }
+
+    /// Ends the feeds that `refuses` says, and shows them no more; gives how many.
+    pub fn refuse(&self, refuses: impl Fn(Option<&str>, &str, u16) -> bool) -> usize {
+        let mut state = self.state.lock();
+        let before = state.running.len();
+        state.running.retain(|_, running| {
+            let refused = refuses(running.node_id.as_deref(), &running.host, running.port);
+            if refused {
+                (running.end)();
+            }
+            !refused
+        });
+        let ended = before - state.running.len();
+        drop(state);
+        self.acked.notify_all();
+        ended
     }
 
     /// Ends all feeds, and admits no more.

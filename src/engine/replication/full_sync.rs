@@ -107,6 +107,7 @@ pub struct FullSync<'a> {
     pub instance: &'a Instance,
     pub desired: &'a DesiredLink,
     pub wish: u64,
+    pub node_id: Option<&'a str>,
     pub stop: &'a Arc<Stop>,
     pub counters: &'a Counters,
     /// What tells the primary's data from other data at its address.
@@ -419,8 +420,9 @@ impl FullSync<'_> {
         Ok(())
     }
 
-    fn connect(&self, fetch: Fetch) -> Result<FileConnection<'_>> {
+    fn connect(&self, mut fetch: Fetch) -> Result<FileConnection<'_>> {
         self.check()?;
+        fetch.node_id = self.node_id.map(str::to_owned);
         let DesiredLink { host, port, tls, .. } = self.desired;
         let connection = Connection::open(host, *port, tls.as_ref(), SILENCE, self.stop)?;
         let mut opened = FileConnection { connection, fetch, ready: false, buffer: vec![0; 256 << 10], sync: self };

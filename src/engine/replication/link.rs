@@ -16,6 +16,7 @@ use super::session::replica::{Action, Announce, Own, ReplicaSession, Retry};
 use super::tcp::{Connection, Received, Stop};
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::events::EventKind;
 use crate::engine::format::side::DesiredLink;
 use crate::engine::generation::Store;
 use crate::engine::instance::{Instance, random_id};
@@ -106,6 +107,8 @@ struct Run {
 struct Seen {
     state: LinkState,
     since_ms: u64,
+    /// Since when it streams, or does not.
+    turned_ms: u64,
     peer: Option<Peer>,
     /// The latest sequence that the primary told of.
     latest: Option<u64>,
@@ -144,7 +147,10 @@ const QUIET: Duration = Duration::from_secs(1);
 /// A primary that has nothing to send says so every two seconds. One that is silent for longer may have more.
 const SILENT: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A primary that comes back, or hears of a topology later than its replicas, is found within a second.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// What will fail again before somebody does something about it.
+const LONG_WAIT: Duration = Duration::from_secs(10);
 /// After as many full syncs without an entry in between it waits like after a failure.
 const SYNCS_IN_A_ROW: u32 = 2;
 
@@ -280,16 +286,22 @@ impl Link {
                 }
                 Ended::Synced => {
                     syncs = 0;
-                    LONGEST_WAIT
+                    LONG_WAIT
                 }
                 Ended::Failed(error, retry) => {
-                    self.see(wish, |seen| seen.last_error = Some(error.to_string()));
+                    self.see(wish, |seen| {
+                        let text = error.to_string();
+                        if seen.last_error.as_ref() != Some(&text) {
+                            self.tell(|| format!("link to {}:{}: {text}", desired.host, desired.port));
+                            seen.last_error = Some(text);
+                        }
+                    });
                     match retry {
                         Retry::Soon => {
                             wait = (wait * 2).min(LONGEST_WAIT);
                             wait
                         }
-                        Retry::Later | Retry::Never => LONGEST_WAIT,
+                        Retry::Later | Retry::Never => LONG_WAIT,
                     }
                 }
             };
@@ -325,6 +337,7 @@ impl Link {
             run.seen = Some(Seen {
                 state: LinkState::Connecting,
                 since_ms: clock::now_ms(),
+                turned_ms: clock::now_ms(),
                 peer: None,
                 latest: None,
                 caught_up: None,
@@ -347,9 +360,23 @@ impl Link {
         }
     }
 
+    fn tell(&self, message: impl FnOnce() -> String) {
+        self.instance.events.tell(EventKind::Link, message);
+    }
+
+    /// Since when the link streams, or does not. `None` when nothing was seen of it yet.
+    pub fn turned_ms(&self) -> Option<u64> {
+        self.run.lock().seen.as_ref().map(|seen| seen.turned_ms)
+    }
+
     fn enter(&self, wish: u64, state: LinkState) {
         self.see(wish, |seen| {
             if seen.state != state {
+                let streaming = LinkState::Streaming;
+                if seen.state == streaming || state == streaming {
+                    seen.turned_ms = clock::now_ms();
+                    self.tell(|| format!("the link was {}, and is {}", seen.state.name(), state.name()));
+                }
                 seen.state = state;
                 seen.since_ms = clock::now_ms();
             }
@@ -416,6 +443,10 @@ impl Attempt<'_> {
                             _ => (e, Retry::Soon),
                         })?;
                         self.streamed = true;
+                    }
+                    Action::Epoch(epoch, origin) => {
+                        // Persisted before anything that was written under it is.
+                        link.instance.learn(&epoch, &origin).map_err(soon)?;
                     }
                     Action::Streaming(peer) => {
                         streams_ms = Some(clock::monotonic_ms());
@@ -490,10 +521,12 @@ impl Attempt<'_> {
     }
 
     fn own(&self, synced: Option<&Synced>) -> Result<(Own, Arc<Store>)> {
-        let store = {
+        let (store, node_id, epoch) = {
             let guard = self.link.instance.lock()?;
             guard.check_wish(self.wish)?;
-            Arc::clone(&guard.generation.store)
+            let state = guard.state();
+            let epoch = (!state.origin.is_empty()).then(|| (state.epoch.clone(), state.origin.clone()));
+            (Arc::clone(&guard.generation.store), state.node_id.clone(), epoch)
         };
         // Only this link writes, so that position and last entry belong together.
         let sequence = store.db.latest_sequence();
@@ -507,6 +540,8 @@ impl Attempt<'_> {
             last,
             admitted: synced.as_ref().filter(|synced| synced.sequence == sequence).map(|synced| synced.dataset.clone()),
             run_id: self.link.run_id.clone(),
+            node_id,
+            epoch,
         };
         Ok((own, store))
     }
@@ -515,20 +550,27 @@ impl Attempt<'_> {
         let counters = Arc::new(FullSync::counters());
         self.link.see(self.wish, |seen| (seen.peer, seen.sync) = (Some(peer), Some(Arc::clone(&counters))));
         self.link.enter(self.wish, LinkState::Syncing);
+        let instance = &self.link.instance;
+        let node_id = instance.lock()?.state().node_id.clone();
+        let primary = format!("{}:{}", self.desired.host, self.desired.port);
+        instance.events.tell(EventKind::FullSync, || format!("a full sync from {primary} begins"));
         let sync = FullSync {
-            instance: &self.link.instance,
+            instance,
             desired: self.desired,
             wish: self.wish,
+            node_id: node_id.as_deref(),
             stop: self.stop,
             counters: &counters,
             dataset,
             diverged,
         };
         if let Some(gives_up) = sync.run(peer, self.received)? {
+            instance.events.tell(EventKind::Divergence, || gives_up.clone());
             self.link.see(self.wish, |seen| seen.warning = Some(gives_up));
         }
         let sequence = self.link.instance.generation()?.store.db.latest_sequence();
         self.link.see(self.wish, |seen| seen.full_syncs += 1);
+        instance.events.tell(EventKind::FullSync, || format!("the dataset of {primary} is here, up to {sequence}"));
         Ok(sequence)
     }
 }

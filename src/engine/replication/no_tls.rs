@@ -49,5 +49,8 @@ impl Acceptor {
 }
 
 fn absent() -> Error {
-    Error::new(ErrorKind::Unsupported, "TLS: this build has none; build Pumice with the feature `tls`")
+    Error::new(
+        ErrorKind::Unsupported,
+        "TLS: this build of Pumice has none; build it with the feature `tls`, which is a default one (cargo build --features tls)",
+    )
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::feeds::{FeedStatus, Feeds};
-use super::link::{Link, LinkStatus};
+use super::link::{Link, LinkState, LinkStatus};
 use super::position::Position;
 use super::served::Serving;
 use super::session::admission::Admissions;
@@ -18,12 +18,40 @@ use super::tcp::{self, Connection, Received, Stop};
 use super::tls::Tls;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::{DesiredLink, Role, TlsClient};
+use crate::engine::format::side::{DesiredLink, Epoch, Role, State, TlsClient};
+use crate::engine::format::topology::{Node as TopologyNode, Refused, Topology};
 use crate::engine::generation::Store;
-use crate::engine::instance::{Instance, random_id};
+use crate::engine::instance::{Instance, Standing, random_id};
 use crate::engine::storage::fork::Process;
+use crate::engine::topology::{Members, Order};
 
 type Closer = Box<dyn Fn() + Send>;
+
+/// What a node is meant to be, and what it is: one moment of both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopologyStatus {
+    /// The version of the topology; `None` where none was set.
+    pub version: Option<u64>,
+    /// Its nodes.
+    pub nodes: Vec<TopologyNode>,
+    /// Who this node is in it.
+    pub node_id: Option<String>,
+    /// The role of this node.
+    pub role: Role,
+    /// The number of the epoch under which this primary writes, or that this replica has seen.
+    pub epoch: u64,
+    /// Host and port of the primary that it is meant to follow.
+    pub desired: Option<(String, u16)>,
+    /// The link that runs.
+    pub actual: Option<LinkStatus>,
+    /// Whether what runs is what was wished.
+    pub converged: bool,
+    /// Since when it has been so, or has not, in Unix milliseconds.
+    pub since_ms: u64,
+    /// Why it is not.
+    pub reason: Option<String>,
+}
 
 /// An engine among others. What it holds ends with it.
 pub struct Node {
@@ -70,14 +98,113 @@ impl Node {
     pub fn facts(&self) -> Result<(Facts, Arc<Store>)> {
         let guard = self.instance.lock()?;
         let store = Arc::clone(&guard.generation.store);
-        let facts = Facts {
+        let state = guard.state().clone();
+        let mut facts = Facts {
             run_id: self.run_id.clone(),
             generation: store.number,
             history: store.history(),
             latest: store.db.latest_sequence(),
             layout: store.layout,
+            primary: guard.role() == Role::Primary,
+            node_id: state.node_id.clone(),
+            epoch: state.epoch.clone(),
+            ended: state.ended_by.as_ref().and_then(|_| state.why_read_only()),
+            members: None,
         };
+        drop(guard);
+        // Without the lock: names are looked up.
+        facts.members = Members::of(&state, tcp::addresses);
         Ok((facts, store))
+    }
+
+    /// Sets a topology. When it returns, a link or a feed that it does not have is closed. Whether anything changed.
+    pub fn set_topology(&self, order: &Order) -> std::result::Result<bool, Refused> {
+        let mut order = order.clone();
+        order.password = order.password.or_else(|| self.password.lock().clone());
+        order.tls = order.tls.or_else(|| self.peer_tls.lock().clone());
+        let failed = |error| Refused { kvrocks: "", error };
+        let before = self.instance.standing().map_err(failed)?.state;
+        let changed = self.instance.set_topology(&order)?;
+        self.realize(&before).map_err(failed)?;
+        Ok(changed)
+    }
+
+    /// Says who this node is in its topology.
+    pub fn set_node_id(&self, node_id: &str) -> std::result::Result<bool, Refused> {
+        let failed = |error| Refused { kvrocks: "", error };
+        let before = self.instance.standing().map_err(failed)?.state;
+        let changed = self.instance.set_node_id(node_id)?;
+        self.realize(&before).map_err(failed)?;
+        Ok(changed)
+    }
+
+    /// Brings what runs in line with what is wished.
+    fn realize(&self, before: &State) -> Result<()> {
+        self.link.reconcile()?;
+        self.refuse_feeds()?;
+        // Who is fed no more gets no more files either. Whoever else fetches them goes on with another checkpoint.
+        let now = self.instance.standing()?.state;
+        if before.replicas().any(|id| now.replicas().all(|still| still != id)) {
+            self.serving.withdraw();
+        }
+        Ok(())
+    }
+
+    /// Ends the feeds that a topology does not have, or all when a higher epoch ended this primary's own.
+    pub fn refuse_feeds(&self) -> Result<()> {
+        let Standing { state, .. } = self.instance.standing()?;
+        let members = Members::of(&state, tcp::addresses);
+        if state.ended_by.is_some() {
+            self.feeds.refuse(|_, _, _| true);
+        } else if let Some(members) = members {
+            self.feeds.refuse(|node_id, host, port| members.refuses(node_id, host, port).is_some());
+        }
+        Ok(())
+    }
+
+    /// Another node told of an epoch.
+    pub fn learn(&self, epoch: &Epoch, origin: &str) -> Result<()> {
+        if self.instance.learn(epoch, origin)? {
+            self.refuse_feeds()?;
+        }
+        Ok(())
+    }
+
+    /// Wish and reality, side by side.
+    pub fn topology(&self) -> Result<TopologyStatus> {
+        let Standing { state, goal, conflict, refusal, since_ms, .. } = self.instance.standing()?;
+        let actual = self.link.status()?;
+        let desired = goal.link.as_ref().map(|link| (link.host.clone(), link.port));
+        let mut reasons = Vec::new();
+        let mut since_ms = since_ms;
+        if let Some(desired) = &desired {
+            let streams = actual.as_ref().is_some_and(|link| {
+                (&link.host, link.port) == (&desired.0, desired.1) && link.state == LinkState::Streaming
+            });
+            if !streams {
+                let doing = actual.as_ref().map_or("not there", |link| link.state.name());
+                let error = actual.as_ref().and_then(|link| link.last_error.clone());
+                let error = error.map(|error| format!(": {error}")).unwrap_or_default();
+                reasons.push(format!("the link to {}:{} is {doing}{error}", desired.0, desired.1));
+            }
+            since_ms = since_ms.max(self.link.turned_ms().unwrap_or(0));
+        }
+        // Of a removed node that is detached, and of a read-only open, reality is what was wished.
+        let wished = goal.role == Role::Detached || self.instance.options().read_only;
+        reasons.extend(refusal.filter(|_| !wished));
+        reasons.extend(conflict);
+        Ok(TopologyStatus {
+            version: state.topology().map(Topology::version),
+            nodes: state.topology().map(|topology| topology.nodes().to_vec()).unwrap_or_default(),
+            node_id: state.node_id.clone(),
+            role: goal.role,
+            epoch: state.epoch.number,
+            desired,
+            actual,
+            converged: reasons.is_empty(),
+            since_ms,
+            reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        })
     }
 
     /// Has `close` called when the engine is closed; at once when it is.
@@ -109,7 +236,7 @@ impl Node {
             ));
         }
         let tls = desired.tls.map(TlsClient::absolute).transpose()?;
-        self.instance.desire(Role::Replica, Some(DesiredLink { tls, ..desired }))?;
+        self.instance.desire("follow", Role::Replica, Some(DesiredLink { tls, ..desired }))?;
         self.link.reconcile()
     }
 
@@ -126,7 +253,7 @@ impl Node {
         if self.instance.role()? == Role::Primary {
             return Err(Error::new(ErrorKind::InvalidArgument, "detach: this engine is a primary; it follows nobody"));
         }
-        self.instance.desire(Role::Detached, None)?;
+        self.instance.desire("detach", Role::Detached, None)?;
         self.link.reconcile()
     }
 
@@ -139,6 +266,7 @@ impl Node {
     /// password of the newest listener here, and over TLS where that listener names a `peer_ca`.
     pub fn hand_over(&self, host: &str, port: u16, timeout: Duration) -> Result<()> {
         let deadline = clock::after(timeout);
+        self.instance.standing()?.state.check_free("hand_over")?;
         let feed = self.feed_of(host, port)?;
         let why = format!("it is being handed over to {host}:{port}");
         let last = self.instance.pause_writes(Some(why))?;
@@ -160,7 +288,7 @@ impl Node {
         let stop = Arc::new(Stop::default());
         let mut connection = Connection::open(host, port, tls.as_ref(), timeout, &stop).map_err(resumed)?;
         // From here on another may be the primary: persisted, so that a restart does not forget it.
-        self.instance.desire(Role::Detached, None)?;
+        self.instance.desire("hand_over", Role::Detached, None).map_err(resumed)?;
         let unknown = |e: Error| {
             e.context(format!(
                 "hand_over to {host}:{port}: whether it is the primary now is not known, so no write is taken here; \

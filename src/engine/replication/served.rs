@@ -210,6 +210,15 @@ impl Serving {
         Reading { serving: Arc::downgrade(self), uses: Arc::clone(&served.uses) }
     }
 
+    /// Whoever reads the checkpoint that is served gets no more of it.
+    pub fn withdraw(&self) {
+        let withdrawn = self.state.lock().served.take();
+        if let Some(served) = withdrawn {
+            served.uses.gone.store(true, Ordering::Relaxed);
+        }
+        self.woken.notify_all();
+    }
+
     /// Serves nothing any more.
     pub fn close(&self) {
         let mut state = self.state.lock();

@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::stream::Stream;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::events::EventKind;
 use crate::engine::generation::Store;
 use crate::engine::replication::feeds::{Feeds, Told};
 use crate::engine::replication::log::{self, Log};
@@ -154,6 +155,9 @@ fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<
     let mut admissions = node.admissions.lock();
     admissions.set_id(&facts.history.current);
     let ask = session.request(args, &facts, &mut admissions);
+    if let Some((epoch, origin)) = session.epoch().filter(|_| facts.primary) {
+        node.learn(epoch, origin)?;
+    }
     let Ask::Locate(sequence) = ask else { return Ok((ask, store)) };
     // Who comes anew has left its former feed, whatever that one knows: what was sent on it is what it may have.
     if let Some(address) = session.announced()
@@ -259,9 +263,16 @@ fn feed(
         }
     };
     connection.client().is_replica(Box::new(end.clone()));
-    let Ok(id) = feeds.begin(host, port, session.peer(), store.number, next - 1, Box::new(end.clone())) else {
+    let node_id = session.node_id().map(str::to_owned);
+    let begun = feeds.begin(node_id, host, port, session.peer(), store.number, next - 1, Box::new(end.clone()));
+    let Ok(id) = begun else { return next - 1 };
+    // A topology that came between the answer to PSYNC and this has not seen the feed.
+    if connection.node().is_ok_and(|node| node.refuse_feeds().is_err()) || over.load(Relaxed) {
+        feeds.ended(id);
         return next - 1;
-    };
+    }
+    let who = connection.client().stream.peer_ip();
+    instance.events.tell(EventKind::Feed, || format!("a feed to {who} begins after {}", next - 1));
     if connection.send(reply).is_err() {
         feeds.ended(id);
         return next - 1;
@@ -296,7 +307,9 @@ fn feed(
         let _ = reading.join();
     }
     feeds.ended(id);
-    state.lock().sent()
+    let sent = state.lock().sent();
+    instance.events.tell(EventKind::Feed, || format!("the feed to {who} has ended at {sent}"));
+    sent
 }
 
 fn told(feed: &Feed) -> Told {

@@ -55,7 +55,7 @@ pub fn sync_files(paths: &[PathBuf], mut done: impl FnMut() -> Result<()>) -> Re
     const AT_A_TIME: usize = 4;
     for paths in paths.chunks(64) {
         let next = AtomicUsize::new(0);
-        let sync = || {
+        let sync = || -> Result<()> {
             while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
                 sync_file(path)?;
             }

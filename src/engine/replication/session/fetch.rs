@@ -84,6 +84,8 @@ enum Step {
 
 /// One connection of a full sync.
 pub struct Fetch {
+    /// Who asks, for a primary that a topology tells whom to feed.
+    pub node_id: Option<String>,
     password: Option<String>,
     purpose: Purpose,
     step: Step,
@@ -118,7 +120,7 @@ impl Fetch {
 
     fn new(password: Option<String>, purpose: Purpose) -> Fetch {
         let (step, asked) = (Step::Connection, VecDeque::new());
-        Fetch { password, purpose, step, asked, left: u64::MAX, line: Vec::new() }
+        Fetch { node_id: None, password, purpose, step, asked, left: u64::MAX, line: Vec::new() }
     }
 
     /// The connection stands.
@@ -150,11 +152,16 @@ impl Fetch {
         }
     }
 
+    /// A request, with who asks where a topology says who that is.
+    fn signed<'a>(&'a self, words: &[&'a [u8]]) -> Vec<&'a [u8]> {
+        words.iter().copied().chain(self.node_id.as_deref().map(str::as_bytes)).collect()
+    }
+
     /// Gives the request for a checkpoint, to be sent while nothing else is asked for.
     pub fn request_checkpoint(&mut self) -> Result<Vec<u8>> {
         self.check_ready(self.asked.is_empty())?;
         self.step = Step::Checkpoint(Box::new(ReplyParser::new(CHECKPOINT)));
-        Ok(encode_request(&[b"PUMICE", b"CHECKPOINT"]))
+        Ok(encode_request(&self.signed(&[b"PUMICE", b"CHECKPOINT"])))
     }
 
     /// Gives the request for a file from `offset` on, to be sent. The answer must have `expected` bytes. Several may be
@@ -163,7 +170,8 @@ impl Fetch {
         self.check_ready(self.asked.len() < MAX_FILES)?;
         self.asked.push_back(Asked { name: name.to_owned(), expected: Some(expected) });
         let offset = offset.to_string();
-        Ok(encode_request(&[b"PUMICE", b"RANGE", id.as_bytes(), name.as_bytes(), offset.as_bytes()]))
+        let words: [&[u8]; 5] = [b"PUMICE", b"RANGE", id.as_bytes(), name.as_bytes(), offset.as_bytes()];
+        Ok(encode_request(&self.signed(&words)))
     }
 
     fn check_ready(&self, free: bool) -> Result<()> {

@@ -1,9 +1,12 @@
 //! What two Pumice peers tell each other before PSYNC: `pumice <version> layout <layout> run <16 characters>`, and the
-//! primary also `generation <number> id <replication id> latest <sequence>`. Pairs, in any order after the first; unknown ones are skipped.
+//! primary also `generation <number> id <replication id> latest <sequence>`. Both say of themselves, where there is something
+//! to say, `node <node id>`, `epoch <number>:<replication id>` and `origin <the dataset of that epoch>`. Pairs, in any order after the first; unknown ones are skipped.
 
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::{REPLICATION_ID_LENGTH, check_replication_id};
+use crate::engine::format::side::Epoch;
+use crate::engine::format::topology::check_node_id;
 
 /// The version of the dialect. A later one must still understand this one.
 const VERSION: &str = "1";
@@ -17,6 +20,11 @@ pub struct Hello {
     pub layout: Layout,
     /// 16 characters, drawn when the engine was opened.
     pub run_id: String,
+    /// Who it is in a topology.
+    pub node_id: Option<String>,
+    /// The epoch under which a primary writes, or the highest that a replica has seen, and the first replication id of the
+    /// dataset that it is of.
+    pub epoch: Option<(Epoch, String)>,
     /// A primary: where it is.
     pub at: Option<At>,
 }
@@ -36,6 +44,13 @@ impl Hello {
     /// The words.
     pub fn words(&self) -> Vec<Vec<u8>> {
         let mut words = vec!["pumice", VERSION, "layout", self.layout.name(), "run", &self.run_id];
+        if let Some(node_id) = &self.node_id {
+            words.extend(["node", node_id]);
+        }
+        let epoch = self.epoch.as_ref().map(|(epoch, origin)| (epoch.to_string(), origin));
+        if let Some((epoch, origin)) = &epoch {
+            words.extend(["epoch", epoch, "origin", origin]);
+        }
         let numbers;
         if let Some(at) = &self.at {
             numbers = (at.generation.to_string(), at.latest.to_string());
@@ -50,12 +65,16 @@ impl Hello {
             return Err(bad("words", format!("got {}, expected at most {}", words.len(), 2 * MAX_PAIRS)));
         }
         let (mut layout, mut run_id, mut generation, mut id, mut latest) = (None, None, None, None, None);
+        let (mut node_id, mut epoch, mut origin) = (None, None, None);
         for pair in words.chunks_exact(2) {
             let [name, value] = pair else { continue };
             let value = value.as_ref();
             match name.as_ref().to_ascii_lowercase().as_slice() {
                 b"layout" => layout = Some(parse_layout(value)?),
                 b"run" => run_id = Some(parse_run_id(value)?),
+                b"node" => node_id = Some(parse_node_id(value)?),
+                b"epoch" => epoch = Some(parse_epoch(value).ok_or_else(|| bad_value("epoch", value))?),
+                b"origin" => origin = Some(check_replication_id(value)?.to_owned()),
                 b"id" => id = Some(parse_replication_id(value)?),
                 b"generation" => {
                     generation = Some(parse_sequence(value).ok_or_else(|| bad_value("generation", value))?);
@@ -68,6 +87,8 @@ impl Hello {
         Ok(Hello {
             layout: layout.ok_or_else(|| missing("layout"))?,
             run_id: run_id.ok_or_else(|| missing("run"))?,
+            node_id,
+            epoch: epoch.zip(origin),
             at: generation.zip(id).zip(latest).map(|((generation, id), latest)| At { generation, id, latest }),
         })
     }
@@ -91,6 +112,18 @@ fn parse_run_id(value: &[u8]) -> Result<String> {
     if good { Ok(String::from_utf8_lossy(value).into_owned()) } else { Err(bad_value("run", value)) }
 }
 
+fn parse_node_id(value: &[u8]) -> Result<String> {
+    let id = String::from_utf8_lossy(value).into_owned();
+    if check_node_id(&id).is_ok() { Ok(id) } else { Err(bad_value("node", value)) }
+}
+
+fn parse_epoch(value: &[u8]) -> Option<Epoch> {
+    let colon = value.iter().position(|&byte| byte == b':')?;
+    let number = parse_sequence(value.get(..colon)?)?;
+    let id = check_replication_id(value.get(colon + 1..)?).ok()?.to_owned();
+    Some(Epoch { number, id })
+}
+
 fn parse_replication_id(value: &[u8]) -> Result<String> {
     if value.is_empty() { Ok(String::new()) } else { check_replication_id(value).map(str::to_owned) }
 }
@@ -109,7 +142,10 @@ mod tests {
     #[test]
     fn both_ways() {
         let run_id = "abcDEF0123456789".to_owned();
-        let mut hello = Hello { layout: Layout::Cluster, run_id, at: None };
+        let mut hello = Hello { layout: Layout::Cluster, run_id, node_id: None, epoch: None, at: None };
+        assert_eq!(Hello::parse(&hello.words()).unwrap(), hello);
+        hello.node_id = Some("n".repeat(40));
+        hello.epoch = Some((Epoch { number: 7, id: "ABCDEFGHIJKLMNOP".into() }, "0123456789ABCDEF".into()));
         assert_eq!(Hello::parse(&hello.words()).unwrap(), hello);
         for id in ["ABCDEFGHIJKLMNOP", ""] {
             hello.at = Some(At { generation: 3, id: id.to_owned(), latest: 77 });
@@ -129,6 +165,9 @@ mod tests {
             ("pumice 1 run abcDEF0123456789", "layout: got none"),
             ("pumice 1 layout sideways run abcDEF0123456789", "layout: got \"sideways\""),
             ("pumice 1 layout cluster run short", "run: got \"short\""),
+            ("pumice 1 layout cluster run abcDEF0123456789 node short", "node: got \"short\""),
+            ("pumice 1 layout cluster run abcDEF0123456789 epoch 7", "epoch: got \"7\""),
+            ("pumice 1 layout cluster run abcDEF0123456789 epoch -7:ABCDEFGHIJKLMNOP", "epoch: got"),
             ("pumice 1 layout cluster run abcDEF0123456789 latest -1", "latest: got \"-1\""),
             ("pumice 1 layout cluster run abcDEF0123456789 id short", "replication id"),
         ] {

@@ -8,7 +8,8 @@ use crate::engine::format::batch::MAX_SEQUENCE;
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::check_replication_id;
 use crate::engine::format::resp::Reply;
-use crate::engine::format::side::{History, check_file_name};
+use crate::engine::format::side::{Epoch, History, check_file_name};
+use crate::engine::topology::Members;
 
 const COMMANDS: [&[u8]; 6] = [b"replconf", b"psync", b"pumice", b"_db_name", b"_fetch_meta", b"_fetch_file"];
 /// The longest host name.
@@ -26,6 +27,16 @@ pub struct Facts {
     pub latest: u64,
     /// How its keys are laid out.
     pub layout: Layout,
+    /// Whether it has the role of primary.
+    pub primary: bool,
+    /// Who it is in a topology.
+    pub node_id: Option<String>,
+    /// The epoch under which it writes, or that it has seen.
+    pub epoch: Epoch,
+    /// Why it may not be followed: its epoch was ended.
+    pub ended: Option<String>,
+    /// Whom a topology lets it feed.
+    pub members: Option<Members>,
 }
 
 /// Where a sequence lies in the log.
@@ -129,11 +140,11 @@ impl PrimarySession {
         match command.to_ascii_lowercase().as_slice() {
             b"replconf" => self.replconf(args, facts),
             b"psync" => self.psync(args, facts, admissions),
-            b"pumice" => pumice(args),
+            b"pumice" => self.pumice(args, facts),
             b"_db_name" if args.is_empty() => Ask::Reply(DATABASE_NAME.to_vec()),
-            b"_fetch_meta" if args.is_empty() => Ask::FileNames,
+            b"_fetch_meta" if args.is_empty() => self.unlisted(None, facts).unwrap_or(Ask::FileNames),
             b"_fetch_file" => match args {
-                [names] => self.files(names),
+                [names] => self.unlisted(None, facts).unwrap_or_else(|| self.files(names)),
                 _ => error(WRONG_ARGUMENTS),
             },
             b"_db_name" | b"_fetch_meta" => error(WRONG_ARGUMENTS),
@@ -180,7 +191,10 @@ impl PrimarySession {
             Err(fault) => return error(format!("REFUSED {}", fault.message())),
         }
         let at = At { generation: facts.generation, id: facts.history.current.clone(), latest: facts.latest };
-        let own = Hello { layout: facts.layout, run_id: facts.run_id.clone(), at: Some(at) };
+        let origin = facts.history.origin().to_owned();
+        let epoch = Some((facts.epoch.clone(), origin)).filter(|(epoch, _)| !epoch.id.is_empty());
+        let (run_id, node_id) = (facts.run_id.clone(), facts.node_id.clone());
+        let own = Hello { layout: facts.layout, run_id, node_id, epoch, at: Some(at) };
         let mut out = Vec::new();
         Reply::Array(own.words().into_iter().map(Reply::Bulk).collect()).encode(&mut out);
         Ask::Reply(out)
@@ -197,6 +211,36 @@ impl PrimarySession {
             return Some(error(format!("REFUSED the replica has the layout {theirs}, the primary {ours}")));
         }
         None
+    }
+
+    /// Why nobody, or not this replica, is fed.
+    fn unwelcome(&self, facts: &Facts) -> Option<Ask> {
+        if let Some(ended) = &facts.ended {
+            return Some(error(format!("STALE {ended}")));
+        }
+        let (host, port) = self.announced().unwrap_or_else(|| (self.peer_ip.clone(), 0));
+        let refused = facts.members.as_ref()?.refuses(self.node_id(), &host, port)?;
+        Some(error(format!("UNLISTED {refused}")))
+    }
+
+    /// Why a connection that asks for files gets none. A Pumice says who it is, a Kvrocks does not on these.
+    fn unlisted(&self, node_id: Option<&[u8]>, facts: &Facts) -> Option<Ask> {
+        let members = facts.members.as_ref()?;
+        let refused = match node_id.map(String::from_utf8_lossy) {
+            Some(id) => members.refuses(Some(&id), &self.peer_ip, 0),
+            None => members.refuses_address(&self.peer_ip),
+        };
+        refused.map(|refused| error(format!("UNLISTED {refused}")))
+    }
+
+    /// The node id of a replica that said one.
+    pub fn node_id(&self) -> Option<&str> {
+        self.hello.as_ref()?.node_id.as_deref()
+    }
+
+    /// The epoch that the replica has seen, and of which dataset.
+    pub fn epoch(&self) -> Option<&(Epoch, String)> {
+        self.hello.as_ref()?.epoch.as_ref()
     }
 
     fn psync(&mut self, args: &[Vec<u8>], facts: &Facts, admissions: &mut Admissions) -> Ask {
@@ -224,7 +268,7 @@ impl PrimarySession {
     pub fn located(&mut self, place: Place, facts: &Facts, admissions: &mut Admissions) -> Ask {
         admissions.set_id(&facts.history.current);
         let Some(Psync { id, next }) = self.psync.take() else { return error("ERR no PSYNC to answer") };
-        if let Some(refused) = self.unfit(facts) {
+        if let Some(refused) = self.unfit(facts).or_else(|| self.unwelcome(facts)) {
             return refused;
         }
         let refused = match self.peer() {
@@ -270,6 +314,19 @@ impl PrimarySession {
             }
             Err(fault) => error(format!("ERR {}", fault.message())),
         }
+    }
+
+    /// `PUMICE CHECKPOINT [node id]` and `PUMICE RANGE id name offset [node id]`.
+    fn pumice(&mut self, args: &[Vec<u8>], facts: &Facts) -> Ask {
+        let bare = match args.first() {
+            Some(what) if what.eq_ignore_ascii_case(b"checkpoint") => 1,
+            _ => 4,
+        };
+        let node_id = args.get(bare).filter(|_| args.len() == bare + 1);
+        if let Some(refused) = self.unlisted(node_id.map(Vec::as_slice), facts) {
+            return refused;
+        }
+        pumice(if node_id.is_some() { &args[..bare] } else { args })
     }
 
     /// The driver has sent the names of a checkpoint that holds everything up to `sequence`.
@@ -372,7 +429,18 @@ mod tests {
     fn facts() -> Facts {
         let mut history = History { layout: Layout::Standalone, current: A.to_owned(), past: Vec::new() };
         history.change(B, 50);
-        Facts { run_id: RUN.to_owned(), generation: 3, history, latest: 100, layout: Layout::Standalone }
+        Facts {
+            run_id: RUN.to_owned(),
+            generation: 3,
+            history,
+            latest: 100,
+            layout: Layout::Standalone,
+            primary: true,
+            node_id: None,
+            epoch: Epoch::default(),
+            ended: None,
+            members: None,
+        }
     }
 
     struct Talk {

@@ -188,7 +188,18 @@ fn our_primary() {
 
 fn facts(recording: &Recording, latest: u64) -> Facts {
     let history = History { layout: recording.layout, current: recording.id.to_owned(), past: Vec::new() };
-    Facts { run_id: "0".repeat(16), generation: 1, history, latest, layout: recording.layout }
+    Facts {
+        run_id: "0".repeat(16),
+        generation: 1,
+        history,
+        latest,
+        layout: recording.layout,
+        primary: true,
+        node_id: None,
+        epoch: Default::default(),
+        ended: None,
+        members: None,
+    }
 }
 
 /// The answers to a connection that was fed.
@@ -313,6 +324,8 @@ fn our_replica() {
                     admitted: last.is_none().then(|| "process 7".to_owned()),
                     last: last.clone().map(|(first, bytes)| (first, bytes.into())),
                     run_id: "1".repeat(16),
+                    node_id: None,
+                    epoch: None,
                 };
                 let ip = recording.announce_ip.then(|| "127.0.0.1".to_owned());
                 let password = recorded.iter().find(|request| is_auth(request)).map(|_| "rootpw".to_owned());

@@ -10,6 +10,7 @@ use crate::engine::error::{Error, ErrorKind, shown};
 use crate::engine::format::batch::{Batch, HEADER};
 use crate::engine::format::key::Layout;
 use crate::engine::format::resp::{Limits, Reply, ReplyParser, encode_request};
+use crate::engine::format::side::Epoch;
 use crate::engine::replication::position::Position;
 
 /// How long a primary may say nothing. It has something to say every two seconds.
@@ -35,6 +36,10 @@ pub struct Own {
     pub admitted: Option<String>,
     /// 16 characters, drawn when the engine was opened.
     pub run_id: String,
+    /// Who it is in a topology.
+    pub node_id: Option<String>,
+    /// The highest epoch that it has seen, and of which dataset.
+    pub epoch: Option<(Epoch, String)>,
 }
 
 /// Where the replica itself can be reached.
@@ -66,6 +71,8 @@ pub enum Action {
     Apply(Arc<[u8]>),
     /// The position was proven, and the feed has begun.
     Streaming(Peer),
+    /// The primary writes under this epoch, of that dataset. To be kept before anything of it is written.
+    Epoch(Epoch, String),
     /// The primary is at this sequence.
     Latest(u64),
     /// Nothing more can be taken from the log: it ends here.
@@ -123,8 +130,9 @@ pub struct ReplicaSession {
     peer: Option<Peer>,
     /// What tells the primary's data from other data at the same address.
     dataset: Option<String>,
-    /// Where a Pumice said it is.
+    /// Where a Pumice said it is, and under which epoch it writes.
     primary_latest: u64,
+    primary_epoch: Option<(Epoch, String)>,
     replies: ReplyParser,
     frames: FrameReader,
     /// The first sequence of the next entry.
@@ -172,6 +180,7 @@ impl ReplicaSession {
             peer: None,
             dataset: None,
             primary_latest: 0,
+            primary_epoch: None,
             replies: ReplyParser::new(HANDSHAKE),
             frames: FrameReader::default(),
             heard_ms: 0,
@@ -358,7 +367,9 @@ impl ReplicaSession {
     }
 
     fn greet(&mut self, out: &mut Vec<Action>) {
-        let hello = Hello { layout: self.own.layout, run_id: self.own.run_id.clone(), at: None }.words();
+        let Own { layout, run_id, node_id, epoch, .. } = &self.own;
+        let (run_id, node_id, epoch) = (run_id.clone(), node_id.clone(), epoch.clone());
+        let hello = Hello { layout: *layout, run_id, node_id, epoch, at: None }.words();
         let mut words: Vec<&[u8]> = vec![b"replconf"];
         words.extend(hello.iter().map(Vec::as_slice));
         out.push(Action::Send(encode_request(&words)));
@@ -385,6 +396,16 @@ impl ReplicaSession {
             let message = "handshake of a Pumice: got no generation, id and latest, expected them";
             return Err(Error::new(ErrorKind::Corruption, message).into());
         };
+        if let Some((epoch, origin)) = hello.epoch {
+            if let Some((seen, of)) = &self.own.epoch
+                && *of == origin
+                && epoch < *seen
+            {
+                let message = format!("the primary's epoch {epoch} was ended by {seen}: its stream is refused");
+                return Err(End { error: Error::new(ErrorKind::Busy, message), retry: Retry::Soon });
+            }
+            self.primary_epoch = Some((epoch, origin));
+        }
         self.primary_latest = at.latest;
         self.dataset = Some(format!("run {} generation {}", hello.run_id, at.generation));
         self.peer = Some(Peer::Pumice);
@@ -539,6 +560,9 @@ impl ReplicaSession {
         let peer = self.peer.unwrap_or(Peer::Kvrocks);
         self.step = Step::Entry;
         self.own.last = None;
+        if let Some((epoch, origin)) = self.primary_epoch.take() {
+            out.push(Action::Epoch(epoch, origin));
+        }
         out.push(Action::Streaming(peer));
         if peer == Peer::Pumice {
             out.push(Action::Latest(self.primary_latest));

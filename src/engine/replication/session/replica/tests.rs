@@ -21,6 +21,8 @@ fn own(id: &str, sequence: u64, last: Option<(u64, Vec<u8>)>) -> Own {
         last: last.map(|(first, bytes)| (first, bytes.into())),
         admitted: None,
         run_id: RUN.to_owned(),
+        node_id: None,
+        epoch: None,
     }
 }
 
@@ -96,6 +98,7 @@ fn written(actions: Vec<Action>) -> Vec<String> {
         Action::FullSync { diverged, .. } => format!("full sync, diverged {diverged}"),
         Action::Warn(text) => format!("warn: {text}"),
         Action::Failed { error, retry } => format!("failed, {retry:?}: {error}"),
+        Action::Epoch(epoch, origin) => format!("epoch {epoch} of {origin}"),
     };
     actions.into_iter().map(one).collect()
 }
@@ -203,6 +206,8 @@ fn first_question() {
             position: own.position.clone(),
             last: own.last.clone(),
             run_id: own.run_id.clone(),
+            node_id: None,
+            epoch: None,
             layout: own.layout,
             admitted: own.admitted.clone(),
         };

@@ -180,7 +180,7 @@ impl Link {
                     replica.admitted = None;
                     self.applied += 1;
                 }
-                Action::Streaming(_) | Action::Latest(_) | Action::Warn(_) => {}
+                Action::Streaming(_) | Action::Epoch(..) | Action::Latest(_) | Action::Warn(_) => {}
                 Action::Failed { retry, .. } => self.wait(now_ms + if retry == Retry::Soon { 100 } else { 5_000 }),
                 Action::FullSync { .. } => {
                     let State::Following { chain: Chain::Ours(session) } = &self.state else { panic!("not following") };

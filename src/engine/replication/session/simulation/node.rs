@@ -184,6 +184,8 @@ impl Node {
             last: last.map(|entry| (entry.first, entry.bytes.clone())),
             admitted: self.admitted.clone(),
             run_id: self.run_id.clone(),
+            node_id: None,
+            epoch: None,
         }
     }
 
@@ -194,6 +196,11 @@ impl Node {
             history: self.history.clone(),
             latest: self.latest(),
             layout: Layout::Standalone,
+            primary: true,
+            node_id: None,
+            epoch: Default::default(),
+            ended: None,
+            members: None,
         }
     }
 
