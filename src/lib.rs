@@ -39,6 +39,7 @@ pub mod cli;
 mod python;
 
 pub use engine::batch::Batch;
+pub use engine::collections::{Elements, Fields, Hash, List, Members, Scores, Set, SortedSet};
 #[cfg(feature = "python")]
 pub(crate) use engine::command::execute::Session;
 pub use engine::convert::{ConvertOptions, Converted, convert};
@@ -70,6 +71,8 @@ pub use engine::snapshot::{Snapshot, SnapshotNamespace};
 pub use engine::storage::options::Compression;
 pub use engine::types::items::{Item, Range};
 pub use engine::types::keys::Ttl;
+pub use engine::types::list::End;
+pub use engine::types::sorted_set::{Add, Added, MemberBound, Part, ScoreBound, Span};
 pub use engine::types::string::Value;
 pub use engine::usage::{KindUsage, NamespaceUsage, Usage};
 pub use engine::verify::{Depth, Finding};

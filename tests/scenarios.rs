@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use pumice::{
     Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, FollowOptions, Kind, LinkStatus, Listener, Namespace,
-    Operation, Options, Peer, Position, Range, Reply, Role, ServeOptions, Snapshot, SnapshotNamespace, TlsClient, TlsServer,
-    Ttl, WriteOptions,
+    Operation, Options, Peer, Position, Range, Reply, Role, ServeOptions, Snapshot, SnapshotNamespace, TlsClient,
+    TlsServer, Ttl, WriteOptions,
 };
 
 type Answer = Result<String, Error>;

@@ -26,6 +26,7 @@ pub mod replication;
 pub mod types;
 // Floor 5: what users call.
 pub mod batch;
+pub mod collections;
 pub mod convert;
 #[allow(clippy::module_inception, reason = "the engine of the module engine")]
 pub mod engine;

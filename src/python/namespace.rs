@@ -8,8 +8,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString, PyTuple};
 
 use super::arguments::{self, Bytes, Seconds};
+use super::hashes::Hash;
 use super::iterators::{NamespaceIterator, What};
 use super::leases::{Lease, Shared};
+use super::lists::List;
+use super::sets::Set;
+use super::sorted_sets::SortedSet;
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{buffer, calls, reply};
 use crate::{Items, Kind, Range, SnapshotNamespace, Ttl, Value, WriteOptions};
@@ -375,6 +379,26 @@ impl Namespace {
     /// Takes the expiry off a key. False when there is no such key, or it had none.
     fn persist(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
         Ok(py.detach(|| self.live.persist(&key))?)
+    }
+
+    /// The hash of that key, as a mutable mapping. Nothing is looked up before it is used.
+    fn hash(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Hash {
+        Hash::new(&slf.as_super().get().shared, slf.get().live.hash(&*key))
+    }
+
+    /// The list of that key, as a mutable sequence. Nothing is looked up before it is used.
+    fn list(slf: &Bound<'_, Self>, key: Bytes<'_>) -> List {
+        List::new(&slf.as_super().get().shared, slf.get().live.list(&*key))
+    }
+
+    /// The set of that key, as a mutable set. Nothing is looked up before it is used.
+    fn set(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Set {
+        Set::new(&slf.as_super().get().shared, slf.get().live.set(&*key))
+    }
+
+    /// The sorted set of that key, as a mutable mapping of members to scores. Nothing is looked up before it is used.
+    fn sorted_set(slf: &Bound<'_, Self>, key: Bytes<'_>) -> SortedSet {
+        SortedSet::new(&slf.as_super().get().shared, slf.get().live.sorted_set(&*key))
     }
 
     /// Deletes all keys: one range delete, whatever their number.

@@ -58,7 +58,7 @@ pub fn lrange(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let (start, stop) = (parse_integer(&args[2])?, parse_integer(&args[3])?);
     context.view(|reading| {
         let mut gathered = Gathered::default();
-        if let Some(mut elements) = list::range(reading, &args[1], start, stop)? {
+        if let Some(mut elements) = list::range(reading, &args[1], start, stop, false)? {
             while let Some((_, element)) = elements.next()? {
                 gathered.push(element)?;
             }

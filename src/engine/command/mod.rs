@@ -13,6 +13,7 @@ pub mod pubsub;
 pub mod replication;
 pub mod scan;
 pub mod sets;
+pub mod sort;
 pub mod sorted_sets;
 pub mod strings;
 pub mod table;

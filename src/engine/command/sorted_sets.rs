@@ -147,7 +147,8 @@ fn range_options(mut options: &[Vec<u8>], mut asked: Asked, chooses: bool, score
             asked.scores = true;
         } else if is(option, "limit") && rest.len() >= 2 {
             (asked.part.offset, asked.part.count) = limit(&rest[0], &rest[1])?;
-            asked.limited = true;
+            // As in Redis, all is no limit.
+            asked.limited = parse_integer(&rest[1])? != -1;
             options = &rest[2..];
         } else if chooses && is(option, "rev") {
             asked.part.reverse = true;
@@ -161,6 +162,9 @@ fn range_options(mut options: &[Vec<u8>], mut asked: Asked, chooses: bool, score
     }
     if asked.limited && asked.by == By::Rank {
         return Err(error("syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"));
+    }
+    if asked.by == By::Rank {
+        (asked.part.offset, asked.part.count) = (0, u64::MAX);
     }
     if asked.scores && asked.by == By::Member {
         return Err(error("syntax error, WITHSCORES not supported in combination with BYLEX"));

@@ -5,7 +5,7 @@ use super::super::server::{client, session, subscription};
 use super::transaction::{self, Transaction};
 use super::{
     Answer, Attempt, Context, Refusal, blocking, bulk, config, error, general, hashes, info, integer, is, keys, lists,
-    namespaces, pubsub, replication, scan, sets, sorted_sets, strings,
+    namespaces, pubsub, replication, scan, sets, sort, sorted_sets, strings,
 };
 use crate::engine::format::resp::Reply;
 
@@ -217,6 +217,8 @@ pub static COMMANDS: &[Command] = &[
     data("smembers", 2, READ, ONE, sets::smembers),
     data("smismember", -3, READ, ONE, sets::smismember),
     data("smove", 4, WRITE, (1, 2, 1), sets::smove),
+    data("sort", -2, WRITE, ONE, sort::sort),
+    data("sort_ro", -2, READ, ONE, sort::sort),
     data("spop", -2, WRITE, ONE, sets::spop),
     data("srandmember", -2, READ, ONE, sets::srandmember),
     data("srem", -3, WRITE, ONE, sets::srem),

@@ -1,6 +1,6 @@
 //! Hashes: a subkey for each field, its value beside it. Kvrocks: types/redis_hash.cc.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::random::{self, Draw};
 use super::reading::{Reading, Subkeys};
@@ -46,18 +46,25 @@ pub fn set(writing: &mut Writing<'_>, key: &[u8], pairs: &[(&[u8], &[u8])], abse
             wanted.insert(*field, *value);
         }
     }
+    // All is looked at before anything is written, so that nothing has to be read through the batch.
     let mut added = 0;
+    if !hash.is_new {
+        let reading = writing.reading();
+        let mut changed = BTreeMap::new();
+        for (field, value) in wanted {
+            match reading.subkey(DEFAULT, &hash.start, field)? {
+                Some(had) if absent || *had == *value => continue,
+                Some(_) => {}
+                None => added += 1,
+            }
+            changed.insert(field, value);
+        }
+        wanted = changed;
+    } else {
+        added = wanted.len() as u64;
+    }
     writing.log_words(Kind::HASH, &[]);
     for (field, value) in wanted {
-        if !hash.is_new
-            && let Some(had) = writing.reading().subkey(DEFAULT, &hash.start, field)?
-        {
-            if absent || *had == *value {
-                continue;
-            }
-        } else {
-            added += 1;
-        }
         writing.put_with(DEFAULT, &[&hash.start, field], &[value])?;
     }
     if added > 0 {
@@ -70,19 +77,29 @@ pub fn set(writing: &mut Writing<'_>, key: &[u8], pairs: &[(&[u8], &[u8])], abse
 /// Removes fields. How many were there. As in Kvrocks the metadata stays when the last one goes, with size 0.
 pub fn remove(writing: &mut Writing<'_>, key: &[u8], fields: &[impl AsRef<[u8]>]) -> Result<u64> {
     let Some(mut hash) = writing.reading().find(key, Kind::HASH)? else { return Ok(0) };
+    let found = present(&writing.reading(), &hash.start, fields)?;
+    if found.is_empty() {
+        return Ok(0);
+    }
     writing.log_words(Kind::HASH, &[]);
-    let mut removed = 0;
-    for field in fields {
-        if writing.reading().subkey(DEFAULT, &hash.start, field.as_ref())?.is_some() {
-            writing.delete(DEFAULT, &[&hash.start, field.as_ref()].concat())?;
-            removed += 1;
+    for field in &found {
+        writing.delete(DEFAULT, &[&hash.start, *field].concat())?;
+    }
+    hash.resize(key, 0, found.len() as u64)?;
+    writing.store(key, &hash.metadata, &hash.payload)?;
+    Ok(found.len() as u64)
+}
+
+/// Those of some subkeys that are there, each once.
+pub fn present<'s>(reading: &Reading<'_>, start: &[u8], subs: &'s [impl AsRef<[u8]>]) -> Result<Vec<&'s [u8]>> {
+    let once: BTreeSet<&[u8]> = subs.iter().map(AsRef::as_ref).collect();
+    let mut found = Vec::with_capacity(once.len());
+    for sub in once {
+        if reading.subkey(DEFAULT, start, sub)?.is_some() {
+            found.push(sub);
         }
     }
-    if removed > 0 {
-        hash.resize(key, 0, removed)?;
-        writing.store(key, &hash.metadata, &hash.payload)?;
-    }
-    Ok(removed)
+    Ok(found)
 }
 
 /// Adds to a number in a field, which is 0 where it is not there. Gives what it is then.

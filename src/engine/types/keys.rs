@@ -110,7 +110,7 @@ pub fn copy(writing: &mut Writing<'_>, from: &[u8], to: CopyTo<'_>) -> Result<Op
     for &family in families {
         copy_subkeys(writing, family, &start, &copied.start)?;
     }
-    let metadata = Metadata { version: copied.metadata.version, ..metadata };
+    let metadata = Metadata { version: copied.metadata.version, wide: true, ..metadata };
     writing.in_namespace(target, |there| there.store(to.key, &metadata, &payload))?;
     Ok(Some(true))
 }

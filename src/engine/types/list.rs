@@ -25,11 +25,14 @@ const LMOVE: &[u8] = b"12";
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
+    /// Where the first element is.
     Left,
+    /// Where the last element is.
     Right,
 }
 
 impl End {
+    /// Its name in lower case.
     pub fn name(self) -> &'static str {
         match self {
             End::Left => "left",
@@ -180,15 +183,17 @@ pub fn get(reading: &Reading<'_>, key: &[u8], index: i64) -> Result<Option<Vec<u
     list.place(index).map(|place| list.element(reading, key, place)).transpose()
 }
 
-/// The elements from one index to another, which is among them, as Redis counts.
-pub fn range<'a>(reading: &Reading<'a>, key: &[u8], start: i64, stop: i64) -> Result<Option<Subkeys<'a>>> {
+/// The elements from one index to another, which is among them, as Redis counts; from the last to the first in reverse.
+pub fn range<'a>(
+    reading: &Reading<'a>,
+    key: &[u8],
+    start: i64,
+    stop: i64,
+    reverse: bool,
+) -> Result<Option<Subkeys<'a>>> {
     let Some(list) = List::find(reading, key)? else { return Ok(None) };
-    Ok(bounds(start, stop, list.len()).map(|(from, to)| list.walk(reading, list.head + from, list.head + to, false)))
-}
-
-/// All elements, from one end to the other, from an index on.
-pub fn elements<'a>(reading: &Reading<'a>, key: &[u8], reverse: bool) -> Result<Option<Subkeys<'a>>> {
-    Ok(List::find(reading, key)?.map(|list| list.walk(reading, list.head, list.tail, reverse)))
+    let places = bounds(start, stop, list.len());
+    Ok(places.map(|(from, to)| list.walk(reading, list.head + from, list.head + to, reverse)))
 }
 
 /// A range as Redis gives it, as the first place and the one after the last; `None` when nothing is in it.
@@ -225,6 +230,20 @@ pub fn push(
     let len = list.len();
     list.store(writing, key)?;
     Ok(len)
+}
+
+/// Makes the key a list of these elements, whatever it was; of none, deletes it.
+pub fn replace(writing: &mut Writing<'_>, key: &[u8], elements: &[impl AsRef<[u8]>]) -> Result<()> {
+    if elements.is_empty() {
+        return super::keys::delete(writing, key).map(drop);
+    }
+    let mut list = List::of(key, writing.create(key, Kind::LIST))?;
+    writing.log_words(Kind::LIST, &[RPUSH]);
+    for element in elements {
+        let place = list.grow(key, End::Right)?;
+        list.put(writing, place, element.as_ref())?;
+    }
+    list.store(writing, key)
 }
 
 /// Takes elements from an end, `count` at most; `None` when there is no list.
@@ -284,7 +303,7 @@ pub fn insert(
     pivot: &[u8],
     element: &[u8],
 ) -> Result<Option<u64>> {
-    let Some(mut list) = List::find(&writing.reading(), key)? else { return Ok(Some(0)) };
+    let Some(list) = List::find(&writing.reading(), key)? else { return Ok(Some(0)) };
     let mut at = None;
     let mut walk = list.walk(&writing.reading(), list.head, list.tail, false);
     let mut place = list.head;
@@ -298,6 +317,19 @@ pub fn insert(
     drop(walk);
     let Some(at) = at else { return Ok(None) };
     writing.log_words(Kind::LIST, &[LINSERT, if before { b"1" } else { b"0" }, pivot, element]);
+    insert_between(writing, key, list, at, element).map(Some)
+}
+
+/// Inserts an element before that of an index, at an end where there is none. Moves the elements of the shorter side.
+pub fn insert_at(writing: &mut Writing<'_>, key: &[u8], index: i64, element: &[u8]) -> Result<()> {
+    let list = List::of(key, writing.open(key, Kind::LIST)?)?;
+    let at = list.place(index).unwrap_or(if index < 0 { list.head } else { list.tail });
+    writing.log_words(Kind::LIST, &[]);
+    insert_between(writing, key, list, at, element).map(drop)
+}
+
+/// Inserts an element before a place. How many there are then.
+fn insert_between(writing: &mut Writing<'_>, key: &[u8], mut list: List, at: u64, element: &[u8]) -> Result<u64> {
     if at - list.head <= list.tail - at {
         let moved = list.between(writing, key, list.head, at, false)?;
         let first = list.grow(key, End::Left)?;
@@ -315,13 +347,23 @@ pub fn insert(
     }
     let len = list.len();
     list.store(writing, key)?;
-    Ok(Some(len))
+    Ok(len)
+}
+
+/// Takes the element at an index away. Moves the elements of the shorter side.
+pub fn take(writing: &mut Writing<'_>, key: &[u8], index: i64) -> Result<Option<Vec<u8>>> {
+    let Some(list) = List::find(&writing.reading(), key)? else { return Ok(None) };
+    let Some(place) = list.place(index) else { return Ok(None) };
+    let element = list.element(&writing.reading(), key, place)?;
+    writing.log_words(Kind::LIST, &[]);
+    remove_places(writing, key, list, &[place])?;
+    Ok(Some(element))
 }
 
 /// Removes elements that equal one: `count` of them from the left, from the right with a negative number, all with 0.
 /// How many. Moves what remains of the shorter side.
 pub fn remove(writing: &mut Writing<'_>, key: &[u8], count: i64, element: &[u8]) -> Result<u64> {
-    let Some(mut list) = List::find(&writing.reading(), key)? else { return Ok(0) };
+    let Some(list) = List::find(&writing.reading(), key)? else { return Ok(0) };
     let most = if count == 0 { u64::MAX } else { count.unsigned_abs() };
     let backward = count < 0;
     let mut gone = Vec::new();
@@ -339,12 +381,19 @@ pub fn remove(writing: &mut Writing<'_>, key: &[u8], count: i64, element: &[u8])
     if backward {
         gone.reverse();
     }
-    let (Some(&first), Some(&last)) = (gone.first(), gone.last()) else { return Ok(0) };
+    if !gone.is_empty() {
+        writing.log_words(Kind::LIST, &[LREM, count.to_string().as_bytes(), element]);
+        remove_places(writing, key, list, &gone)?;
+    }
+    Ok(gone.len() as u64)
+}
+
+/// Removes the elements at some places, which are in order. Moves what remains of the shorter side.
+fn remove_places(writing: &mut Writing<'_>, key: &[u8], mut list: List, gone: &[u64]) -> Result<()> {
+    let (Some(&first), Some(&last)) = (gone.first(), gone.last()) else { return Ok(()) };
     let removed = gone.len() as u64;
-    writing.log_words(Kind::LIST, &[LREM, count.to_string().as_bytes(), element]);
     if removed == list.len() {
-        writing.remove(key)?;
-        return Ok(removed);
+        return writing.remove(key);
     }
     let from_left = last - list.head <= list.tail - 1 - first;
     let (from, to) = if from_left { (list.head, last + 1) } else { (first, list.tail) };
@@ -359,8 +408,7 @@ pub fn remove(writing: &mut Writing<'_>, key: &[u8], count: i64, element: &[u8])
         let place = list.shrink(if from_left { End::Left } else { End::Right });
         list.delete(writing, place)?;
     }
-    list.store(writing, key)?;
-    Ok(removed)
+    list.store(writing, key)
 }
 
 /// Where elements are that equal one.

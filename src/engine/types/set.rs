@@ -1,5 +1,8 @@
 //! Sets: a subkey for each member, without a value. Kvrocks: types/redis_set.cc.
 
+use std::collections::BTreeSet;
+
+use super::hash::present;
 use super::random::{self, Draw};
 use super::reading::{Opened, Reading, Subkeys};
 use super::writing::Writing;
@@ -38,40 +41,41 @@ pub fn replace(writing: &mut Writing<'_>, key: &[u8], members: &[impl AsRef<[u8]
 }
 
 fn add_to(writing: &mut Writing<'_>, key: &[u8], mut set: Opened, members: &[impl AsRef<[u8]>]) -> Result<u64> {
-    writing.log_words(Kind::SET, &[]);
-    let mut added = 0;
-    for member in members {
-        if writing.reading().subkey(DEFAULT, &set.start, member.as_ref())?.is_none() {
-            writing.put_with(DEFAULT, &[&set.start, member.as_ref()], &[])?;
-            added += 1;
+    let mut new: BTreeSet<&[u8]> = members.iter().map(AsRef::as_ref).collect();
+    if !set.is_new {
+        for member in present(&writing.reading(), &set.start, members)? {
+            new.remove(member);
         }
     }
-    if added > 0 {
-        set.resize(key, added, 0)?;
-        writing.store(key, &set.metadata, &set.payload)?;
+    if new.is_empty() {
+        return Ok(0);
     }
-    Ok(added)
+    writing.log_words(Kind::SET, &[]);
+    for member in &new {
+        writing.put_with(DEFAULT, &[&set.start, member], &[])?;
+    }
+    set.resize(key, new.len() as u64, 0)?;
+    writing.store(key, &set.metadata, &set.payload)?;
+    Ok(new.len() as u64)
 }
 
 /// Removes members. How many were there. With the last one the key goes.
 pub fn remove(writing: &mut Writing<'_>, key: &[u8], members: &[impl AsRef<[u8]>]) -> Result<u64> {
     let Some(mut set) = writing.reading().find(key, Kind::SET)? else { return Ok(0) };
+    let found = present(&writing.reading(), &set.start, members)?;
+    if found.is_empty() {
+        return Ok(0);
+    }
     writing.log_words(Kind::SET, &[]);
-    let mut removed = 0;
-    for member in members {
-        if writing.reading().subkey(DEFAULT, &set.start, member.as_ref())?.is_some() {
-            writing.delete(DEFAULT, &[&set.start, member.as_ref()].concat())?;
-            removed += 1;
-        }
+    for member in &found {
+        writing.delete(DEFAULT, &[&set.start, *member].concat())?;
     }
-    if removed > 0 {
-        set.resize(key, 0, removed)?;
-        match set.metadata.size {
-            0 => writing.remove(key)?,
-            _ => writing.store(key, &set.metadata, &set.payload)?,
-        }
+    set.resize(key, 0, found.len() as u64)?;
+    match set.metadata.size {
+        0 => writing.remove(key)?,
+        _ => writing.store(key, &set.metadata, &set.payload)?,
     }
-    Ok(removed)
+    Ok(found.len() as u64)
 }
 
 /// Random members. Goes through the set.

@@ -29,7 +29,9 @@ pub struct Add {
 /// What an addition did.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Added {
+    /// How many members are new.
     pub added: u64,
+    /// How many had another score.
     pub updated: u64,
     /// The score of the last member, unless a condition kept it from being stored.
     pub score: Option<f64>,
@@ -38,24 +40,31 @@ pub struct Added {
 /// An end of a range of scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScoreBound {
+    /// The score, no NaN.
     pub score: f64,
+    /// Whether members of that score are outside.
     pub exclusive: bool,
 }
 
 /// An end of a range of members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberBound {
+    /// Before all members.
     Lowest,
+    /// After all members.
     Highest,
+    /// At a member, which is inside.
     Inclusive(Vec<u8>),
+    /// At a member, which is outside.
     Exclusive(Vec<u8>),
 }
 
 /// A range of a sorted set, from the lower end to the upper.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Span {
-    /// By place; from the upper end with negative numbers.
+    /// By place in the order that is asked for; from the other end with negative numbers.
     Rank(i64, i64),
+    /// By score.
     Score(ScoreBound, ScoreBound),
     /// By member: where all have the same score.
     Member(MemberBound, MemberBound),
@@ -64,12 +73,16 @@ pub enum Span {
 /// Which part of a range comes.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
+    /// From the last member to the first.
     pub reverse: bool,
+    /// How many members are left out first.
     pub offset: u64,
+    /// How many come at most.
     pub count: u64,
 }
 
 impl Part {
+    /// All of it, forward.
     pub const ALL: Part = Part { reverse: false, offset: 0, count: u64::MAX };
 }
 
@@ -168,7 +181,9 @@ pub fn range<'a>(reading: &Reading<'a>, key: &[u8], span: &Span, part: Part) -> 
                 0.0 => 0.0,
                 score => score,
             };
-            let stored = |score, above| (u64::from_be_bytes(encode_double(score)) + u64::from(above)).to_be_bytes();
+            let stored = |score, above: bool| {
+                u64::from_be_bytes(encode_double(score)).saturating_add(above.into()).to_be_bytes()
+            };
             let from = stored(zero(min, !min.exclusive), min.exclusive);
             let to = stored(zero(max, max.exclusive), !max.exclusive);
             open(ZSET_SCORE, &from, Some(&to))

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use super::keys;
 use super::pending::{Overlay, Pending};
 use super::reading::{Opened, Reading};
 use crate::engine::clock::now_us;
@@ -65,11 +66,6 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// How many records it has so far.
-    pub fn count(&self) -> u32 {
-        self.batch.count()
-    }
-
     pub fn put(&mut self, family: u32, full: &[u8], value: &[u8]) -> Result<()> {
         self.put_with(family, &[full], &[value])
     }
@@ -77,6 +73,11 @@ impl<'a> Writing<'a> {
     /// Sets a record, its key and its value given in pieces.
     #[inline]
     pub fn put_with(&mut self, family: u32, full: &[&[u8]], value: &[&[u8]]) -> Result<()> {
+        if let Some(long) =
+            full.iter().chain(value).map(|part| part.len()).find(|&length| length > keys::MAX_BYTES + 512)
+        {
+            return Err(too_long("key or value", long, keys::MAX_BYTES));
+        }
         self.batch.put_with(family, full, value);
         self.check()
     }
@@ -113,7 +114,11 @@ impl<'a> Writing<'a> {
     /// Refuses a batch that is too long before it takes more memory.
     #[inline]
     fn check(&self) -> Result<()> {
-        if self.batch.len_bytes() <= MAX_BYTES { Ok(()) } else { Err(too_long(self.batch.len_bytes())) }
+        if self.batch.len_bytes() <= MAX_BYTES {
+            Ok(())
+        } else {
+            Err(too_long("batch", self.batch.len_bytes(), MAX_BYTES))
+        }
     }
 
     /// The key when it is alive and of that kind, WrongType when it is of another, else a new one: with a fresh version,
@@ -171,8 +176,8 @@ impl<'a> Writing<'a> {
 }
 
 #[cold]
-fn too_long(bytes: usize) -> Error {
-    Error::new(ErrorKind::InvalidArgument, format!("batch: got {bytes} bytes, expected at most {MAX_BYTES}"))
+fn too_long(what: &str, bytes: usize, most: usize) -> Error {
+    Error::new(ErrorKind::InvalidArgument, format!("{what}: got {bytes} bytes, expected at most {most}"))
 }
 
 /// A version that no key had before: the time in microseconds with room for a counter, as Kvrocks draws it, and never
