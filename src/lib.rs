@@ -50,7 +50,7 @@ pub use engine::format::change::{Change, Operation};
 pub use engine::format::entry::Entry;
 pub use engine::format::metadata::Kind;
 pub use engine::format::resp::Reply;
-pub use engine::format::side::{Role, TlsClient};
+pub use engine::format::state::{Role, TlsClient};
 pub use engine::format::topology::{Node, Topology};
 pub use engine::info::Info;
 pub use engine::namespace::Namespace;

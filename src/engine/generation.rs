@@ -12,7 +12,9 @@ use super::format::batch::{METADATA, PROPAGATE};
 use super::format::key::{DEFAULT_NAMESPACE, Layout, looks_like_cluster, prefix_end};
 use super::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, Registry, check_replication_id, decode_registry};
 use super::format::side::{History, ManifestFile};
+use super::format::state::Role;
 use super::storage::db::Db;
+use super::storage::filter::{GRACE, GRACE_OF_REPLICA};
 use super::storage::iterator::Cursor;
 use super::waiters::{Waiter, Waiters};
 
@@ -181,6 +183,7 @@ impl Store {
             _ => History { layout, current: id, past: Vec::new() },
         };
         let ring = Ring { latest: db.latest_sequence(), ..Ring::default() };
+        db.leave_out_dead(layout);
         Ok(Store {
             number,
             db,
@@ -190,6 +193,11 @@ impl Store {
             ring: Mutex::new(ring),
             appended: Condvar::new(),
         })
+    }
+
+    /// Takes the role of its engine: what has expired is kept for longer where another's clock says what has.
+    pub fn set_role(&self, role: Role) {
+        self.db.set_grace(if role == Role::Primary { GRACE } else { GRACE_OF_REPLICA });
     }
 
     /// The ids that this store's sequences were written under.
@@ -205,6 +213,11 @@ impl Store {
     /// [`Store::replication_id`], without a copy.
     pub fn with_replication_id<R>(&self, with: impl FnOnce(&str) -> R) -> R {
         with(&self.history.lock().current)
+    }
+
+    /// [`Store::history`], without a copy.
+    pub fn with_history<R>(&self, with: impl FnOnce(&History) -> R) -> R {
+        with(&self.history.lock())
     }
 
     /// Replaces the history, after its entry was written.

@@ -20,11 +20,13 @@ use super::format::batch::{BatchBuilder, MAX_BYTES, PROPAGATE};
 use super::format::key::Layout;
 use super::format::log_data::replication_id_log;
 use super::format::registry::REPLICATION_ID_KEY;
-use super::format::side::{DesiredLink, Epoch, Role, State, Wish};
+use super::format::state::{DesiredLink, Epoch, Role, State, Wish};
 use super::format::topology::Refused;
 use super::generation::{Generation, Store, Written};
 use super::group_sync::GroupSync;
 use super::options::Options;
+use super::random::random_id;
+use super::reclaim::Reclaim;
 use super::storage::db::{Closing, Db};
 use super::storage::fork::{self, Process};
 use super::storage::options::{DbOptions, Memory};
@@ -40,6 +42,7 @@ pub struct Instance {
     current: ArcSwapOption<Generation>,
     commit: Mutex<Commit>,
     durable: GroupSync,
+    reclaim: Arc<Reclaim>,
     closing: Arc<Closing>,
     pub events: Subscriptions,
     /// The generations that are not current any more and still open.
@@ -121,6 +124,7 @@ impl Instance {
                 channels: Arc::clone(&channels),
             }),
             durable: GroupSync::default(),
+            reclaim: Arc::default(),
             closing: Arc::default(),
             events: Subscriptions::default(),
             retired: Arc::default(),
@@ -143,6 +147,7 @@ impl Instance {
         }
         instance.current.store(Some(Arc::clone(&generation)));
         let mut commit = instance.commit.lock();
+        generation.store.set_role(commit.goal.role);
         if commit.goal.role == Role::Primary && commit.read_only.is_none() && commit.state.ended_by.is_none() {
             let id = random_id()?;
             if let Some(state) = commit.state.opened(&id) {
@@ -348,6 +353,11 @@ impl Instance {
         })
     }
 
+    #[cfg(feature = "failpoints")]
+    pub fn wait_reclaimed(&self) {
+        self.reclaim.wait();
+    }
+
     /// Refuses writes while the primary is handed over, whose last sequence this gives; `None` takes them again.
     pub fn pause_writes(&self, why: Option<String>) -> Result<u64> {
         let mut guard = self.lock()?;
@@ -389,6 +399,7 @@ impl Instance {
         drop(commit);
         self.events.close();
         self.closing.abandon();
+        self.reclaim.end(&generation.store.db);
         let db = Arc::downgrade(&generation.store.db);
         drop(generation);
         // An apply notices at its next step. Called from its own progress callback, close must not wait for it.
@@ -447,7 +458,9 @@ impl Drop for Instance {
         // Whoever lets go of an engine may end the process next, which RocksDB must not be closing in.
         if self.process.is_current() {
             self.closing.abandon();
-            self.current.store(None);
+            if let Some(generation) = self.current.swap(None) {
+                self.reclaim.end(&generation.store.db);
+            }
             self.closing.wait();
         }
     }
@@ -530,6 +543,7 @@ impl CommitGuard<'_> {
         let governed = version(&commit.state) != version(&state);
         commit.keep(state).map_err(|e| commit.poison("the role could not be kept", e))?;
         let (role, writes) = (commit.goal.role, commit.state.ended_by.is_none());
+        store.set_role(role);
         if role == Role::Primary && former != Role::Primary && writes {
             begin_writing(commit, &store, id).map_err(|e| commit.poison("promotion failed half way", e))?;
         }
@@ -609,6 +623,17 @@ impl CommitGuard<'_> {
         reloaded
     }
 
+    /// Makes everything up to `last` survive a power cut. Writers wait for the fsync.
+    pub fn sync(&mut self, last: u64) -> Result<()> {
+        let synced = self.instance.durable.sync(&self.generation.store.db, last);
+        synced.map_err(|e| self.poison("syncing the log failed", e))
+    }
+
+    /// Who gives back the space of what is deleted here.
+    pub fn reclaim(&self) -> &Arc<Reclaim> {
+        &self.instance.reclaim
+    }
+
     fn write(&mut self, mut batch: BatchBuilder) -> Result<Written> {
         let store = &self.generation.store;
         store.with_replication_id(|id| batch.log_data_with(&replication_id_log(id)));
@@ -657,6 +682,8 @@ impl CommitGuard<'_> {
         let old = std::mem::replace(&mut self.generation, Arc::clone(&next));
         self.instance.current.store(Some(next));
         old.store.retire();
+        self.instance.reclaim.abandon();
+        self.generation.store.set_role(self.commit.goal.role);
         if let Err(e) = synced {
             return Err(self.poison("the new dataset is current, but might not survive a power cut", e));
         }
@@ -809,24 +836,6 @@ fn agreed_role(path: &Path, state: Option<&State>, asked: Option<Role>) -> Resul
         }
         _ => Ok(state.goal().role),
     }
-}
-
-/// 16 characters of `[0-9A-Z]`, as Kvrocks draws them.
-pub fn random_id() -> Result<String> {
-    random_text(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", 16)
-}
-
-/// `length` random characters of an alphabet of at most 256.
-pub fn random_text(alphabet: &[u8], length: usize) -> Result<String> {
-    let limit = 256 - 256 % alphabet.len();
-    let mut text = String::with_capacity(length);
-    let mut bytes = [0u8; 64];
-    while text.len() < length {
-        getrandom::fill(&mut bytes).map_err(|e| Error::new(ErrorKind::Io, format!("read random bytes: {e}")))?;
-        let drawn = bytes.iter().map(|&byte| usize::from(byte)).filter(|&byte| byte < limit);
-        text.extend(drawn.map(|byte| char::from(alphabet[byte % alphabet.len()])).take(length - text.len()));
-    }
-    Ok(text)
 }
 
 fn closed() -> Error {

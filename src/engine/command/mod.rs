@@ -1,11 +1,17 @@
 //! Commands: what can be asked in Redis' words, with Kvrocks' replies. One table for everyone who runs them.
 
+pub mod bits;
 pub mod blocking;
+pub mod blooms;
 pub mod config;
+pub mod dumps;
 pub mod execute;
 pub mod general;
+pub mod geo;
 pub mod hashes;
+pub mod hyperloglogs;
 pub mod info;
+pub mod jsons;
 pub mod keys;
 pub mod lists;
 pub mod namespaces;
@@ -14,7 +20,10 @@ pub mod replication;
 pub mod scan;
 pub mod sets;
 pub mod sort;
+pub mod sorted_ints;
 pub mod sorted_sets;
+pub mod stream_groups;
+pub mod streams;
 pub mod strings;
 pub mod table;
 pub mod transaction;

@@ -4,7 +4,7 @@ use super::{Answer, Context, Refusal, bulk, bulks, error, is, ok};
 use crate::engine::error::{Error, ErrorKind};
 use crate::engine::format::key::{DEFAULT_NAMESPACE, Layout, MAX_NAMESPACE};
 use crate::engine::format::resp::Reply;
-use crate::engine::format::side::Role;
+use crate::engine::format::state::Role;
 use crate::engine::namespace;
 
 pub fn namespace(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {

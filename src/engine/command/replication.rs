@@ -6,7 +6,7 @@ use super::{Answer, Context, Refusal, bulk, bulks, error, is, ok};
 use crate::engine::engine::Engine;
 use crate::engine::format::key::Layout;
 use crate::engine::format::resp::Reply;
-use crate::engine::format::side::Role;
+use crate::engine::format::state::Role;
 use crate::engine::options::{FollowOptions, TlsServer};
 use crate::engine::replication::link::LinkState;
 

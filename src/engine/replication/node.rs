@@ -18,10 +18,11 @@ use super::tcp::{self, Connection, Received, Stop};
 use super::tls::Tls;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::{DesiredLink, Epoch, Role, State, TlsClient};
+use crate::engine::format::state::{DesiredLink, Epoch, Role, State, TlsClient};
 use crate::engine::format::topology::{Node as TopologyNode, Refused, Topology};
 use crate::engine::generation::Store;
-use crate::engine::instance::{Instance, Standing, random_id};
+use crate::engine::instance::{Instance, Standing};
+use crate::engine::random::random_id;
 use crate::engine::storage::fork::Process;
 use crate::engine::topology::{Members, Order};
 

@@ -6,7 +6,7 @@ use crate::engine::command::{Answer, Refusal, bulk, error, integer, is, ok, pars
 use crate::engine::format::key::DEFAULT_NAMESPACE;
 use crate::engine::format::registry::Registry;
 use crate::engine::format::resp::Reply;
-use crate::engine::format::side::Role;
+use crate::engine::format::state::Role;
 
 /// What a connection may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
