@@ -31,6 +31,7 @@ use super::storage::db::{Closing, Db};
 use super::storage::fork::{self, Process};
 use super::storage::options::{DbOptions, Memory};
 use super::storage::wal::oldest_sequence;
+use super::topology::routes::Routes;
 use super::topology::{Dataset, Order, Outcome};
 
 /// What all handles of one engine share.
@@ -45,6 +46,8 @@ pub struct Instance {
     reclaim: Arc<Reclaim>,
     closing: Arc<Closing>,
     pub events: Subscriptions,
+    /// Where keys are while a topology governs: derived from the state whenever that changes.
+    pub routes: ArcSwapOption<Routes>,
     /// The generations that are not current any more and still open.
     retired: Arc<Mutex<BTreeSet<u64>>>,
     /// Held by whoever builds the next generation, on the thread that `applier` names.
@@ -112,6 +115,7 @@ impl Instance {
             memory,
             options: options.clone(),
             current: ArcSwapOption::empty(),
+            routes: ArcSwapOption::from_pointee(Routes::of(&state)),
             commit: Mutex::new(Commit {
                 goal: Wish { link: state.goal().link.filter(|_| read_only.is_none()), ..state.goal() },
                 state,
@@ -542,6 +546,7 @@ impl CommitGuard<'_> {
         let version = |state: &State| state.topology().map(super::format::topology::Topology::version);
         let governed = version(&commit.state) != version(&state);
         commit.keep(state).map_err(|e| commit.poison("the role could not be kept", e))?;
+        instance.routes.store(Routes::of(&commit.state).map(Arc::new));
         let (role, writes) = (commit.goal.role, commit.state.ended_by.is_none());
         store.set_role(role);
         if role == Role::Primary && former != Role::Primary && writes {

@@ -4,6 +4,7 @@
 mod support;
 
 mod authority;
+mod cluster;
 mod hostile;
 mod life;
 mod messages;

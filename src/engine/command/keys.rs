@@ -222,6 +222,10 @@ pub fn flushdb(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         [_, how] if is(how, "sync") || is(how, "async") => {}
         _ => return Err(Refusal::syntax()),
     }
-    context.write(|writing| Ok(keys::clear(writing)?))?;
+    match context.transaction {
+        // Alone it also sees to the space that comes back.
+        None => context.namespace.clear()?,
+        Some(writing) => keys::clear(&mut writing.borrow_mut())?,
+    }
     Ok(ok())
 }

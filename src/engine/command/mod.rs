@@ -3,6 +3,8 @@
 pub mod bits;
 pub mod blocking;
 pub mod blooms;
+pub mod cluster;
+pub mod clusterx;
 pub mod config;
 pub mod dumps;
 pub mod execute;

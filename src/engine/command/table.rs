@@ -1,12 +1,12 @@
 //! The table of commands, and COMMAND, which shows it.
 
 use super::super::server::connection::Connection;
-use super::super::server::{client, session, subscription};
+use super::super::server::{client, routing, session, subscription};
 use super::transaction::{self, Transaction};
 use super::{
-    Answer, Attempt, Context, Refusal, bits, blocking, blooms, bulk, config, dumps, error, general, geo, hashes,
-    hyperloglogs, info, integer, is, jsons, keys, lists, namespaces, pubsub, replication, scan, sets, sort,
-    sorted_ints, sorted_sets, stream_groups, streams, strings,
+    Answer, Attempt, Context, Refusal, bits, blocking, blooms, bulk, cluster, clusterx, config, dumps, error, general,
+    geo, hashes, hyperloglogs, info, integer, is, jsons, keys, lists, namespaces, pubsub, replication, scan, sets,
+    sort, sorted_ints, sorted_sets, stream_groups, streams, strings,
 };
 use crate::engine::format::resp::Reply;
 
@@ -125,6 +125,8 @@ pub static COMMANDS: &[Command] = &[
     waiting("bzpopmax", -3, WRITE, (1, -2, 1), blocking::sorted_set_pop),
     waiting("bzpopmin", -3, WRITE, (1, -2, 1), blocking::sorted_set_pop),
     own("client", -2, READ | NO_MULTI, client::client),
+    own("cluster", -2, READ | ADMIN | NO_MULTI, cluster::cluster),
+    own("clusterx", -2, READ | ADMIN | NO_MULTI, clusterx::clusterx),
     data("command", -1, READ, NONE, command),
     data("config", -2, READ | ADMIN | NO_MULTI, NONE, config::config),
     data("copy", -3, WRITE, (1, 2, 1), keys::copy),
@@ -244,6 +246,8 @@ pub static COMMANDS: &[Command] = &[
     own("punsubscribe", -1, READ | NO_MULTI, subscription::unsubscribe),
     own("quit", -1, READ | NO_AUTH, session::quit),
     data("randomkey", 1, READ, NONE, keys::randomkey),
+    own("readonly", 1, READ | NO_MULTI, routing::readonly),
+    own("readwrite", 1, READ | NO_MULTI, routing::readwrite),
     data("rename", 3, WRITE, (1, 2, 1), keys::rename),
     data("renamenx", 3, WRITE, (1, 2, 1), keys::rename),
     peer("replconf", -3),

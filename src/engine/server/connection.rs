@@ -42,6 +42,8 @@ pub struct Connection {
     transaction: Transaction,
     /// What it listens to, once it has listened to anything.
     pub subscription: Option<Subscription>,
+    /// Whether it reads from a replica: see READONLY.
+    pub reads_replica: bool,
     /// The conversation of a replica, once it has begun one.
     pub primary: Option<PrimarySession>,
     /// While it reads a checkpoint.
@@ -72,6 +74,7 @@ impl Connection {
             closing: false,
             transaction: Transaction::default(),
             subscription: None,
+            reads_replica: false,
             primary: None,
             reading: None,
         };
@@ -267,7 +270,8 @@ impl Connection {
             return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
         }
         self.check_listening(command)?;
-        command.check(args, self.is_admin()).inspect_err(|_| self.transaction.spoil())?;
+        let allowed = command.check(args, self.is_admin()).and_then(|()| self.check_route(command, args));
+        allowed.inspect_err(|_| self.transaction.spoil())?;
         let reply = match command.run {
             // As if it were a message.
             _ if command.name == "ping" && self.listens() => {

@@ -14,6 +14,7 @@ use super::{Counters, Server};
 use crate::engine::clock;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::key::Layout;
 use crate::engine::options::TlsServer;
 use crate::engine::replication::tls::{self, Tls};
 use crate::engine::storage::fork::Process;
@@ -155,6 +156,7 @@ impl Engine {
             address,
             clients: Clients::default(),
             counters: Counters::default(),
+            cluster: self.node.instance.generation()?.store.layout == Layout::Cluster,
             pace: Pace::new(options.sync_bytes_per_second),
             node: Arc::downgrade(&self.node),
             acceptor,

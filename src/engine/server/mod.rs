@@ -4,6 +4,7 @@ pub mod client;
 pub mod connection;
 pub mod listener;
 pub mod peer;
+pub mod routing;
 pub mod session;
 pub mod stream;
 pub mod subscription;
@@ -29,6 +30,8 @@ pub struct Server {
     pub address: Address,
     pub clients: Clients,
     pub counters: Counters,
+    /// Whether keys have slots here.
+    pub cluster: bool,
     /// How fast files are sent.
     pub pace: Pace,
     node: Weak<Node>,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
@@ -51,7 +51,9 @@ impl Address {
         let mut found = (host, port).to_socket_addrs().ok()?.peekable();
         found.peek()?;
         let Address::Tcp(own) = self else { return Some(false) };
-        let here = |ip: IpAddr| ip == own.ip() || (own.ip().is_unspecified() && ip.is_loopback());
+        // What can be bound is an address of this machine.
+        let is_local = |ip: IpAddr| UdpSocket::bind((ip, 0)).is_ok();
+        let here = |ip: IpAddr| ip == own.ip() || (own.ip().is_unspecified() && is_local(ip));
         Some(port == own.port() && found.any(|address| here(address.ip())))
     }
 }
