@@ -160,7 +160,7 @@ def test_expiry(client: Any) -> None:
     assert client.ttl("l") == -1 and client.ttl("nothing") == -2 and client.set("k", "v", px=1) is True
     while client.exists("k"):
         time.sleep(0.001)
-    assert client.setex("k", 1000, "v") is True and client.getex("k", persist=True) == b"v" and client.ttl("k") == -1
+    assert client.set("k", "v", ex=1000) is True and client.getex("k", persist=True) == b"v" and client.ttl("k") == -1
 
 
 def test_options(connect: Connect) -> None:

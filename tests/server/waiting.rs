@@ -29,6 +29,7 @@ fn woken_by_the_commit() {
         ("BLMOVE l to LEFT LEFT 0", &["LPUSH l x"], "\"x\""),
         ("BLMPOP 0 1 l LEFT", &["MULTI", "RPUSH l x", "RPUSH l y", "EXEC"], "[\"l\" [\"x\"]]"),
         ("BLPOP l 0", &["RPUSH k x", "RENAME k l"], "[\"l\" \"x\"]"),
+        ("XREAD BLOCK 0 STREAMS s $", &["XADD s 1-1 f v"], "[[\"s\" [[\"1-1\" [\"f\" \"v\"]]]]]"),
         ("BZPOPMIN z 0", &["ZADD z 7 m"], "[\"z\" \"m\" \"7\"]"),
         ("BZMPOP 0 1 z MAX COUNT 2", &["ZADD z 1 m 2 n"], "[\"z\" [[\"n\" \"2\"] [\"m\" \"1\"]]]"),
     ] {
@@ -65,6 +66,24 @@ fn in_line() {
     waiting(&served, 1);
     assert_eq!(other.ask(&["RPUSH", "l", "2"]), ":1");
     assert_eq!(line[2].reply(), "[\"l\" \"2\"]");
+}
+
+/// All who read a stream get what is new, and of a group one.
+#[test]
+fn readers_of_a_stream() {
+    let served = Served::open();
+    let mut other = served.client();
+    converse(&mut other, &[("XADD s 1-1 f old", "\"1-1\""), ("XGROUP CREATE s g $", "+OK")]);
+    let mut readers: Vec<Client> = (0..3).map(|_| served.client()).collect();
+    readers[0].send(&request(&["XREAD", "BLOCK", "0", "STREAMS", "s", "$"]));
+    readers[1].send(&request(&["XREAD", "COUNT", "5", "BLOCK", "0", "STREAMS", "x", "s", "$", "1-1"]));
+    readers[2].send(&request(&["XREADGROUP", "GROUP", "g", "me", "BLOCK", "0", "STREAMS", "s", ">"]));
+    waiting(&served, 3);
+    assert_eq!(other.ask(&["XADD", "s", "2-1", "f", "new"]), "\"2-1\"");
+    for reader in &mut readers {
+        assert_eq!(reader.reply(), "[[\"s\" [[\"2-1\" [\"f\" \"new\"]]]]]");
+    }
+    converse(&mut other, &[("XREAD BLOCK 5 STREAMS s $", "nil"), ("XREAD BLOCK 5 STREAMS s 2-1", "nil")]);
 }
 
 /// When the time is over the answer is nil, and in a transaction at once.

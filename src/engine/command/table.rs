@@ -18,7 +18,7 @@ pub struct Command {
     pub arity: i32,
     /// The sum of its flags.
     pub flags: u32,
-    /// Where its keys are: the first, the last (-1 for the last argument, -2 for the one before) and the step; zeros for none.
+    /// Where its keys are: the first, the last (-1 for the last argument) and the step; zeros for none.
     pub keys: (i32, i32, i32),
     pub run: Run,
 }
@@ -72,10 +72,11 @@ const fn own(name: &'static str, arity: i32, flags: u32, run: fn(&mut Connection
 const fn waiting(
     name: &'static str,
     arity: i32,
+    flags: u32,
     keys: (i32, i32, i32),
     run: fn(&Context<'_>, &[Vec<u8>]) -> Result<Attempt, Refusal>,
 ) -> Command {
-    Command { name, arity, flags: WRITE, keys, run: Run::Waiting(run) }
+    Command { name, arity, flags, keys, run: Run::Waiting(run) }
 }
 
 const fn transaction(
@@ -115,14 +116,14 @@ pub static COMMANDS: &[Command] = &[
     data("bitfield_ro", -2, READ, ONE, bits::bitfield),
     data("bitop", -4, WRITE, (2, -1, 1), bits::bitop),
     data("bitpos", -3, READ, ONE, bits::bitpos),
-    waiting("blmove", 6, (1, 2, 1), blocking::list_move),
-    waiting("blmpop", -5, NONE, blocking::list_pop_some),
-    waiting("blpop", -3, (1, -2, 1), blocking::list_pop),
-    waiting("brpop", -3, (1, -2, 1), blocking::list_pop),
-    waiting("brpoplpush", 4, (1, 2, 1), blocking::list_move),
-    waiting("bzmpop", -5, NONE, blocking::sorted_set_pop_some),
-    waiting("bzpopmax", -3, (1, -2, 1), blocking::sorted_set_pop),
-    waiting("bzpopmin", -3, (1, -2, 1), blocking::sorted_set_pop),
+    waiting("blmove", 6, WRITE, (1, 2, 1), blocking::list_move),
+    waiting("blmpop", -5, WRITE, NONE, blocking::list_pop_some),
+    waiting("blpop", -3, WRITE, (1, -2, 1), blocking::list_pop),
+    waiting("brpop", -3, WRITE, (1, -2, 1), blocking::list_pop),
+    waiting("brpoplpush", 4, WRITE, (1, 2, 1), blocking::list_move),
+    waiting("bzmpop", -5, WRITE, NONE, blocking::sorted_set_pop_some),
+    waiting("bzpopmax", -3, WRITE, (1, -2, 1), blocking::sorted_set_pop),
+    waiting("bzpopmin", -3, WRITE, (1, -2, 1), blocking::sorted_set_pop),
     own("client", -2, READ | NO_MULTI, client::client),
     own("cluster", -2, READ | ADMIN | NO_MULTI, cluster::cluster),
     own("clusterx", -2, READ | ADMIN | NO_MULTI, clusterx::clusterx),
@@ -314,8 +315,8 @@ pub static COMMANDS: &[Command] = &[
     data("xlen", -2, READ, ONE, streams::xlen),
     data("xpending", -3, READ, ONE, stream_groups::xpending),
     data("xrange", -4, READ, ONE, streams::xrange),
-    data("xread", -4, READ, NONE, streams::xread),
-    data("xreadgroup", -7, WRITE, NONE, stream_groups::xreadgroup),
+    waiting("xread", -4, READ, NONE, streams::xread),
+    waiting("xreadgroup", -7, WRITE, NONE, stream_groups::xreadgroup),
     data("xrevrange", -4, READ, ONE, streams::xrange),
     data("xsetid", -3, WRITE, ONE, streams::xsetid),
     data("xtrim", -4, WRITE, ONE, streams::xtrim),
