@@ -143,6 +143,27 @@ typedef enum {
 } pumice_role;
 
 /**
+ * What a reply is.
+ */
+typedef enum {
+    /**
+     * No value: `nil`.
+     */
+    PUMICE_REPLY_NIL = 0,
+    PUMICE_REPLY_INTEGER = 1,
+    PUMICE_REPLY_BYTES = 2,
+    /**
+     * A short text, like `OK`.
+     */
+    PUMICE_REPLY_STATUS = 3,
+    /**
+     * The text of an error. Only as an element: a command that fails has no reply.
+     */
+    PUMICE_REPLY_ERROR = 4,
+    PUMICE_REPLY_ARRAY = 5,
+} pumice_reply_type;
+
+/**
  * What a long call is doing.
  */
 typedef enum {
@@ -418,6 +439,11 @@ typedef struct pumice_namespace pumice_namespace;
  * How to open a directory.
  */
 typedef struct pumice_options pumice_options;
+
+/**
+ * What a command answered. It holds no data of the engine open.
+ */
+typedef struct pumice_reply pumice_reply;
 
 /**
  * How to serve an engine.
@@ -950,6 +976,34 @@ pumice_status pumice_follow_options_set_announce_port(pumice_follow_options *opt
                                                       pumice_error **error);
 
 /**
+ * Follows over TLS: the primary's certificate must be signed by one of the CA certificates in the PEM file `ca`, and name
+ * the host to which we connect. The path is kept, and the file read anew for each connection. Unset, in the clear.
+ *
+ * What does not do is told by pumice_engine_follow: PUMICE_UNSUPPORTED in a build without TLS, PUMICE_IO for a file that
+ * cannot be read, PUMICE_INVALID_ARGUMENT for what is in it.
+ */
+pumice_status pumice_follow_options_set_tls(pumice_follow_options *options,
+                                            const char *ca,
+                                            pumice_error **error);
+
+/**
+ * Our own certificate, with those between it and its CA, and its key, for a primary that asks for one: PEM files, read as
+ * the CA's. Only together with pumice_follow_options_set_tls.
+ */
+pumice_status pumice_follow_options_set_tls_certificate(pumice_follow_options *options,
+                                                        const char *certificate,
+                                                        const char *key,
+                                                        pumice_error **error);
+
+/**
+ * The name that the primary's certificate must bear. Unset, the host to which we connect. Only together with
+ * pumice_follow_options_set_tls.
+ */
+pumice_status pumice_follow_options_set_tls_server_name(pumice_follow_options *options,
+                                                        const char *server_name,
+                                                        pumice_error **error);
+
+/**
  * Frees options of following.
  */
 void pumice_follow_options_free(pumice_follow_options *options);
@@ -1003,6 +1057,36 @@ pumice_status pumice_serve_options_set_sync_bytes_per_second(pumice_serve_option
 pumice_status pumice_serve_options_set_checkpoint_disk_limit(pumice_serve_options *options,
                                                              uint64_t bytes,
                                                              pumice_error **error);
+
+/**
+ * Speaks TLS with every connection, with the certificate in the PEM file `certificate`, with those between it and its CA,
+ * and the key in the PEM file `key`. The files are read when pumice_engine_serve begins to listen. Unset, all is in the
+ * clear. TLS is for `host:port` only.
+ *
+ * What does not do is told by pumice_engine_serve: PUMICE_UNSUPPORTED in a build without TLS, PUMICE_IO for a file that
+ * cannot be read, PUMICE_INVALID_ARGUMENT for what is in it.
+ */
+pumice_status pumice_serve_options_set_tls(pumice_serve_options *options,
+                                           const char *certificate,
+                                           const char *key,
+                                           pumice_error **error);
+
+/**
+ * Lets in only clients and replicas that show a certificate signed by one of the CA certificates in the PEM file `ca`.
+ * Only together with pumice_serve_options_set_tls.
+ */
+pumice_status pumice_serve_options_set_tls_client_ca(pumice_serve_options *options,
+                                                     const char *ca,
+                                                     pumice_error **error);
+
+/**
+ * Has `REPLICAOF` on this listener and pumice_engine_hand_over reach other nodes over TLS: their certificates must be
+ * signed by one of the CA certificates in the PEM file `ca`, and the listener's own is shown to them. Unset, they are
+ * reached in the clear. Only together with pumice_serve_options_set_tls.
+ */
+pumice_status pumice_serve_options_set_tls_peer_ca(pumice_serve_options *options,
+                                                   const char *ca,
+                                                   pumice_error **error);
 
 /**
  * Frees options of serving. Listeners made with them are not touched.
@@ -1296,6 +1380,56 @@ pumice_status pumice_items_next(pumice_items *items,
  * Ends a walk.
  */
 void pumice_items_free(pumice_items *items);
+
+/**
+ * Runs a command of Redis on the keys of a namespace, in this process: `args` are `count` words, the name of the command
+ * first. What a Redis would answer is the reply. A command is one entry of the log at most, durable as the engine was
+ * opened.
+ *
+ * On the default namespace it may do what an admin of a listener may: CONFIG, NAMESPACE, REPLICAOF. Commands that belong
+ * to a connection (AUTH, MULTI, SUBSCRIBE) answer PUMICE_UNSUPPORTED. One that waits for an element, like BLPOP, waits
+ * no time here.
+ *
+ * An error reply is an error with the server's words as its message: PUMICE_WRONG_TYPE, PUMICE_READ_ONLY, else of the
+ * kind that the failure has, and PUMICE_INVALID_ARGUMENT for what is wrong with the command itself.
+ */
+pumice_status pumice_namespace_execute(const pumice_namespace *ns,
+                                       const pumice_bytes *args,
+                                       size_t count,
+                                       pumice_reply **reply,
+                                       pumice_error **error);
+
+/**
+ * What a reply is; PUMICE_REPLY_NIL of NULL.
+ */
+pumice_reply_type pumice_reply_kind(const pumice_reply *reply);
+
+/**
+ * The number of a PUMICE_REPLY_INTEGER; 0 of every other.
+ */
+int64_t pumice_reply_integer(const pumice_reply *reply);
+
+/**
+ * The bytes of a PUMICE_REPLY_BYTES, the text of a status or an error, lent until the reply is freed; without `data` of
+ * every other.
+ */
+pumice_bytes pumice_reply_bytes(const pumice_reply *reply);
+
+/**
+ * How many elements a PUMICE_REPLY_ARRAY has; 0 of every other.
+ */
+size_t pumice_reply_count(const pumice_reply *reply);
+
+/**
+ * An element, lent until the whole reply is freed, and not to be freed itself; NULL when there is none at that index.
+ */
+const pumice_reply *pumice_reply_at(const pumice_reply *reply,
+                                    size_t index);
+
+/**
+ * Frees a reply with all its elements.
+ */
+void pumice_reply_free(pumice_reply *reply);
 
 /**
  * A batch of writes that happen together or not at all.
@@ -1768,7 +1902,8 @@ void pumice_changes_free(pumice_changes *changes);
  * again whenever that fails. Readers go on with the data of before until the primary's is here, all at once. Data that the
  * primary does not have is given up, also that of a former primary. `options` may be NULL.
  *
- * PUMICE_INVALID_ARGUMENT for a host or port that cannot be; PUMICE_IO when it cannot be kept.
+ * PUMICE_INVALID_ARGUMENT for a host, a port or certificates that cannot be; PUMICE_UNSUPPORTED for TLS in a build
+ * without; PUMICE_IO when it cannot be kept, or a certificate not be read.
  */
 pumice_status pumice_engine_follow(const pumice_engine *engine,
                                    const char *host,
@@ -1938,10 +2073,11 @@ pumice_status pumice_engine_wait_acked(const pumice_engine *engine,
  *
  * Without a password every connection may do everything with the engine. With one, it says `AUTH` first: the password makes
  * it an admin who sees the default namespace, the token of a namespace opens that namespace alone. Passwords and data
- * cross the wire as they are.
+ * cross the wire as they are, unless the options say TLS: then every connection must speak it.
  *
  * PUMICE_BUSY when somebody else listens there; PUMICE_ALREADY_EXISTS when the path is a file that is no socket;
- * PUMICE_INVALID_ARGUMENT for an address that is none; PUMICE_IO.
+ * PUMICE_INVALID_ARGUMENT for an address that is none, or certificates that do not do; PUMICE_UNSUPPORTED for TLS in a
+ * build without; PUMICE_IO.
  */
 pumice_status pumice_engine_serve(const pumice_engine *engine,
                                   const char *address,

@@ -201,10 +201,19 @@ struct WriteOptions {
     std::optional<bool> sync;
 };
 
+/** How a primary is reached over TLS: paths of PEM files; `certificate` and `key` together, or neither. */
+struct TlsClient {
+    std::string ca;
+    std::optional<std::string> certificate = std::nullopt;
+    std::optional<std::string> key = std::nullopt;
+    std::optional<std::string> server_name = std::nullopt;
+};
+
 /** How to follow a primary. */
 struct FollowOptions {
     std::optional<std::string_view> password;
     std::optional<std::uint16_t> announce_port;
+    std::optional<TlsClient> tls;
 };
 
 /** What to convert to; what is left out is as pumice_convert_options_new has it. */
@@ -215,6 +224,15 @@ struct ConvertOptions {
     std::optional<std::size_t> memory_budget;
 };
 
+/** How a listener speaks TLS: paths of PEM files. `client_ca` lets in only who shows a certificate signed by it,
+ * `peer_ca` makes `hand_over` and REPLICAOF reach other nodes over TLS. */
+struct TlsServer {
+    std::string certificate;
+    std::string key;
+    std::optional<std::string> client_ca = std::nullopt;
+    std::optional<std::string> peer_ca = std::nullopt;
+};
+
 /** How to serve an engine; what is left out is as pumice_serve_options_new has it. */
 struct ServeOptions {
     std::optional<std::string_view> password;
@@ -223,6 +241,7 @@ struct ServeOptions {
     std::optional<Milliseconds> send_timeout;
     std::optional<std::uint64_t> sync_bytes_per_second;
     std::optional<std::uint64_t> checkpoint_disk_limit;
+    std::optional<TlsServer> tls;
 };
 
 namespace detail {
@@ -284,6 +303,17 @@ inline FollowOptionsHandle follow_options(const FollowOptions &options) {
     if (options.announce_port) {
         run(pumice_follow_options_set_announce_port, made.get(), *options.announce_port);
     }
+    if (options.tls) {
+        const auto &tls = *options.tls;
+        const auto path = [](const std::optional<std::string> &given) { return given ? given->c_str() : nullptr; };
+        run(pumice_follow_options_set_tls, made.get(), tls.ca.c_str());
+        if (tls.certificate || tls.key) {
+            run(pumice_follow_options_set_tls_certificate, made.get(), path(tls.certificate), path(tls.key));
+        }
+        if (tls.server_name) {
+            run(pumice_follow_options_set_tls_server_name, made.get(), tls.server_name->c_str());
+        }
+    }
     return made;
 }
 
@@ -324,6 +354,16 @@ inline ServeOptionsHandle serve_options(const ServeOptions &options) {
     if (options.checkpoint_disk_limit) {
         run(pumice_serve_options_set_checkpoint_disk_limit, made.get(), *options.checkpoint_disk_limit);
     }
+    if (options.tls) {
+        const auto &tls = *options.tls;
+        run(pumice_serve_options_set_tls, made.get(), tls.certificate.c_str(), tls.key.c_str());
+        if (tls.client_ca) {
+            run(pumice_serve_options_set_tls_client_ca, made.get(), tls.client_ca->c_str());
+        }
+        if (tls.peer_ca) {
+            run(pumice_serve_options_set_tls_peer_ca, made.get(), tls.peer_ca->c_str());
+        }
+    }
     return made;
 }
 
@@ -343,6 +383,39 @@ struct Item {
     /** The value of a string; nothing for every other type. */
     std::optional<std::string_view> value;
     pumice_kind kind;
+};
+
+/** What a command answered, or an element of it, which lives as long as the whole. */
+class ReplyView {
+public:
+    explicit ReplyView(const pumice_reply *reply) : reply_(reply) {}
+
+    pumice_reply_type kind() const { return pumice_reply_kind(reply_); }
+    bool is_nil() const { return kind() == PUMICE_REPLY_NIL; }
+
+    /** The number of an integer; 0 of every other. */
+    std::int64_t integer() const { return pumice_reply_integer(reply_); }
+
+    /** The bytes, or the text of a status or an error; nothing of every other. */
+    std::optional<std::string_view> bytes() const { return detail::optional_view(pumice_reply_bytes(reply_)); }
+
+    /** How many elements an array has; 0 of every other. */
+    std::size_t size() const { return pumice_reply_count(reply_); }
+
+    /** An element; nil where there is none. */
+    ReplyView operator[](std::size_t index) const { return ReplyView(pumice_reply_at(reply_, index)); }
+
+private:
+    const pumice_reply *reply_;
+};
+
+/** What a command answered. */
+class Reply : public ReplyView {
+public:
+    explicit Reply(pumice_reply *reply) : ReplyView(reply), handle_(reply) {}
+
+private:
+    detail::Handle<pumice_reply, pumice_reply_free> handle_;
 };
 
 /** A walk through keys in order, for `for (const pumice::Item &item : ns.items())`. It can be walked once. */
@@ -537,6 +610,16 @@ public:
 
     /** Deletes all keys. */
     void clear() const { detail::run(pumice_namespace_clear, handle()); }
+
+    /** Runs a command of Redis: its name, then its arguments. An error reply is an Error with the server's words. */
+    Reply execute(const std::vector<std::string_view> &args) const {
+        std::vector<pumice_bytes> words;
+        words.reserve(args.size());
+        for (const std::string_view arg : args) {
+            words.push_back(detail::bytes(arg));
+        }
+        return Reply(detail::made<pumice_reply *>(pumice_namespace_execute, handle(), words.data(), words.size()));
+    }
 };
 
 /** One namespace as a snapshot sees it. */

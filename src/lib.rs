@@ -39,6 +39,9 @@ pub mod cli;
 mod python;
 
 pub use engine::batch::Batch;
+pub use engine::collections::{Elements, Fields, Hash, List, Members, Scores, Set, SortedSet};
+#[cfg(feature = "python")]
+pub(crate) use engine::command::execute::Session;
 pub use engine::convert::{ConvertOptions, Converted, convert};
 pub use engine::engine::Engine;
 pub use engine::error::{Error, ErrorKind, Result};
@@ -46,7 +49,8 @@ pub use engine::events::{Event, EventKind, Events};
 pub use engine::format::change::{Change, Operation};
 pub use engine::format::entry::Entry;
 pub use engine::format::metadata::Kind;
-pub use engine::format::side::{Role, TlsClient};
+pub use engine::format::resp::Reply;
+pub use engine::format::state::{Role, TlsClient};
 pub use engine::format::topology::{Node, Topology};
 pub use engine::info::Info;
 pub use engine::namespace::Namespace;
@@ -65,6 +69,14 @@ pub use engine::server::listener::{Listener, ServeOptions};
 pub use engine::server::stream::Address;
 pub use engine::snapshot::{Snapshot, SnapshotNamespace};
 pub use engine::storage::options::Compression;
-pub use engine::types::string::{Item, Items, Range, Ttl, Value};
+pub use engine::types::items::{Item, Range};
+pub use engine::types::keys::Ttl;
+pub use engine::types::list::End;
+pub use engine::types::sorted_set::{Add, Added, MemberBound, Part, ScoreBound, Span};
+pub use engine::types::string::Value;
 pub use engine::usage::{KindUsage, NamespaceUsage, Usage};
 pub use engine::verify::{Depth, Finding};
+
+/// An ordered walk through the keys of a namespace that are alive, seeing one moment. In the cluster layout the
+/// order is by slot, then by key.
+pub type Items = engine::types::items::Items<'static>;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use pumice::{
     Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, FollowOptions, Kind, LinkStatus, Listener, Namespace,
-    Operation, Options, Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace, Ttl, WriteOptions,
+    Operation, Options, Peer, Position, Range, Reply, Role, ServeOptions, Snapshot, SnapshotNamespace, TlsClient,
+    TlsServer, Ttl, WriteOptions,
 };
 
 type Answer = Result<String, Error>;
@@ -69,6 +70,11 @@ fn text(word: &str) -> String {
     String::from_utf8(decode(word)).unwrap()
 }
 
+/// A file of certificates by its name.
+fn certificates(name: &str) -> PathBuf {
+    support::fixture("tls").join(format!("{name}.pem"))
+}
+
 fn list(words: impl IntoIterator<Item = String>) -> String {
     let words: Vec<String> = words.into_iter().collect();
     if words.is_empty() { "empty".to_owned() } else { words.join(" ") }
@@ -76,6 +82,16 @@ fn list(words: impl IntoIterator<Item = String>) -> String {
 
 fn value(found: Option<impl AsRef<[u8]>>) -> String {
     found.map_or("none".to_owned(), |found| encode(found.as_ref()))
+}
+
+fn reply(found: Reply) -> String {
+    match found {
+        Reply::Nil | Reply::NilArray => "none".to_owned(),
+        Reply::Integer(number) => number.to_string(),
+        Reply::Bulk(bytes) => encode(&bytes),
+        Reply::Simple(text) | Reply::Error(text) => encode(text.as_bytes()),
+        Reply::Array(items) => format!("[{}]", items.into_iter().map(reply).collect::<Vec<_>>().join(" ")),
+    }
 }
 
 fn ok(_: ()) -> String {
@@ -144,7 +160,8 @@ impl Story {
             ["checkpoint" | "apply_checkpoint" | "replicate" | "same_position" | "log" | "log_after_foreign", ..]
             | ["changes", _] => self.replication(words),
             [
-                "serve" | "stop" | "follow" | "linked" | "link" | "link_says" | "detach" | "discard_kept" | "hand_over",
+                "serve" | "serve_tls" | "stop" | "follow" | "follow_tls" | "linked" | "link" | "link_says" | "detach"
+                | "discard_kept" | "hand_over",
                 ..,
             ]
             | ["wait_for" | "wait_acked" | "feeds", ..] => self.link(words),
@@ -293,6 +310,7 @@ impl Story {
                 }
                 list(words)
             }
+            ("execute", args) => reply(namespace.execute(&args.iter().map(|arg| decode(arg)).collect::<Vec<_>>())?),
             _ => panic!("unknown operation"),
         })
     }
@@ -411,6 +429,29 @@ impl Story {
                 let options = FollowOptions { password: password(given), ..Default::default() };
                 ok(engine.follow(&address(primary).host(), address(primary).port(), &options)?)
             }
+            ("serve_tls", [certificate, given @ ..]) => {
+                let client_ca = given.first().map(|ca| certificates(ca));
+                let tls = TlsServer {
+                    certificate: certificates(certificate),
+                    key: certificates(certificate).with_extension("key"),
+                    client_ca,
+                    peer_ca: None,
+                };
+                let listener = engine.serve("127.0.0.1:0", &ServeOptions { tls: Some(tls), ..Default::default() })?;
+                self.listeners.insert((*name).to_owned(), listener);
+                "ok".to_owned()
+            }
+            ("follow_tls", [primary, ca, rest @ ..]) => {
+                let certificate = rest.first().filter(|name| **name != "-").map(|name| certificates(name));
+                let tls = TlsClient {
+                    ca: certificates(ca),
+                    key: certificate.as_ref().map(|path| path.with_extension("key")),
+                    certificate,
+                    server_name: rest.get(1).map(|name| text(name)),
+                };
+                let options = FollowOptions { tls: Some(tls), ..Default::default() };
+                ok(engine.follow(&address(primary).host(), address(primary).port(), &options)?)
+            }
             ("linked", given) => {
                 engine.wait_linked(Some(patience(given)), &mut |_| ControlFlow::Continue(()))?.to_string()
             }
@@ -492,6 +533,11 @@ fn every_scenario_holds() {
     let on_disk: Vec<String> = support::names(&folder).into_iter().filter(|name| name.ends_with(".txt")).collect();
     let mut seen = 0;
     for name in &on_disk {
+        if cfg!(not(feature = "tls")) && name == "tls.txt" {
+            support::skipped("tls.txt: this build has no TLS");
+            seen += 1;
+            continue;
+        }
         run(&folder.join(name));
         seen += 1;
     }

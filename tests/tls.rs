@@ -419,7 +419,7 @@ fn options_are_checked() {
         |address: &str, tls: TlsServer| primary.serve(address, &ServeOptions { tls: Some(tls), ..Default::default() });
     let node = || server("node", false);
     let invalid = ErrorKind::InvalidArgument;
-    assert_error(serve("127.0.0.1:0", TlsServer::default()), ErrorKind::Io, &["certificates"]);
+    assert_error(serve("127.0.0.1:0", TlsServer::default()), invalid, &["certificates", "no path"]);
     assert_error(serve("127.0.0.1:0", TlsServer { key: pem("named.key"), ..node() }), invalid, &["named.key"]);
     assert_error(
         serve("127.0.0.1:0", TlsServer { certificate: pem("node.key"), ..node() }),
@@ -436,6 +436,7 @@ fn options_are_checked() {
     assert_error(serve(&path, node()), invalid, &["Unix socket"]);
 
     let follow = |tls: TlsClient| replica.follow("127.0.0.1", 1, &over(tls));
+    assert_error(follow(TlsClient::default()), invalid, &["certificates", "no path"]);
     assert_error(follow(trusting("gone.pem")), ErrorKind::Io, &["gone.pem"]);
     assert_error(follow(trusting("generate")), invalid, &["generate", "no certificate"]);
     assert_error(follow(TlsClient { key: Some(pem("node.key")), ..trusting("ca.pem") }), invalid, &["both or neither"]);

@@ -1,4 +1,4 @@
-// Every method of pumice.hpp, once.
+// Every method of pumice.hpp, once; or with a folder of certificates, those that speak TLS.
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -30,7 +30,7 @@ template <class T> constexpr bool only_moves =
 static_assert(only_moves<pumice::Engine> && only_moves<pumice::Namespace> && only_moves<pumice::Value>);
 static_assert(only_moves<pumice::Items> && only_moves<pumice::Snapshot> && only_moves<pumice::SnapshotNamespace>);
 static_assert(only_moves<pumice::Batch> && only_moves<pumice::Log> && only_moves<pumice::Entry>);
-static_assert(only_moves<pumice::Changes> && only_moves<pumice::Listener>);
+static_assert(only_moves<pumice::Reply> && only_moves<pumice::Changes> && only_moves<pumice::Listener>);
 
 template <class Reader> static void read_all(const Reader &ns) {
     CHECK(ns.name() == "n");
@@ -117,6 +117,37 @@ static void replicate(const std::string &folder) {
     at_b.close();
     b.close();
     CHECK(kind_of([&] { (void)b.serve(); }) == PUMICE_CLOSED);
+}
+
+// Serves over TLS to who shows a certificate, follows so, and hands the role over.
+static void over_tls(const std::string &folder, const std::string &certificates) {
+    const Milliseconds minute(60000);
+    const auto pem = [&](const char *name) { return certificates + "/" + name; };
+    pumice::Options as_replica;
+    as_replica.role = PUMICE_ROLE_REPLICA;
+    const auto a = pumice::Engine::open(folder + "/tls_a");
+    const auto b = pumice::Engine::open(folder + "/tls_b", as_replica);
+    a.default_namespace().put("k", "v");
+    pumice::ServeOptions serving;
+    serving.tls = pumice::TlsServer{pem("node.pem"), pem("node.key"), pem("ca.pem"), pem("ca.pem")};
+    const auto at_a = a.serve("127.0.0.1:0", serving), at_b = b.serve("127.0.0.1:0", serving);
+    serving.tls = pumice::TlsServer{pem("node.pem"), pem("missing")};
+    CHECK(kind_of([&] { (void)a.serve("127.0.0.1:0", serving); }) == PUMICE_IO);
+
+    pumice::FollowOptions following;
+    following.tls = pumice::TlsClient{pem("ca.pem"), pem("node.pem")};
+    CHECK(kind_of([&] { b.follow(at_a.host(), at_a.port(), following); }) == PUMICE_INVALID_ARGUMENT);
+    following.tls = pumice::TlsClient{pem("other-ca.pem"), pem("node.pem"), pem("node.key"), "localhost"};
+    b.follow(at_a.host(), at_a.port(), following);
+    const auto no_issuer = [](const pumice::LinkStatus &link) {
+        return !link.last_error || link.last_error->find("UnknownIssuer") == std::string::npos;
+    };
+    CHECK(kind_of([&] { b.wait_linked(minute, no_issuer); }) == PUMICE_BUSY);
+    following.tls->ca = pem("ca.pem");
+    b.follow(at_a.host(), at_a.port(), following);
+    CHECK(b.wait_linked(minute) && b.wait_for(a.position(), minute) && *b.default_namespace().get("k") == "v");
+    a.hand_over(at_b.host(), at_b.port(), minute);
+    CHECK(a.role() == PUMICE_ROLE_REPLICA && b.role() == PUMICE_ROLE_PRIMARY && a.wait_linked(minute));
 }
 
 static void convert(const std::string &folder) {
@@ -247,6 +278,10 @@ static void run(const std::string &folder) {
     CHECK(replica.role() == PUMICE_ROLE_PRIMARY && replica.verify(PUMICE_DEPTH_RECORDS).empty());
     replica.drop_namespace("n");
     CHECK(replica.namespaces().size() == 1);
+    const auto found = ns.execute({"MGET", "a", "missing"});
+    CHECK(found.kind() == PUMICE_REPLY_ARRAY && found.size() == 2 && *found[0].bytes() == "1" && found[1].is_nil());
+    CHECK(ns.execute({"DEL", "a", "missing"}).integer() == 1 && found[2].is_nil() && !found.bytes());
+    CHECK(kind_of([&] { ns.execute({"NOPE", "x"}); }) == PUMICE_INVALID_ARGUMENT);
     ns.clear();
     CHECK(ns.empty());
     primary.flush();
@@ -256,16 +291,20 @@ static void run(const std::string &folder) {
     CHECK(kind_of([&] { pumice::release(folder + "/r"); }) == PUMICE_BUSY);
 }
 
-int main() {
+int main(int argc, char **argv) {
     const auto folder = std::filesystem::canonical(std::filesystem::temp_directory_path()) /
                         ("pumice-wrapper-" + std::to_string(std::rand()) + "-" +
                          std::to_string(std::chrono::system_clock::now().time_since_epoch().count()));
     std::filesystem::create_directory(folder);
-    run(folder.string());
-    replicate(folder.string());
-    convert(folder.string());
-    pumice::release((folder / "p").string());
-    CHECK(std::filesystem::is_directory(std::filesystem::symlink_status(folder / "p" / "db")));
+    if (argc > 1) {
+        over_tls(folder.string(), argv[1]);
+    } else {
+        run(folder.string());
+        replicate(folder.string());
+        convert(folder.string());
+        pumice::release((folder / "p").string());
+        CHECK(std::filesystem::is_directory(std::filesystem::symlink_status(folder / "p" / "db")));
+    }
     std::filesystem::remove_all(folder);
     std::cout << "every method ok\n";
     return 0;

@@ -6,6 +6,7 @@ from typing import Any
 
 import pumice
 import pytest
+from conftest import FIXTURES
 
 redis: Any = pytest.importorskip("redis")
 
@@ -144,3 +145,27 @@ def test_too_many(engine: pumice.Engine) -> None:
         with pytest.raises(redis.RedisError):
             client(listener).ping()
         assert first.ping() is True
+
+
+def test_tls(engine: pumice.Engine) -> None:
+    """A client over TLS reads and writes when it trusts the listener's CA and shows a certificate of the other's; in the
+    clear, with another CA or without a certificate it does not."""
+    pem = FIXTURES / "tls"
+    server = pumice.TlsServer(pem / "node.pem", pem / "node.key", client_ca=pem / "ca.pem")
+    with engine.serve(tls=server, password="secret") as listener:
+        secure = {"ssl": True, "ssl_certfile": str(pem / "node.pem"), "ssl_keyfile": str(pem / "node.key")}
+        trusting = {**secure, "ssl_ca_certs": str(pem / "ca.pem")}
+        with client(listener, password="secret", **trusting) as admin:
+            large = b"countess" * 100_000
+            assert admin.set("ada", large) is True and admin.get("ada") == large == engine.default["ada"]
+            with admin.pipeline(transaction=False) as pipe:
+                for i in range(500):
+                    pipe.set(f"k{i}", i)
+                assert pipe.execute() == [True] * 500
+        unknown = {**trusting, "ssl_ca_certs": str(pem / "other-ca.pem")}
+        with client(listener, **unknown) as wrong, pytest.raises(redis.ConnectionError, match="verify failed"):
+            wrong.ping()
+        nameless = {"ssl": True, "ssl_ca_certs": str(pem / "ca.pem")}
+        for options in ({}, nameless):
+            with client(listener, **options) as refused, pytest.raises(redis.RedisError):
+                refused.ping()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pumice
 import pytest
-from conftest import interrupted
+from conftest import FIXTURES, interrupted
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -311,3 +311,66 @@ def test_what_is_read_is_not_discarded(engine: pumice.Engine, tmp_path: Path) ->
     then.close()
     own.close()
     assert not folder.exists() and not list(own.path.glob("generations/000001*"))
+
+
+def pem(name: str) -> Path:
+    return FIXTURES / "tls" / name
+
+
+def test_tls(engine: pumice.Engine, replica: pumice.Engine) -> None:
+    """Over TLS a replica follows who shows a certificate of its CA, and says why not when another does; who speaks in the
+    clear is not answered. What was given can be read again."""
+    engine.default["ada"] = b"countess"
+    server = pumice.TlsServer(pem("node.pem"), str(pem("node.key")), client_ca=pem("ca.pem"), peer_ca=pem("ca.pem"))
+    assert (server.certificate, server.key) == (pem("node.pem"), pem("node.key"))
+    assert (server.client_ca, server.peer_ca) == (pem("ca.pem"), pem("ca.pem")) and "node.key" in repr(server)
+    listener = engine.serve(tls=server)
+    shown = {"certificate": pem("node.pem"), "key": pem("node.key")}
+
+    def reason(tls: pumice.TlsClient | None) -> str:
+        """Why the link fails, as the error of a wait has it."""
+        told = ""
+
+        def look(link: pumice.LinkStatus) -> None:
+            nonlocal told
+            if link.last_error is not None:
+                told = link.last_error
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            replica.follow(*place(listener), tls=tls, wait=True, timeout=PATIENCE, progress=look)
+        return told
+
+    assert "UnknownIssuer" in reason(pumice.TlsClient(pem("other-ca.pem"), **shown))
+    assert "CertificateRequired" in reason(pumice.TlsClient(pem("ca.pem")))
+    assert "not valid for name" in reason(pumice.TlsClient(pem("ca.pem"), server_name="other.test", **shown))
+    assert "it speaks TLS" in reason(None)
+    client = pumice.TlsClient(pem("ca.pem"), server_name="localhost", **shown)
+    assert (client.ca, client.certificate, client.key) == (pem("ca.pem"), pem("node.pem"), pem("node.key"))
+    assert client.server_name == "localhost" and "ca.pem" in repr(client)
+    replica.follow(*place(listener), tls=client, wait=True, timeout=PATIENCE)
+    assert replica.wait_for(engine.position, PATIENCE) and replica.default["ada"] == b"countess"
+
+    with socket.create_connection(place(listener)) as plain:
+        plain.sendall(b"PING\r\n")
+        answer = plain.recv(100)
+        # An alert of TLS and nothing else.
+        assert answer[:1] == b"\x15" and b"PONG" not in answer
+
+
+def test_wrong_tls(engine: pumice.Engine, replica: pumice.Engine) -> None:
+    """Files that do not do are refused by the call that gets them, and nothing listens or follows."""
+    with pytest.raises(pumice.IoError, match="missing.pem"):
+        engine.serve(tls=pumice.TlsServer(pem("missing.pem"), pem("node.key")))
+    with pytest.raises(pumice.InvalidArgumentError, match="named.key"):
+        engine.serve(tls=pumice.TlsServer(pem("node.pem"), pem("named.key")))
+    with pytest.raises(pumice.IoError, match="missing.pem"):
+        replica.follow("127.0.0.1", 1, tls=pumice.TlsClient(pem("missing.pem")))
+    with pytest.raises(pumice.InvalidArgumentError, match="both or neither"):
+        replica.follow("127.0.0.1", 1, tls=pumice.TlsClient(pem("ca.pem"), key=pem("node.key")))
+    assert replica.link is None
+    wrong: Any = "ca.pem"
+    with pytest.raises(TypeError):
+        engine.serve(tls=wrong)
+    with pytest.raises(TypeError):
+        pumice.TlsClient(wrong, wrong, wrong)  # type: ignore[call-arg]

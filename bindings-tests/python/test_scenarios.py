@@ -33,6 +33,11 @@ def text(word: str) -> str:
     return bytes_of(word).decode("utf-8", "surrogateescape")
 
 
+def pem(name: str) -> Path:
+    """A file of certificates."""
+    return FIXTURES / "tls" / f"{name}.pem"
+
+
 def shown(value: bytes | str | None) -> str:
     """A result as the scenarios write it."""
     if value is None:
@@ -164,6 +169,14 @@ class World:
     def value(self, namespace: pumice.Namespace, key: bytes, value: bytes | None) -> str:
         return f"({shown(namespace.kind(key))})" if value is None else shown(value)
 
+    def do_execute(self, name: str, namespace: str, *args: str) -> str:
+        return self.reply(self.namespace(name, namespace).execute(*map(bytes_of, args)))
+
+    def reply(self, found: Any) -> str:
+        if isinstance(found, list):
+            return f"[{' '.join(map(self.reply, found))}]"
+        return str(found) if isinstance(found, int) else shown(found)
+
     def do_batch(self, name: str) -> None:
         self.batches[name] = self.engines[name].batch()
 
@@ -224,6 +237,19 @@ class World:
 
     def do_follow(self, name: str, primary: str, password: str | None = None) -> None:
         self.engines[name].follow(*self.address(primary), password=password)
+
+    def do_serve_tls(self, name: str, certificate: str, ca: str | None = None) -> None:
+        client_ca = None if ca is None else pem(ca)
+        tls = pumice.TlsServer(pem(certificate), pem(certificate).with_suffix(".key"), client_ca=client_ca)
+        self.listeners[name] = self.engines[name].serve(tls=tls)
+
+    def do_follow_tls(
+        self, name: str, primary: str, ca: str, certificate: str = "-", server_name: str | None = None
+    ) -> None:
+        shown = None if certificate == "-" else pem(certificate)
+        key = None if shown is None else shown.with_suffix(".key")
+        tls = pumice.TlsClient(pem(ca), certificate=shown, key=key, server_name=server_name)
+        self.engines[name].follow(*self.address(primary), tls=tls)
 
     def do_linked(self, name: str, ms: str = MINUTE) -> str:
         return boolean(self.engines[name].wait_linked(int(ms) / 1000))
@@ -323,7 +349,7 @@ class World:
 def test_there_are_scenarios() -> None:
     """The folder of scenarios was found, with those that every language must tell."""
     names = {file.stem for file in FILES}
-    assert names >= {"strings", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over", "convert"}
+    assert names >= {"strings", "commands", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over", "convert"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

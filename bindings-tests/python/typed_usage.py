@@ -53,6 +53,10 @@ def main(folder: Path) -> int:
             feeds: list[pumice.FeedStatus] = engine.feeds()
             there: bool = follower.wait_for(engine.position, timedelta(minutes=1))
             print(link, feeds, there, engine.wait_acked(engine.position, 1, 1.5), follower.discard())
+        tls = pumice.TlsServer("node.pem", folder / "node.key", client_ca="ca.pem")
+        trusted = pumice.TlsClient(tls.client_ca or "ca.pem", certificate=tls.certificate, key=tls.key, server_name="p")
+        with engine.serve(tls=tls), pumice.open(folder / "t") as secured:
+            secured.follow("p", 6666, tls=trusted)
         try:
             engine.namespace("nobody")
         except pumice.NotFoundError as error:

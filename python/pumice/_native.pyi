@@ -1,7 +1,7 @@
 """The compiled half of pumice. Import its names from `pumice`."""
 
 import collections.abc
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ _Bytes: TypeAlias = str | Buffer
 _Path: TypeAlias = str | PathLike[str]
 _Seconds: TypeAlias = float | timedelta
 _Role: TypeAlias = Literal["primary", "replica", "detached"]
+_Reply: TypeAlias = int | bytes | None | list["_Reply"]
 _Compression: TypeAlias = Literal["none", "snappy", "zlib", "lz4", "zstd"]
 
 __version__: Final[str]
@@ -147,6 +148,7 @@ class Engine:
         authenticate_timeout: _Seconds | None = None,
         send_timeout: _Seconds | None = None,
         checkpoint_disk_limit: int | None = None,
+        tls: TlsServer | None = None,
     ) -> Listener:
         """Serves the engine to Redis clients and to replicas, in RESP2, on "host:port" (port 0 takes a free one) or on
         "unix:/path", a socket that only this user may open. It serves until it is closed, or the engine is.
@@ -156,7 +158,9 @@ class Engine:
         how many there may be at a time, `sync_bytes_per_second` how fast the files of a full sync are sent,
         `authenticate_timeout` (10 s) how long a connection may take to say AUTH, `send_timeout` (30 s) how long the
         other side may read nothing, and `checkpoint_disk_limit` how many bytes a checkpoint that replicas fetch may keep
-        on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at least)."""
+        on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at least).
+
+        Passwords and data cross the wire as they are, unless `tls` is given: then every connection must speak TLS."""
 
     def follow(
         self,
@@ -165,6 +169,7 @@ class Engine:
         *,
         password: str | None = None,
         announce_port: int | None = None,
+        tls: TlsClient | None = None,
         wait: bool = False,
         timeout: _Seconds | None = None,
         progress: Callable[[LinkStatus], object] | None = None,
@@ -172,7 +177,8 @@ class Engine:
         """Makes this engine a replica of a primary: a Pumice that serves, or a Kvrocks. That is kept, so that it goes
         on after a restart. Readers go on with the data of before until the primary's is here, all at once; data that
         the primary does not have is given up. `password` is the primary's admin password, `announce_port` the port
-        under which others reach this engine, that of its listener when it is not given.
+        under which others reach this engine, that of its listener when it is not given; `tls` is how to reach the
+        primary over TLS, without it in the clear. It is kept too.
 
         Returns at once, or with `wait` when the primary's data is here: `timeout` and `progress` are those of
         `wait_linked`, and BusyError says that the time is over. The link goes on whatever ends the wait."""
@@ -360,8 +366,28 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
     def persist(self, key: _Bytes) -> bool:
         """Takes the expiry off a key. False when there is no such key, or it had none."""
 
+    def hash(self, key: _Bytes) -> Hash:
+        """The hash of that key, as a mutable mapping. Nothing is looked up before it is used."""
+
+    def list(self, key: _Bytes) -> List:
+        """The list of that key, as a mutable sequence. Nothing is looked up before it is used."""
+
+    def set(self, key: _Bytes) -> Set:
+        """The set of that key, as a mutable set. Nothing is looked up before it is used."""
+
+    def sorted_set(self, key: _Bytes) -> SortedSet:
+        """The sorted set of that key, as a mutable mapping of members to scores. Nothing is looked up before it is
+        used."""
+
     def clear(self) -> None:
         """Deletes all keys: one range delete, whatever their number."""
+
+    def execute(self, *args: _Bytes | float) -> _Reply:
+        """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
+        list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
+        is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of
+        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError, and one that
+        waits for an element, like BLPOP, waits no time."""
 
     def __setitem__(self, key: _Bytes, value: _Bytes, /) -> None: ...
     def __delitem__(self, key: _Bytes, /) -> None: ...
@@ -399,6 +425,180 @@ class ItemsView(collections.abc.ItemsView[bytes, bytes]):
 class NamespaceIterator(Iterator[_T]):
     """An iterator over one namespace, in order, as it was when the iterator was made. It raises ClosedError after the
     engine, or the snapshot that it came from, was closed."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> _T: ...
+
+@final
+class Hash(MutableMapping[bytes, bytes]):
+    """The hash of one key, as a mutable mapping from fields to values: in the order of the fields, with bytes on both
+    sides.
+
+    It need not be there: a hash without fields is none. Each call is one write or one look. A key of another type
+    raises WrongTypeError.
+    """
+
+    def __getitem__(self, field: _Bytes, /) -> bytes: ...
+    def __setitem__(self, field: _Bytes, value: _Bytes, /) -> None: ...
+    def __delitem__(self, field: _Bytes, /) -> None: ...
+    def __contains__(self, field: _Bytes, /) -> bool: ...  # type: ignore[override]
+    def __len__(self) -> int: ...
+    def __iter__(self) -> ElementIterator[bytes]: ...
+    def __reversed__(self) -> ElementIterator[bytes]: ...
+    def scan(
+        self,
+        *,
+        prefix: _Bytes | None = None,
+        start: _Bytes | None = None,
+        end: _Bytes | None = None,
+        reverse: bool = False,
+    ) -> ElementIterator[tuple[bytes, bytes]]:
+        """Pairs of field and value in order, at one moment: of the fields that start with `prefix`, from `start` on,
+        before `end`."""
+
+    def get_many(self, fields: Iterable[_Bytes]) -> list[bytes | None]:
+        """The values of many fields in their order, None for those that are not there, at one moment."""
+
+    def set_many(self, fields: Mapping[Any, _Bytes] | Iterable[tuple[_Bytes, _Bytes]]) -> int:
+        """Sets many fields in one write. How many are new."""
+
+    def increment(self, field: _Bytes, by: int = 1) -> int:
+        """Adds to the whole number in a field, 0 where there is none, with nothing in between. Gives what it is
+        then."""
+
+    def clear(self) -> None:
+        """Removes all fields."""
+
+@final
+class List(MutableSequence[bytes]):
+    """The list of one key, as a mutable sequence of bytes with the methods of a deque: both ends are near.
+
+    It need not be there: a list without elements is none. Each call is one write or one look. A key of another type
+    raises WrongTypeError.
+    """
+
+    @overload
+    def __getitem__(self, index: int, /) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[bytes]: ...
+    def __setitem__(self, index: int, element: _Bytes, /) -> None: ...  # type: ignore[override]
+    def __delitem__(self, index: int, /) -> None: ...  # type: ignore[override]
+    def __contains__(self, element: _Bytes, /) -> bool: ...  # type: ignore[override]
+    def __len__(self) -> int: ...
+    def __iter__(self) -> ElementIterator[bytes]: ...
+    def __reversed__(self) -> ElementIterator[bytes]: ...
+    def insert(self, index: int, value: _Bytes) -> None:
+        """Inserts an element before that of an index; at an end where there is none."""
+
+    def append(self, value: _Bytes) -> None:
+        """Pushes an element at the right end."""
+
+    def appendleft(self, value: _Bytes) -> None:
+        """Pushes an element at the left end."""
+
+    def extend(self, values: Iterable[_Bytes]) -> None:
+        """Pushes elements at the right end, one after the other, in one write."""
+
+    def extendleft(self, values: Iterable[_Bytes]) -> None:
+        """Pushes elements at the left end, one after the other, in one write: the last of them is the first then."""
+
+    def pop(self, index: int = -1) -> bytes:
+        """Takes the element at an index away, the last one without; IndexError where there is none."""
+
+    def popleft(self) -> bytes:
+        """Takes the first element away; IndexError where there is none."""
+
+    def remove(self, value: _Bytes) -> None:
+        """Removes the first element that equals that; ValueError where there is none."""
+
+    def trim(self, first: int, last: int) -> None:
+        """Keeps the elements from one index to another, which is among them, and no others."""
+
+    def clear(self) -> None:
+        """Removes all elements."""
+
+@final
+class Set(MutableSet[bytes]):
+    """The set of one key, as a mutable set of bytes, in the order of the bytes.
+
+    It need not be there: a set without members is none. Each call is one write or one look. A key of another type
+    raises WrongTypeError.
+    """
+
+    def __contains__(self, member: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> ElementIterator[bytes]: ...
+    def add(self, value: _Bytes) -> None:
+        """Adds a member."""
+
+    def update(self, values: Iterable[_Bytes]) -> int:
+        """Adds members in one write. How many are new."""
+
+    def discard(self, value: _Bytes) -> None:
+        """Removes a member, if it is there."""
+
+    def remove(self, value: _Bytes) -> None:
+        """Removes a member; KeyError where it is not there."""
+
+    def pop(self) -> bytes:
+        """Takes a random member away; KeyError where there is none. Goes through the set."""
+
+    def clear(self) -> None:
+        """Removes all members."""
+
+@final
+class SortedSet(MutableMapping[bytes, float]):
+    """The sorted set of one key, as a mutable mapping from members, which are bytes, to scores: in the order of the
+    scores.
+
+    It need not be there: a sorted set without members is none. Each call is one write or one look. A key of another
+    type raises WrongTypeError.
+    """
+
+    def __getitem__(self, member: _Bytes, /) -> float: ...
+    def __setitem__(self, member: _Bytes, score: float, /) -> None: ...
+    def __delitem__(self, member: _Bytes, /) -> None: ...
+    def __contains__(self, member: _Bytes, /) -> bool: ...  # type: ignore[override]
+    def __len__(self) -> int: ...
+    def __iter__(self) -> ElementIterator[bytes]: ...
+    def __reversed__(self) -> ElementIterator[bytes]: ...
+    def set_many(self, scores: Mapping[Any, float] | Iterable[tuple[_Bytes, float]]) -> int:
+        """Sets the scores of many members in one write, from a mapping or from pairs. How many are new."""
+
+    def increment(self, member: _Bytes, by: float = 1.0) -> float:
+        """Adds to the score of a member, which is 0 where it is not there. Gives what it is then."""
+
+    def rank(self, member: _Bytes, *, reverse: bool = False) -> int | None:
+        """How many members come before one, or with `reverse` after it; None when it is not there. Goes through
+        them."""
+
+    def by_rank(self, first: int = 0, last: int = -1, *, reverse: bool = False) -> ElementIterator[tuple[bytes, float]]:
+        """Pairs of member and score from one place to another, which is among them, at one moment. Places count in the
+        order that is asked for, from the other end with negative numbers."""
+
+    def by_score(
+        self, min: float | None = None, max: float | None = None, *, exclusive: bool = False, reverse: bool = False
+    ) -> ElementIterator[tuple[bytes, float]]:
+        """Pairs of member and score with scores from `min` to `max`, that one among them unless `exclusive`, at one
+        moment."""
+
+    def count(self, min: float | None = None, max: float | None = None, *, exclusive: bool = False) -> int:
+        """How many members have scores from `min` to `max`, that one among them unless `exclusive`. Goes through
+        them."""
+
+    def pop_lowest(self, count: int = 1) -> list[tuple[bytes, float]]:
+        """Takes the members with the lowest scores away, `count` at most, and gives them with their scores."""
+
+    def pop_highest(self, count: int = 1) -> list[tuple[bytes, float]]:
+        """Takes the members with the highest scores away, `count` at most, and gives them with their scores."""
+
+    def clear(self) -> None:
+        """Removes all members."""
+
+@final
+class ElementIterator(Iterator[_T]):
+    """An iterator over what one key holds, as it was when the iterator was made. Nothing is loaded ahead. It raises
+    ClosedError after the engine was closed."""
 
     def __iter__(self) -> Self: ...
     def __next__(self) -> _T: ...
@@ -856,6 +1056,66 @@ class Listener:
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
+class TlsServer:
+    """How a listener speaks TLS, for `serve`. The files are in PEM and read when it begins to listen: its certificate,
+    with those between it and its CA, and the key of that.
+
+    With `client_ca`, clients and replicas must show a certificate that is signed by it. With `peer_ca`, REPLICAOF on the
+    listener and `hand_over` reach other nodes over TLS: their certificates must be signed by it, and the listener's own
+    is shown to them; without it they are reached in the clear."""
+
+    def __new__(
+        cls, certificate: _Path, key: _Path, *, client_ca: _Path | None = None, peer_ca: _Path | None = None
+    ) -> Self: ...
+    @property
+    def certificate(self) -> Path:
+        """The file of its certificate."""
+
+    @property
+    def key(self) -> Path:
+        """The file of its key."""
+
+    @property
+    def client_ca(self) -> Path | None:
+        """The file of the CA that clients' certificates must be signed by, or None."""
+
+    @property
+    def peer_ca(self) -> Path | None:
+        """The file of the CA that other nodes' certificates must be signed by, or None."""
+
+@final
+class TlsClient:
+    """How a primary is reached over TLS, for `follow`. The files are in PEM and read anew for each connection; the paths
+    are kept, so that it goes on over TLS after a restart.
+
+    The primary's certificate must be signed by `ca` and name the host to which we connect, or `server_name`.
+    `certificate` and `key` are our own, for a primary that asks for one."""
+
+    def __new__(
+        cls,
+        ca: _Path,
+        *,
+        certificate: _Path | None = None,
+        key: _Path | None = None,
+        server_name: str | None = None,
+    ) -> Self: ...
+    @property
+    def ca(self) -> Path:
+        """The file of the CA that the primary's certificate must be signed by."""
+
+    @property
+    def certificate(self) -> Path | None:
+        """The file of our own certificate, or None."""
+
+    @property
+    def key(self) -> Path | None:
+        """The file of its key, or None."""
+
+    @property
+    def server_name(self) -> str | None:
+        """The name that the primary's certificate must bear; None is the host to which we connect."""
+
+@final
 class LinkStatus:
     """The link of a replica at one moment."""
 
@@ -1026,3 +1286,16 @@ class WrongTypeError(Error):
 
 class InternalError(Error):
     """A fault in Pumice itself: please report it."""
+
+@final
+class Session:
+    """A conversation about one namespace, with the transaction that it has begun. Not for users: `pumice.redis` is."""
+
+    def __new__(
+        cls, namespace: Namespace, encode: Callable[[Any], bytes | memoryview], error: Callable[[str], object]
+    ) -> Self: ...
+    def execute(self, args: tuple[Any, ...]) -> Any:
+        """Runs one command and gives its reply."""
+
+    def execute_all(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        """Runs several commands, one after the other, and gives their replies."""

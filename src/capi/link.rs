@@ -82,7 +82,8 @@ pub type pumice_link_callback =
 /// again whenever that fails. Readers go on with the data of before until the primary's is here, all at once. Data that the
 /// primary does not have is given up, also that of a former primary. `options` may be NULL.
 ///
-/// PUMICE_INVALID_ARGUMENT for a host or port that cannot be; PUMICE_IO when it cannot be kept.
+/// PUMICE_INVALID_ARGUMENT for a host, a port or certificates that cannot be; PUMICE_UNSUPPORTED for TLS in a build
+/// without; PUMICE_IO when it cannot be kept, or a certificate not be read.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_engine_follow(
     engine: Option<&pumice_engine>,

@@ -23,10 +23,11 @@ pub struct pumice_listener {
 ///
 /// Without a password every connection may do everything with the engine. With one, it says `AUTH` first: the password makes
 /// it an admin who sees the default namespace, the token of a namespace opens that namespace alone. Passwords and data
-/// cross the wire as they are.
+/// cross the wire as they are, unless the options say TLS: then every connection must speak it.
 ///
 /// PUMICE_BUSY when somebody else listens there; PUMICE_ALREADY_EXISTS when the path is a file that is no socket;
-/// PUMICE_INVALID_ARGUMENT for an address that is none; PUMICE_IO.
+/// PUMICE_INVALID_ARGUMENT for an address that is none, or certificates that do not do; PUMICE_UNSUPPORTED for TLS in a
+/// build without; PUMICE_IO.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_engine_serve(
     engine: Option<&pumice_engine>,

@@ -26,6 +26,7 @@ mod namespace;
 mod options;
 mod position;
 mod progress;
+mod reply;
 mod snapshot;
 mod usage;
 mod verify;

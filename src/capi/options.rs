@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use super::argument::{given, invalid, text};
+use super::argument::{c_string, given, invalid, named_path, text};
 use super::constants;
 use super::error::{call, free, pumice_error, pumice_status};
 use crate::{FollowOptions, Options, ServeOptions, WriteOptions};
@@ -238,6 +238,59 @@ pub extern "C" fn pumice_follow_options_set_announce_port(
     })
 }
 
+/// Follows over TLS: the primary's certificate must be signed by one of the CA certificates in the PEM file `ca`, and name
+/// the host to which we connect. The path is kept, and the file read anew for each connection. Unset, in the clear.
+///
+/// What does not do is told by pumice_engine_follow: PUMICE_UNSUPPORTED in a build without TLS, PUMICE_IO for a file that
+/// cannot be read, PUMICE_INVALID_ARGUMENT for what is in it.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_follow_options_set_tls(
+    options: Option<&mut pumice_follow_options>,
+    ca: *const c_char,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        // SAFETY: the path is NULL or a C string.
+        let ca = unsafe { named_path(ca, "ca") }?;
+        given(options, "options")?.0.tls.get_or_insert_default().ca = ca.to_owned();
+        Ok(())
+    })
+}
+
+/// Our own certificate, with those between it and its CA, and its key, for a primary that asks for one: PEM files, read as
+/// the CA's. Only together with pumice_follow_options_set_tls.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_follow_options_set_tls_certificate(
+    options: Option<&mut pumice_follow_options>,
+    certificate: *const c_char,
+    key: *const c_char,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        // SAFETY: both paths are NULL or C strings.
+        let (certificate, key) = unsafe { (named_path(certificate, "certificate")?, named_path(key, "key")?) };
+        let tls = given(options, "options")?.0.tls.get_or_insert_default();
+        (tls.certificate, tls.key) = (Some(certificate.to_owned()), Some(key.to_owned()));
+        Ok(())
+    })
+}
+
+/// The name that the primary's certificate must bear. Unset, the host to which we connect. Only together with
+/// pumice_follow_options_set_tls.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_follow_options_set_tls_server_name(
+    options: Option<&mut pumice_follow_options>,
+    server_name: *const c_char,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        // SAFETY: the name is NULL or a C string.
+        let name = unsafe { c_string(server_name, "server_name") }?;
+        given(options, "options")?.0.tls.get_or_insert_default().server_name = Some(name.to_owned());
+        Ok(())
+    })
+}
+
 /// Frees options of following.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_follow_options_free(options: Option<Box<pumice_follow_options>>) {
@@ -329,6 +382,61 @@ pub extern "C" fn pumice_serve_options_set_checkpoint_disk_limit(
 ) -> pumice_status {
     call(error, || {
         given(options, "options")?.0.checkpoint_disk_limit = Some(bytes);
+        Ok(())
+    })
+}
+
+/// Speaks TLS with every connection, with the certificate in the PEM file `certificate`, with those between it and its CA,
+/// and the key in the PEM file `key`. The files are read when pumice_engine_serve begins to listen. Unset, all is in the
+/// clear. TLS is for `host:port` only.
+///
+/// What does not do is told by pumice_engine_serve: PUMICE_UNSUPPORTED in a build without TLS, PUMICE_IO for a file that
+/// cannot be read, PUMICE_INVALID_ARGUMENT for what is in it.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_set_tls(
+    options: Option<&mut pumice_serve_options>,
+    certificate: *const c_char,
+    key: *const c_char,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        // SAFETY: both paths are NULL or C strings.
+        let (certificate, key) = unsafe { (named_path(certificate, "certificate")?, named_path(key, "key")?) };
+        let tls = given(options, "options")?.0.tls.get_or_insert_default();
+        (tls.certificate, tls.key) = (certificate.to_owned(), key.to_owned());
+        Ok(())
+    })
+}
+
+/// Lets in only clients and replicas that show a certificate signed by one of the CA certificates in the PEM file `ca`.
+/// Only together with pumice_serve_options_set_tls.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_set_tls_client_ca(
+    options: Option<&mut pumice_serve_options>,
+    ca: *const c_char,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        // SAFETY: the path is NULL or a C string.
+        let ca = unsafe { named_path(ca, "ca") }?;
+        given(options, "options")?.0.tls.get_or_insert_default().client_ca = Some(ca.to_owned());
+        Ok(())
+    })
+}
+
+/// Has `REPLICAOF` on this listener and pumice_engine_hand_over reach other nodes over TLS: their certificates must be
+/// signed by one of the CA certificates in the PEM file `ca`, and the listener's own is shown to them. Unset, they are
+/// reached in the clear. Only together with pumice_serve_options_set_tls.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_serve_options_set_tls_peer_ca(
+    options: Option<&mut pumice_serve_options>,
+    ca: *const c_char,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        // SAFETY: the path is NULL or a C string.
+        let ca = unsafe { named_path(ca, "ca") }?;
+        given(options, "options")?.0.tls.get_or_insert_default().peer_ca = Some(ca.to_owned());
         Ok(())
     })
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
-use crate::{Compression, ConvertOptions, Depth};
+use super::tls::TlsFiles;
+use crate::{Compression, ConvertOptions, Depth, TlsClient, TlsServer};
 
 /// What was asked for.
 pub enum Asked {
@@ -28,8 +29,15 @@ pub enum Command {
     Apply { directory: PathBuf, checkpoint: PathBuf, verify: bool },
     Release { directory: PathBuf },
     Convert { source: PathBuf, target: PathBuf, options: ConvertOptions },
-    Serve { directory: PathBuf, listen: String, password_file: Option<PathBuf> },
+    Serve(Serve),
     Follow(Follow),
+}
+
+pub struct Serve {
+    pub directory: PathBuf,
+    pub listen: String,
+    pub password_file: Option<PathBuf>,
+    pub tls: Option<TlsServer>,
 }
 
 pub struct Follow {
@@ -38,6 +46,7 @@ pub struct Follow {
     pub port: u16,
     pub password_file: Option<PathBuf>,
     pub announce_port: u16,
+    pub tls: Option<TlsClient>,
     /// Whether to end as soon as the primary's data is here.
     pub once: bool,
     /// Whether a primary may give up its data.
@@ -66,23 +75,31 @@ const LISTEN: &str = "127.0.0.1:6666";
 const PAGES: &[Page] = &[
     Page {
         name: "serve",
-        synopsis: "DIR [--listen ADDRESS] [--password-file FILE] [--json]",
+        synopsis: "DIR [--listen ADDRESS] [--password-file FILE] [--tls-cert FILE --tls-key FILE] [--json]",
         about: "Serve a data directory to Redis clients and to replicas",
         details: "Makes DIR where it is missing. A replica goes on following its primary meanwhile. SIGINT and SIGTERM end it \
 cleanly.\n\n  \
 --listen ADDRESS    HOST:PORT, port 0 for a free one, or unix:/path (127.0.0.1:6666)\n  \
 --password-file FILE what clients and replicas must say first, the file's first line; or the environment's \
 PUMICE_PASSWORD. Without one, whoever reaches the address may do everything\n  \
+--tls-cert FILE     speak TLS with every connection, with this certificate in PEM and those between it and its CA\n  \
+--tls-key FILE      its key\n  \
+--tls-client-ca FILE let in only who shows a certificate signed by this CA\n  \
+--tls-peer-ca FILE  REPLICAOF reaches other nodes over TLS: their certificates must be signed by this CA\n  \
 --json              one JSON document with the address as soon as it listens",
     },
     Page {
         name: "follow",
-        synopsis: "DIR HOST:PORT [--password-file FILE] [--announce-port PORT] [--once] [--give-up] [--json]",
+        synopsis: "DIR HOST:PORT [--password-file FILE] [--tls-ca FILE] [--once] [--give-up] [--json]",
         about: "Make a data directory a replica of a Kvrocks or a Pumice",
         details: "Makes DIR where it is missing, brings the primary's data or goes on from where it stands, and shows how it \
 goes until SIGINT or SIGTERM ends it cleanly. It is kept in DIR whom it follows: `pumice serve DIR`, and a program that \
 opens it, goes on.\n\n  \
 --password-file FILE the primary's password, the file's first line; or the environment's PUMICE_PASSWORD\n  \
+--tls-ca FILE       reach the primary over TLS: its certificate must be signed by this CA, in PEM, and name HOST\n  \
+--tls-cert FILE     our own certificate, for a primary that asks for one\n  \
+--tls-key FILE      its key\n  \
+--tls-server-name NAME the name that the primary's certificate must bear in place of HOST\n  \
 --announce-port PORT the port under which others can reach this replica\n  \
 --once              end as soon as the primary's data is here\n  \
 --give-up           also when DIR is a primary itself: what it has and the other does not is given up\n  \
@@ -185,6 +202,7 @@ struct Given {
     compression: Option<Compression>,
     listen: Option<String>,
     password_file: Option<PathBuf>,
+    tls: TlsFiles,
     announce_port: u16,
     once: bool,
     give_up: bool,
@@ -210,6 +228,14 @@ fn command(page: &Page, parser: &mut lexopt::Parser) -> Result<Asked, String> {
             }
             Long("listen") if of("serve") => given.listen = Some(value(parser)?.string().map_err(|e| e.to_string())?),
             Long("password-file") if of("serve") || of("follow") => given.password_file = Some(value(parser)?.into()),
+            Long("tls-cert") if of("serve") || of("follow") => given.tls.certificate = Some(value(parser)?.into()),
+            Long("tls-key") if of("serve") || of("follow") => given.tls.key = Some(value(parser)?.into()),
+            Long("tls-client-ca") if of("serve") => given.tls.client_ca = Some(value(parser)?.into()),
+            Long("tls-peer-ca") if of("serve") => given.tls.peer_ca = Some(value(parser)?.into()),
+            Long("tls-ca") if of("follow") => given.tls.ca = Some(value(parser)?.into()),
+            Long("tls-server-name") if of("follow") => {
+                given.tls.server_name = Some(value(parser)?.string().map_err(|e| e.to_string())?);
+            }
             Long("announce-port") if of("follow") => {
                 let port = value(parser)?;
                 let parsed = port.to_str().and_then(|port| port.parse().ok());
@@ -233,11 +259,12 @@ fn command(page: &Page, parser: &mut lexopt::Parser) -> Result<Asked, String> {
         "checkpoint" => Command::Checkpoint { directory: next(), target: next() },
         "apply" => Command::Apply { directory: next(), checkpoint: next(), verify: given.verify.is_some() },
         "release" => Command::Release { directory: next() },
-        "serve" => Command::Serve {
+        "serve" => Command::Serve(Serve {
             directory: next(),
             listen: given.listen.unwrap_or_else(|| LISTEN.to_owned()),
             password_file: given.password_file,
-        },
+            tls: given.tls.server()?,
+        }),
         "follow" => {
             let (directory, (host, port)) = (next(), address(next().as_os_str())?);
             Command::Follow(Follow {
@@ -246,6 +273,7 @@ fn command(page: &Page, parser: &mut lexopt::Parser) -> Result<Asked, String> {
                 port,
                 password_file: given.password_file,
                 announce_port: given.announce_port,
+                tls: given.tls.client()?,
                 once: given.once,
                 give_up: given.give_up,
             })
@@ -407,6 +435,11 @@ mod tests {
             ("follow d host:70000", "expected HOST:PORT"),
             ("follow d host:1 --announce-port x", "--announce-port: got \"x\""),
             ("serve d --listen", "missing argument for option '--listen'"),
+            ("serve d --tls-cert c", "--tls-cert and --tls-key: got one of them"),
+            ("serve d --tls-client-ca c", "expected --tls-cert and --tls-key with them"),
+            ("serve d --tls-ca c", "invalid option '--tls-ca'"),
+            ("follow d h:1 --tls-ca a --tls-key c", "--tls-cert and --tls-key: got one of them"),
+            ("follow d h:1 --tls-server-name n", "expected --tls-ca with them"),
         ] {
             let Err(message) = parsed(line) else { panic!("{line}") };
             assert!(message.contains(words), "{line}: {message}");

@@ -17,7 +17,7 @@ pub fn run(call: &Follow, signals: &Signals) -> Result<Report, Failure> {
     let options = FollowOptions {
         password: password(call.password_file.as_deref()).map_err(Failure::Other)?,
         announce_port: call.announce_port,
-        tls: None,
+        tls: call.tls.clone(),
     };
     let display = Display::begin("open");
     let engine = open(&call.directory, call.give_up)?;

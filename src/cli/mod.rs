@@ -13,6 +13,7 @@ mod serve;
 mod signals;
 mod status;
 mod table;
+mod tls;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -50,9 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Apply { directory, checkpoint, verify } => apply::run(directory, checkpoint, *verify, &signals),
         Command::Release { directory } => release::run(directory),
         Command::Convert { source, target, options } => convert::run(source, target, options, &signals),
-        Command::Serve { directory, listen, password_file } => {
-            serve::run(directory, listen, password_file.as_deref(), call.json, &signals)
-        }
+        Command::Serve(serve) => serve::run(serve, call.json, &signals),
         Command::Follow(follow) => follow::run(follow, &signals),
     };
     match done {

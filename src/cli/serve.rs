@@ -1,9 +1,8 @@
 //! `pumice serve`.
 
-use std::path::Path;
-
 use serde_json::json;
 
+use super::arguments::Serve;
 use super::progress::Display;
 use super::report::{Report, password};
 use super::signals::Signals;
@@ -11,19 +10,17 @@ use super::status::{self, StatusLine, TICK};
 use super::{Failure, print};
 use crate::{Engine, Options, ServeOptions};
 
-pub fn run(
-    directory: &Path,
-    listen: &str,
-    password_file: Option<&Path>,
-    as_json: bool,
-    signals: &Signals,
-) -> Result<Report, Failure> {
-    let options = ServeOptions { password: password(password_file).map_err(Failure::Other)?, ..Default::default() };
+pub fn run(call: &Serve, as_json: bool, signals: &Signals) -> Result<Report, Failure> {
+    let options = ServeOptions {
+        password: password(call.password_file.as_deref()).map_err(Failure::Other)?,
+        tls: call.tls.clone(),
+        ..Default::default()
+    };
     let display = Display::begin("open");
-    let engine = Engine::open(directory, &Options::default())?;
+    let engine = Engine::open(&call.directory, &Options::default())?;
     drop(display);
     signals.make();
-    let listener = engine.serve(listen, &options)?;
+    let listener = engine.serve(&call.listen, &options)?;
     let address = listener.address();
     let told = if as_json {
         let json = json!({

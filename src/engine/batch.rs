@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::error::{Error, ErrorKind, Result};
-use super::format::batch::BatchBuilder;
+use super::format::batch::{BatchBuilder, METADATA};
 use super::format::key::Layout;
 use super::generation::Generation;
 use super::instance::Instance;
 use super::namespace::Namespace;
 use super::options::WriteOptions;
-use super::types::string;
+use super::types::reading::with_key;
+use super::types::{keys, string};
 
 /// A batch of writes to any namespaces of one engine. Nothing happens until [`Batch::commit`]; dropped without it, it
 /// never was. It becomes one entry of the log.
@@ -46,19 +47,21 @@ impl Batch {
 
     /// [`Batch::put`] with a time to live, which counts from now.
     pub fn put_with(&mut self, namespace: &Namespace, key: &[u8], value: &[u8], options: &WriteOptions) -> Result<()> {
-        string::check_key(key)?;
-        string::check_value(value)?;
-        let expire_ms = string::expiry(options.ttl)?;
+        keys::check_key(key)?;
+        keys::check_value(value)?;
+        let expire_ms = keys::expiry(options.ttl)?;
         let generation = self.enlist(namespace)?;
-        string::put(&generation.store, &mut self.records, namespace.prefix(), key, value, expire_ms);
+        let layout = generation.store.layout;
+        string::append_put(&mut self.records, layout, namespace.prefix(), key, value, expire_ms);
         Ok(())
     }
 
     /// Adds a deletion of a key of any type; of one that is not there it is nothing.
     pub fn delete(&mut self, namespace: &Namespace, key: &[u8]) -> Result<()> {
-        string::check_key(key)?;
+        keys::check_key(key)?;
         let generation = self.enlist(namespace)?;
-        string::delete(&generation.store, &mut self.records, namespace.prefix(), key);
+        let records = &mut self.records;
+        with_key(namespace.prefix(), generation.store.layout, key, |full| records.delete(METADATA, full));
         Ok(())
     }
 

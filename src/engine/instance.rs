@@ -9,7 +9,9 @@ use std::time::Duration;
 use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::channels::Channels;
 use super::clock;
+use super::cursors::Cursors;
 use super::directory::{Current, Directory};
 use super::error::{Error, ErrorKind, Result};
 use super::events::{EventKind, Subscriptions};
@@ -18,11 +20,13 @@ use super::format::batch::{BatchBuilder, MAX_BYTES, PROPAGATE};
 use super::format::key::Layout;
 use super::format::log_data::replication_id_log;
 use super::format::registry::REPLICATION_ID_KEY;
-use super::format::side::{DesiredLink, Epoch, Role, State, Wish};
+use super::format::state::{DesiredLink, Epoch, Role, State, Wish};
 use super::format::topology::Refused;
 use super::generation::{Generation, Store, Written};
 use super::group_sync::GroupSync;
 use super::options::Options;
+use super::random::random_id;
+use super::reclaim::Reclaim;
 use super::storage::db::{Closing, Db};
 use super::storage::fork::{self, Process};
 use super::storage::options::{DbOptions, Memory};
@@ -39,6 +43,7 @@ pub struct Instance {
     current: ArcSwapOption<Generation>,
     commit: Mutex<Commit>,
     durable: GroupSync,
+    reclaim: Arc<Reclaim>,
     closing: Arc<Closing>,
     pub events: Subscriptions,
     /// Where keys are while a topology governs: derived from the state whenever that changes.
@@ -48,6 +53,9 @@ pub struct Instance {
     /// Held by whoever builds the next generation, on the thread that `applier` names.
     applying: Mutex<()>,
     applier: Mutex<Option<ThreadId>>,
+    /// Where walks in its namespaces go on.
+    pub cursors: Cursors,
+    pub channels: Arc<Channels>,
 }
 
 /// What only the holder of the commit lock may see and change.
@@ -67,6 +75,8 @@ pub struct Commit {
     /// Why writes are refused although the role would allow them.
     read_only: Option<String>,
     directory: Option<Arc<Directory>>,
+    /// Who is told of the messages in entries.
+    channels: Arc<Channels>,
 }
 
 impl Instance {
@@ -98,6 +108,7 @@ impl Instance {
             Current::New => 1,
             Current::Plain => 0,
         };
+        let channels = Arc::<Channels>::default();
         let instance = Instance {
             path: directory.path().to_owned(),
             process: Process::current(),
@@ -114,13 +125,17 @@ impl Instance {
                 poisoned: None,
                 read_only,
                 directory: Some(Arc::clone(&directory)),
+                channels: Arc::clone(&channels),
             }),
             durable: GroupSync::default(),
+            reclaim: Arc::default(),
             closing: Arc::default(),
             events: Subscriptions::default(),
             retired: Arc::default(),
             applying: Mutex::new(()),
             applier: Mutex::new(None),
+            cursors: Cursors::new()?,
+            channels: Arc::clone(&channels),
         };
         let db = instance.open_db(&directory, &directory.folder(&current), current == Current::New, false)?;
         let store = Arc::new(Store::new(number, db, directory.history(number), layout, Layout::Standalone)?);
@@ -136,6 +151,7 @@ impl Instance {
         }
         instance.current.store(Some(Arc::clone(&generation)));
         let mut commit = instance.commit.lock();
+        generation.store.set_role(commit.goal.role);
         if commit.goal.role == Role::Primary && commit.read_only.is_none() && commit.state.ended_by.is_none() {
             let id = random_id()?;
             if let Some(state) = commit.state.opened(&id) {
@@ -223,11 +239,11 @@ impl Instance {
     /// Writes one batch as one entry: `build` makes it under the commit lock, where role, poison, generation and
     /// namespaces are what they will be when it is written. A batch without records is not written. Durable
     /// against a killed process on return, against a power cut when `sync` (or else the engine) says so.
-    pub fn write<R>(
+    pub fn write<R, E: From<Error>>(
         &self,
         sync: Option<bool>,
-        build: impl FnOnce(&Generation, &mut BatchBuilder) -> Result<R>,
-    ) -> Result<R> {
+        build: impl FnOnce(&Generation, &mut BatchBuilder) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E> {
         let mut guard = self.lock()?;
         guard.check_writable()?;
         let mut batch = BatchBuilder::new();
@@ -341,6 +357,11 @@ impl Instance {
         })
     }
 
+    #[cfg(feature = "failpoints")]
+    pub fn wait_reclaimed(&self) {
+        self.reclaim.wait();
+    }
+
     /// Refuses writes while the primary is handed over, whose last sequence this gives; `None` takes them again.
     pub fn pause_writes(&self, why: Option<String>) -> Result<u64> {
         let mut guard = self.lock()?;
@@ -382,6 +403,7 @@ impl Instance {
         drop(commit);
         self.events.close();
         self.closing.abandon();
+        self.reclaim.end(&generation.store.db);
         let db = Arc::downgrade(&generation.store.db);
         drop(generation);
         // An apply notices at its next step. Called from its own progress callback, close must not wait for it.
@@ -440,7 +462,9 @@ impl Drop for Instance {
         // Whoever lets go of an engine may end the process next, which RocksDB must not be closing in.
         if self.process.is_current() {
             self.closing.abandon();
-            self.current.store(None);
+            if let Some(generation) = self.current.swap(None) {
+                self.reclaim.end(&generation.store.db);
+            }
             self.closing.wait();
         }
     }
@@ -524,6 +548,7 @@ impl CommitGuard<'_> {
         commit.keep(state).map_err(|e| commit.poison("the role could not be kept", e))?;
         instance.routes.store(Routes::of(&commit.state).map(Arc::new));
         let (role, writes) = (commit.goal.role, commit.state.ended_by.is_none());
+        store.set_role(role);
         if role == Role::Primary && former != Role::Primary && writes {
             begin_writing(commit, &store, id).map_err(|e| commit.poison("promotion failed half way", e))?;
         }
@@ -603,6 +628,17 @@ impl CommitGuard<'_> {
         reloaded
     }
 
+    /// Makes everything up to `last` survive a power cut. Writers wait for the fsync.
+    pub fn sync(&mut self, last: u64) -> Result<()> {
+        let synced = self.instance.durable.sync(&self.generation.store.db, last);
+        synced.map_err(|e| self.poison("syncing the log failed", e))
+    }
+
+    /// Who gives back the space of what is deleted here.
+    pub fn reclaim(&self) -> &Arc<Reclaim> {
+        &self.instance.reclaim
+    }
+
     fn write(&mut self, mut batch: BatchBuilder) -> Result<Written> {
         let store = &self.generation.store;
         store.with_replication_id(|id| batch.log_data_with(&replication_id_log(id)));
@@ -651,6 +687,8 @@ impl CommitGuard<'_> {
         let old = std::mem::replace(&mut self.generation, Arc::clone(&next));
         self.instance.current.store(Some(next));
         old.store.retire();
+        self.instance.reclaim.abandon();
+        self.generation.store.set_role(self.commit.goal.role);
         if let Err(e) = synced {
             return Err(self.poison("the new dataset is current, but might not survive a power cut", e));
         }
@@ -732,7 +770,10 @@ fn write_bytes(
     let written = store.db.write(bytes.as_ref());
     let latest = store.db.latest_sequence();
     match written {
-        Ok(()) if latest == last => Ok(Written::new(first, last, bytes)),
+        Ok(()) if latest == last => {
+            commit.channels.publish_entry(bytes.as_ref());
+            Ok(Written::new(first, last, bytes))
+        }
         // A write that failed before it counted is as if it had never been asked for.
         Err(e) if latest == first - 1 => Err(e),
         written => {
@@ -800,24 +841,6 @@ fn agreed_role(path: &Path, state: Option<&State>, asked: Option<Role>) -> Resul
         }
         _ => Ok(state.goal().role),
     }
-}
-
-/// 16 characters of `[0-9A-Z]`, as Kvrocks draws them.
-pub fn random_id() -> Result<String> {
-    random_text(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", 16)
-}
-
-/// `length` random characters of an alphabet of at most 256.
-pub fn random_text(alphabet: &[u8], length: usize) -> Result<String> {
-    let limit = 256 - 256 % alphabet.len();
-    let mut text = String::with_capacity(length);
-    let mut bytes = [0u8; 64];
-    while text.len() < length {
-        getrandom::fill(&mut bytes).map_err(|e| Error::new(ErrorKind::Io, format!("read random bytes: {e}")))?;
-        let drawn = bytes.iter().map(|&byte| usize::from(byte)).filter(|&byte| byte < limit);
-        text.extend(drawn.map(|byte| char::from(alphabet[byte % alphabet.len()])).take(length - text.len()));
-    }
-    Ok(text)
 }
 
 fn closed() -> Error {

@@ -1,12 +1,10 @@
 //! Namespaces: their registry, and the handle through which keys are read and written.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::clock::now_ms;
 use super::engine::same_engine;
 use super::error::{Error, ErrorKind, Result, shown};
 use super::format::batch::{BatchBuilder, DEFAULT, METADATA, PROPAGATE, SEARCH, STREAM, ZSET_SCORE};
@@ -14,9 +12,16 @@ use super::format::key::{DEFAULT_NAMESPACE, Layout, MAX_NAMESPACE, namespace_pre
 use super::format::metadata::Kind;
 use super::format::registry::{MAX_REGISTRY, REGISTRY_KEY, Registry, check_name, check_token, encode_registry};
 use super::generation::Generation;
-use super::instance::{CommitGuard, Instance, random_text};
+use super::instance::{CommitGuard, Instance};
 use super::options::WriteOptions;
-use super::types::string::{self, Condition, Expiry, Items, Range, Reading, Set, Ttl, Value};
+use super::random::random_text;
+use super::reclaim;
+use super::replication::node::Node;
+use super::types::items::{Items, Range};
+use super::types::keys::{self, Ttl};
+use super::types::reading::Reading;
+use super::types::string::{self, Value};
+use super::types::writing::Writing;
 
 /// A handle of one namespace. A cheap handle: clones are the same. It stays valid across `apply_checkpoint`, and
 /// answers NotFound while its namespace does not exist.
@@ -52,6 +57,8 @@ pub struct Namespace {
 
 struct Inner {
     instance: Arc<Instance>,
+    /// The engine among others, which a handle of a namespace does not keep up.
+    node: Weak<Node>,
     name: Vec<u8>,
     prefix: Vec<u8>,
     /// Whether it was registered when it was opened: then it must stay so. Else it must have data.
@@ -61,25 +68,26 @@ struct Inner {
 }
 
 impl Namespace {
-    pub(super) fn default_of(instance: &Arc<Instance>) -> Namespace {
-        Namespace::new(instance, DEFAULT_NAMESPACE, true)
+    pub(super) fn default_of(node: &Arc<Node>) -> Namespace {
+        Namespace::new(node, DEFAULT_NAMESPACE, true)
     }
 
-    pub(super) fn open(instance: &Arc<Instance>, name: &[u8]) -> Result<Namespace> {
-        let generation = instance.generation()?;
+    pub(super) fn open(node: &Arc<Node>, name: &[u8]) -> Result<Namespace> {
+        let generation = node.instance.generation()?;
         if name == DEFAULT_NAMESPACE {
-            return Ok(Namespace::default_of(instance));
+            return Ok(Namespace::default_of(node));
         }
         check_openable(name)?;
-        let namespace = Namespace::new(instance, name, generation.is_registered(name));
+        let namespace = Namespace::new(node, name, generation.is_registered(name));
         namespace.admit(&generation)?;
         Ok(namespace)
     }
 
-    fn new(instance: &Arc<Instance>, name: &[u8], registered: bool) -> Namespace {
+    fn new(node: &Arc<Node>, name: &[u8], registered: bool) -> Namespace {
         Namespace {
             inner: Arc::new(Inner {
-                instance: Arc::clone(instance),
+                instance: Arc::clone(&node.instance),
+                node: Arc::downgrade(node),
                 name: name.to_vec(),
                 prefix: namespace_prefix(name),
                 registered,
@@ -110,22 +118,48 @@ impl Namespace {
         Ok(())
     }
 
+    /// Reads at several moments, for what is one record or needs no moment.
     #[inline]
-    fn read<R>(&self, read: impl FnOnce(Reading<'_>) -> Result<R>) -> Result<R> {
+    pub(super) fn read<R, E: From<Error>>(
+        &self,
+        read: impl FnOnce(&Reading<'_>) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E> {
         let generation = self.inner.instance.generation()?;
         self.admit(&generation)?;
-        read(Reading { store: &generation.store, snapshot: None, prefix: &self.inner.prefix })
+        read(&Reading { store: &generation.store, snapshot: None, prefix: &self.inner.prefix, pending: None })
     }
 
-    fn write<R>(
+    /// Reads at one moment, whatever is written meanwhile.
+    pub(super) fn view<R, E: From<Error>>(
+        &self,
+        read: impl FnOnce(&Reading<'_>) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E> {
+        let generation = self.inner.instance.generation()?;
+        self.admit(&generation)?;
+        let rows = Arc::new(generation.store.db.snapshot());
+        let prefix = &self.inner.prefix;
+        read(&Reading { store: &generation.store, snapshot: Some(&rows), prefix, pending: None })
+    }
+
+    /// Writes one entry, and reads what it has written so far: nothing comes between.
+    pub(super) fn write<R, E: From<Error>>(
         &self,
         sync: Option<bool>,
-        write: impl FnOnce(Reading<'_>, &mut BatchBuilder) -> Result<R>,
-    ) -> Result<R> {
+        write: impl FnOnce(&mut Writing<'_>) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E> {
         self.inner.instance.write(sync, |generation, batch| {
             self.admit(generation)?;
-            write(Reading { store: &generation.store, snapshot: None, prefix: &self.inner.prefix }, batch)
+            write(&mut Writing::new(&generation.store, &self.inner.prefix, batch))
         })
+    }
+
+    pub(super) fn instance(&self) -> &Arc<Instance> {
+        &self.inner.instance
+    }
+
+    /// The engine among others; `None` when its last handle is gone.
+    pub(super) fn node(&self) -> Option<Arc<Node>> {
+        self.inner.node.upgrade()
     }
 
     pub(super) fn prefix(&self) -> &[u8] {
@@ -171,13 +205,13 @@ impl Namespace {
     /// WrongType when the key is of another type. Blocks for the disk when the block is not in the cache.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
-        self.read(|reading| reading.get(key))
+        self.read(|reading| reading.string(key))
     }
 
     /// The values of many strings, in the order of the keys, seen at one moment of one dataset. WrongType when a key is
     /// of another type. Faster than as many gets.
     pub fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
-        self.read(|reading| reading.get_many(keys))
+        self.read(|reading| reading.strings(keys))
     }
 
     /// The type of a key, whatever it is; `None` when there is no such key.
@@ -196,8 +230,8 @@ impl Namespace {
     }
 
     /// The keys of a range in order, with the values of strings, as they are at this moment.
-    pub fn items(&self, range: &Range) -> Result<Items> {
-        self.read(|reading| Ok(reading.items(range)))
+    pub fn items(&self, range: &Range) -> Result<Items<'static>> {
+        self.read(|reading| Ok(reading.items(range).kept()))
     }
 
     /// The exact number of keys. It reads them all: about two million a second.
@@ -222,13 +256,10 @@ impl Namespace {
 
     /// Stores a string with a time to live, or with another durability than the engine's.
     pub fn put_with(&self, key: &[u8], value: &[u8], options: &WriteOptions) -> Result<()> {
-        string::check_key(key)?;
-        string::check_value(value)?;
-        let expire_ms = string::expiry(options.ttl)?;
-        self.write(options.sync, |at, batch| {
-            string::put(at.store, batch, at.prefix, key, value, expire_ms);
-            Ok(())
-        })
+        keys::check_key(key)?;
+        keys::check_value(value)?;
+        let expire_ms = keys::expiry(options.ttl)?;
+        self.write(options.sync, |writing| string::put(writing, key, value, expire_ms))
     }
 
     /// Stores a string only if the key holds `expected` now, or with `None` only if there is no such key. Whether it
@@ -245,16 +276,17 @@ impl Namespace {
         expected: Option<&[u8]>,
         options: &WriteOptions,
     ) -> Result<bool> {
-        string::check_key(key)?;
-        string::check_value(value)?;
-        let expire_ms = string::expiry(options.ttl)?;
-        self.write(options.sync, |at, batch| {
+        keys::check_key(key)?;
+        keys::check_value(value)?;
+        let expire_ms = keys::expiry(options.ttl)?;
+        self.write(options.sync, |writing| {
+            let reading = writing.reading();
             let matches = match expected {
-                Some(expected) => at.get(key)?.is_some_and(|found| found == expected),
-                None => at.metadata(key)?.is_none(),
+                Some(expected) => reading.string(key)?.is_some_and(|found| found == expected),
+                None => reading.metadata(key)?.is_none(),
             };
             if matches {
-                string::put(at.store, batch, at.prefix, key, value, expire_ms);
+                string::put(writing, key, value, expire_ms)?;
             }
             Ok(matches)
         })
@@ -267,122 +299,32 @@ impl Namespace {
 
     /// [`Namespace::delete`] with another durability than the engine's.
     pub fn delete_with(&self, key: &[u8], options: &WriteOptions) -> Result<bool> {
-        string::check_key(key)?;
-        self.write(options.sync, |at, batch| {
-            let found = at.metadata(key)?.is_some();
-            if found {
-                string::delete(at.store, batch, at.prefix, key);
-            }
-            Ok(found)
-        })
+        keys::check_key(key)?;
+        self.write(options.sync, |writing| keys::delete(writing, key))
     }
 
     /// Lets a key of any type expire after `ttl`. `false` when there is no such key.
     pub fn expire(&self, key: &[u8], ttl: Duration) -> Result<bool> {
-        let expire_ms = string::expiry(Some(ttl))?;
-        self.write(None, |at, batch| string::expire(&at, batch, key, expire_ms))
+        let expire_ms = keys::expiry(Some(ttl))?;
+        self.write(None, |writing| keys::expire(writing, key, expire_ms))
     }
 
     /// Takes the expiry off a key. `false` when there is no such key, or it had none.
     pub fn persist(&self, key: &[u8]) -> Result<bool> {
-        self.write(None, |at, batch| string::expire(&at, batch, key, 0))
+        self.write(None, |writing| keys::expire(writing, key, 0))
     }
 
-    /// Lets a key of any type expire at a unix time, which deletes it when that has passed. `false` when there is no such key.
-    pub(super) fn expire_at(&self, key: &[u8], expire_ms: u64) -> Result<bool> {
-        self.write(None, |at, batch| {
-            if expire_ms > now_ms() {
-                return string::expire(&at, batch, key, expire_ms);
-            }
-            let found = at.metadata(key)?.is_some();
-            if found {
-                string::delete(at.store, batch, at.prefix, key);
-            }
-            Ok(found)
-        })
-    }
-
-    /// Stores a string if the key is as `condition` asks; no other write comes between. Gives whether it did, and
-    /// what the key held before when that is asked for, which is WrongType for other than a string.
-    pub(super) fn set(&self, key: &[u8], value: &[u8], set: &Set) -> Result<(bool, Option<Vec<u8>>)> {
-        string::check_key(key)?;
-        string::check_value(value)?;
-        self.write(None, |at, batch| {
-            let old = if set.give_old { at.get(key)?.map(|old| old.to_vec()) } else { None };
-            let looks = set.condition != Condition::Always || set.expiry == Expiry::Keep;
-            let found = if looks { at.metadata(key)? } else { None };
-            let fits = match set.condition {
-                Condition::Always => true,
-                Condition::Absent => found.is_none(),
-                Condition::Present => found.is_some(),
-            };
-            if fits {
-                let expire_ms = match set.expiry {
-                    Expiry::At(expire_ms) => expire_ms,
-                    Expiry::Keep => found.map_or(0, |found| found.expire_ms),
-                };
-                string::put(at.store, batch, at.prefix, key, value, expire_ms);
-            }
-            Ok((fits, old))
-        })
-    }
-
-    /// Deletes keys of any type, all at one moment. How many were there.
-    pub(super) fn delete_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<u64> {
-        let keys: BTreeSet<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
-        for key in &keys {
-            string::check_key(key)?;
-        }
-        self.write(None, |at, batch| {
-            let mut deleted = 0;
-            for key in keys {
-                if at.metadata(key)?.is_some() {
-                    string::delete(at.store, batch, at.prefix, key);
-                    deleted += 1;
-                }
-            }
-            Ok(deleted)
-        })
-    }
-
-    /// The values of many keys, seen at one moment, `None` for what is no string. `limit` bounds their bytes together.
-    pub(super) fn strings(&self, keys: &[impl AsRef<[u8]>], limit: usize) -> Result<Vec<Option<Vec<u8>>>> {
-        let generation = self.inner.instance.generation()?;
-        self.admit(&generation)?;
-        let rows = Arc::new(generation.store.db.snapshot());
-        let reading = Reading { store: &generation.store, snapshot: Some(&rows), prefix: &self.inner.prefix };
-        let mut values = Vec::with_capacity(keys.len());
-        let mut bytes = 0;
-        // One by one: many at a time would all be in memory before the first is counted.
-        for key in keys {
-            let value = match reading.get(key.as_ref()) {
-                Err(e) if e.kind() == ErrorKind::WrongType => None,
-                value => value?,
-            };
-            bytes += value.as_ref().map_or(0, |value| value.len());
-            if bytes > limit {
-                return Err(Error::new(
-                    ErrorKind::InvalidArgument,
-                    format!("values of {} keys: more than {limit} bytes; ask for fewer at a time", keys.len()),
-                ));
-            }
-            values.push(value.map(|value| value.to_vec()));
-        }
-        Ok(values)
-    }
-
-    /// The keys with a prefix that come after `after` in the order of [`Namespace::items`], in every layout.
-    pub(super) fn items_after(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Items> {
-        self.read(|reading| Ok(reading.items_after(prefix, after)))
-    }
-
-    /// Deletes all keys: one range delete, whatever their number.
+    /// Deletes all keys: one range delete, whatever their number, in milliseconds. Where they take more than a megabyte of
+    /// files, their space comes back in the background, at once unless a snapshot is open, and the delete is synced.
     pub fn clear(&self) -> Result<()> {
-        self.write(None, |at, batch| {
-            let end = prefix_end(at.prefix).expect("a name does not end in 0xFF");
-            batch.delete_range(METADATA, at.prefix, &end);
-            Ok(())
-        })
+        let instance = &self.inner.instance;
+        let mut guard = instance.lock()?;
+        guard.check_writable()?;
+        self.admit(&guard.generation)?;
+        let last = delete_prefix(&mut guard, &self.inner.prefix, &[METADATA])?;
+        let db = Arc::clone(&guard.generation.store.db);
+        drop(guard);
+        if instance.options().sync { instance.sync(&db, last) } else { Ok(()) }
     }
 }
 
@@ -471,12 +413,7 @@ pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
     if !guard.generation.has_namespace(name, &prefix)? {
         return Err(not_found(name));
     }
-    let end = prefix_end(&prefix).expect("a name does not end in 0xFF");
-    let mut data = BatchBuilder::new();
-    for family in [DEFAULT, METADATA, ZSET_SCORE, STREAM, SEARCH] {
-        data.delete_range(family, &prefix, &end);
-    }
-    guard.append(data)?;
+    delete_prefix(&mut guard, &prefix, &[DEFAULT, METADATA, ZSET_SCORE, STREAM, SEARCH])?;
     let mut registry = guard.generation.registry.clone();
     if std::str::from_utf8(name).is_ok_and(|name| registry.remove(name)) {
         write_registry(&mut guard, &registry)
@@ -484,6 +421,18 @@ pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
         // Nothing was registered, but handles must look again.
         guard.reload_registry()
     }
+}
+
+/// Deletes all records of a namespace in some families, and has their space given back. Gives the sequence of it.
+fn delete_prefix(guard: &mut CommitGuard<'_>, prefix: &[u8], families: &[u32]) -> Result<u64> {
+    let end = prefix_end(prefix).expect("a name does not end in 0xFF");
+    let mut batch = BatchBuilder::new();
+    let mut deleted = Vec::new();
+    for &family in families {
+        batch.delete_range(family, prefix, &end);
+        deleted.push(reclaim::Range { family, begin: prefix.to_vec(), end: end.clone() });
+    }
+    reclaim::delete(guard, batch, &deleted)
 }
 
 /// Changes the registry under the commit lock and writes it, alone in its record, if it became another.

@@ -11,7 +11,10 @@ use super::instance::Instance;
 use super::namespace::{self, check_openable};
 use super::replication::position::Position;
 use super::storage::db;
-use super::types::string::{Items, Range, Reading, Ttl, Value};
+use super::types::items::{Items, Range};
+use super::types::keys::Ttl;
+use super::types::reading::Reading;
+use super::types::string::Value;
 
 /// Data and namespaces as they were together when it was taken, whatever is written or swapped later. It keeps the
 /// dataset of that moment on disk: let it go when you are done. After close it answers Closed.
@@ -102,10 +105,10 @@ impl Snapshot {
 }
 
 impl SnapshotNamespace {
-    fn read<R>(&self, read: impl FnOnce(Reading<'_>) -> Result<R>) -> Result<R> {
+    fn read<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R>) -> Result<R> {
         self.view.instance.generation()?;
         let store = &self.view.generation.store;
-        read(Reading { store, snapshot: Some(&self.view.rows), prefix: &self.prefix })
+        read(&Reading { store, snapshot: Some(&self.view.rows), prefix: &self.prefix, pending: None })
     }
 
     /// Its name; `__namespace` for the default one.
@@ -115,12 +118,12 @@ impl SnapshotNamespace {
 
     /// As [`crate::Namespace::get`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
-        self.read(|reading| reading.get(key))
+        self.read(|reading| reading.string(key))
     }
 
     /// As [`crate::Namespace::get_many`].
     pub fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Value>>> {
-        self.read(|reading| reading.get_many(keys))
+        self.read(|reading| reading.strings(keys))
     }
 
     /// As [`crate::Namespace::kind`].
@@ -139,8 +142,8 @@ impl SnapshotNamespace {
     }
 
     /// As [`crate::Namespace::items`].
-    pub fn items(&self, range: &Range) -> Result<Items> {
-        self.read(|reading| Ok(reading.items(range)))
+    pub fn items(&self, range: &Range) -> Result<Items<'static>> {
+        self.read(|reading| Ok(reading.items(range).kept()))
     }
 
     /// As [`crate::Namespace::count`].

@@ -6,7 +6,7 @@ use super::error::Result;
 use super::format::batch::{DEFAULT, METADATA, STREAM, ZSET_SCORE};
 use super::format::key::{decode_key, decode_subkey};
 use super::format::metadata::decode_metadata;
-use super::format::side::Role;
+use super::format::state::Role;
 use super::generation::{Store, stored_registry, stored_replication_id};
 use super::replication::node::Node;
 use super::storage::iterator::Cursor;

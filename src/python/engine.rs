@@ -15,6 +15,7 @@ use super::namespace::Namespace;
 use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus};
 use super::snapshot::Snapshot;
+use super::tls::{TlsClient, TlsServer};
 use super::usage::Usage;
 use super::{calls, errors};
 use crate::{Depth, ErrorKind, FollowOptions, Options, ServeOptions};
@@ -217,14 +218,14 @@ impl Engine {
     ///
     /// Without a password every connection may do everything with the engine. With one, it says AUTH first: the password
     /// makes it an admin, the token of a namespace opens that namespace alone. Passwords and data cross the wire as they
-    /// are. `max_connections` (1024) is how many there may be at a time, `sync_bytes_per_second` how fast the files of a
-    /// full sync are sent, `authenticate_timeout` (10 s) how long a connection may take to say AUTH, `send_timeout` (30 s)
-    /// how long the other side may read nothing, and `checkpoint_disk_limit` how many bytes a checkpoint that replicas
-    /// fetch may keep on the disk when the engine needs them no more (as many as the database's folder has, and 1 GiB at
-    /// least).
+    /// are, unless `tls` is given: then every connection must speak TLS. `max_connections` (1024) is how many there may be
+    /// at a time, `sync_bytes_per_second` how fast the files of a full sync are sent, `authenticate_timeout` (10 s) how
+    /// long a connection may take to say AUTH, `send_timeout` (30 s) how long the other side may read nothing, and
+    /// `checkpoint_disk_limit` how many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs
+    /// them no more (as many as the database's folder has, and 1 GiB at least).
     #[pyo3(signature = (
         addr="127.0.0.1:0", *, password=None, max_connections=None, sync_bytes_per_second=None,
-        authenticate_timeout=None, send_timeout=None, checkpoint_disk_limit=None
+        authenticate_timeout=None, send_timeout=None, checkpoint_disk_limit=None, tls=None
     ))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn serve(
@@ -237,6 +238,7 @@ impl Engine {
         authenticate_timeout: Option<Seconds>,
         send_timeout: Option<Seconds>,
         checkpoint_disk_limit: Option<u64>,
+        tls: Option<&TlsServer>,
     ) -> PyResult<Listener> {
         let default = ServeOptions::default();
         let options = ServeOptions {
@@ -246,7 +248,7 @@ impl Engine {
             authenticate_timeout: authenticate_timeout.map_or(default.authenticate_timeout, |time| time.0),
             send_timeout: send_timeout.map_or(default.send_timeout, |time| time.0),
             checkpoint_disk_limit,
-            tls: None,
+            tls: tls.map(|tls| tls.0.clone()),
         };
         Listener::open(py, &self.shared, addr, &options)
     }
@@ -254,11 +256,14 @@ impl Engine {
     /// Makes this engine a replica of a primary: a Pumice that serves, or a Kvrocks. That is kept, so that it goes on after
     /// a restart. Readers go on with the data of before until the primary's is here, all at once; data that the primary
     /// does not have is given up. `password` is the primary's admin password, `announce_port` the port under which others
-    /// reach this engine, that of its listener when it is not given.
+    /// reach this engine, that of its listener when it is not given; `tls` is how to reach the primary over TLS, without
+    /// it in the clear.
     ///
     /// Returns at once, or with `wait` when the primary's data is here: `timeout` and `progress` are those of
     /// `wait_linked`, and BusyError says that the time is over. The link goes on whatever ends the wait.
-    #[pyo3(signature = (host, port, *, password=None, announce_port=None, wait=false, timeout=None, progress=None))]
+    #[pyo3(signature = (
+        host, port, *, password=None, announce_port=None, tls=None, wait=false, timeout=None, progress=None
+    ))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
     fn follow(
         &self,
@@ -267,6 +272,7 @@ impl Engine {
         port: u16,
         password: Option<String>,
         announce_port: Option<u16>,
+        tls: Option<&TlsClient>,
         wait: bool,
         timeout: Option<Seconds>,
         progress: Option<&Bound<'_, PyAny>>,
@@ -275,7 +281,8 @@ impl Engine {
             let message = "follow: got timeout or progress, which are for wait=True";
             return Err(errors::raise(py, ErrorKind::InvalidArgument, message));
         }
-        let options = FollowOptions { password, announce_port: announce_port.unwrap_or(0), tls: None };
+        let tls = tls.map(|tls| tls.0.clone());
+        let options = FollowOptions { password, announce_port: announce_port.unwrap_or(0), tls };
         py.detach(|| self.engine().follow(&host, port, &options))?;
         if !wait || self.wait_linked(py, timeout, progress)? {
             return Ok(());

@@ -5,15 +5,22 @@ use pyo3::types::PyType;
 
 use super::batch::Batch;
 use super::convert::{self, Converted};
+use super::elements::ElementIterator;
 use super::engine::{self, Engine};
+use super::hashes::Hash;
 use super::iterators::NamespaceIterator;
 use super::listener::Listener;
+use super::lists::List;
 use super::log::{Change, Entry, Log};
 use super::namespace::{Namespace, ReadOnlyNamespace};
 use super::progress::Progress;
 use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus, SyncStatus};
+use super::session::Session;
+use super::sets::Set;
 use super::snapshot::Snapshot;
+use super::sorted_sets::SortedSet;
+use super::tls::{TlsClient, TlsServer};
 use super::usage::{KindUsage, NamespaceUsage, Usage};
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{calls, errors};
@@ -34,6 +41,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ValuesView>()?;
     module.add_class::<ItemsView>()?;
     module.add_class::<NamespaceIterator>()?;
+    module.add_class::<Hash>()?;
+    module.add_class::<List>()?;
+    module.add_class::<Set>()?;
+    module.add_class::<SortedSet>()?;
+    module.add_class::<ElementIterator>()?;
     module.add_class::<Batch>()?;
     module.add_class::<Snapshot>()?;
     module.add_class::<Log>()?;
@@ -49,9 +61,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NamespaceUsage>()?;
     module.add_class::<KindUsage>()?;
     module.add_class::<Listener>()?;
+    module.add_class::<TlsServer>()?;
+    module.add_class::<TlsClient>()?;
     module.add_class::<LinkStatus>()?;
     module.add_class::<SyncStatus>()?;
     module.add_class::<FeedStatus>()?;
+    module.add_class::<Session>()?;
     errors::add(module)?;
     be_mappings(py)?;
     // The package says what is public.
@@ -101,6 +116,15 @@ fn be_mappings(py: Python<'_>) -> PyResult<()> {
     };
     borrow(py.get_type::<ReadOnlyNamespace>(), "Mapping", COMPARED)?;
     borrow(py.get_type::<Namespace>(), "MutableMapping", CHANGED)?;
+    const MAPPING: &[&str] =
+        &["__eq__", "__hash__", "get", "keys", "values", "items", "pop", "popitem", "update", "setdefault"];
+    const IN_PLACE: &[&str] = &["__ior__", "__iand__", "__ixor__", "__isub__"];
+    borrow(py.get_type::<Hash>(), "MutableMapping", MAPPING)?;
+    borrow(py.get_type::<SortedSet>(), "MutableMapping", MAPPING)?;
+    borrow(py.get_type::<List>(), "MutableSequence", &["index", "count", "reverse", "__iadd__"])?;
+    // What comes of two sets is a set in memory, as with the keys of a mapping.
+    borrow(py.get_type::<Set>(), "KeysView", SET)?;
+    borrow(py.get_type::<Set>(), "MutableSet", IN_PLACE)?;
     borrow(py.get_type::<KeysView>(), "KeysView", SET)?;
     borrow(py.get_type::<ItemsView>(), "ItemsView", SET)?;
     borrow(py.get_type::<ValuesView>(), "ValuesView", &[])

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString};
+use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString, PyTuple};
 
 use super::arguments::{self, Bytes, Seconds};
+use super::hashes::Hash;
 use super::iterators::{NamespaceIterator, What};
 use super::leases::{Lease, Shared};
+use super::lists::List;
+use super::sets::Set;
+use super::sorted_sets::SortedSet;
 use super::views::{ItemsView, KeysView, ValuesView};
-use super::{buffer, calls};
+use super::{buffer, calls, reply};
 use crate::{Items, Kind, Range, SnapshotNamespace, Ttl, Value, WriteOptions};
 
 /// What a namespace reads: the dataset of now, or that of a snapshot.
@@ -377,9 +381,39 @@ impl Namespace {
         Ok(py.detach(|| self.live.persist(&key))?)
     }
 
+    /// The hash of that key, as a mutable mapping. Nothing is looked up before it is used.
+    fn hash(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Hash {
+        Hash::new(&slf.as_super().get().shared, slf.get().live.hash(&*key))
+    }
+
+    /// The list of that key, as a mutable sequence. Nothing is looked up before it is used.
+    fn list(slf: &Bound<'_, Self>, key: Bytes<'_>) -> List {
+        List::new(&slf.as_super().get().shared, slf.get().live.list(&*key))
+    }
+
+    /// The set of that key, as a mutable set. Nothing is looked up before it is used.
+    fn set(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Set {
+        Set::new(&slf.as_super().get().shared, slf.get().live.set(&*key))
+    }
+
+    /// The sorted set of that key, as a mutable mapping of members to scores. Nothing is looked up before it is used.
+    fn sorted_set(slf: &Bound<'_, Self>, key: Bytes<'_>) -> SortedSet {
+        SortedSet::new(&slf.as_super().get().shared, slf.get().live.sorted_set(&*key))
+    }
+
     /// Deletes all keys: one range delete, whatever their number.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.live.clear())?)
+    }
+
+    /// Runs a command of Redis, its name and its arguments (bytes, str, another buffer or numbers), and gives what a Redis
+    /// would answer: int, bytes, None, or a list of these. An error reply raises, with the server's words: WrongTypeError,
+    /// ReadOnlyError, else what the failure is, and InvalidArgumentError for what is wrong with the command.
+    #[pyo3(signature = (*args))]
+    fn execute<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let words = reply::words(args, None)?;
+        let answer = py.detach(|| self.live.execute(&words))?;
+        reply::object(py, &answer, None)
     }
 
     fn __setitem__(&self, py: Python<'_>, key: Bytes<'_>, value: Bytes<'_>) -> PyResult<()> {

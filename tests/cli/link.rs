@@ -214,6 +214,54 @@ fn follows_what_is_served() {
     assert_eq!(copy.default_namespace().get(b"late").unwrap().unwrap(), b"v");
 }
 
+/// A directory is served over TLS, and followed by who trusts its CA and shows a certificate of the CA that it asks for; others
+/// are told why not. Files that are none are one line and exit 1.
+#[test]
+#[cfg(feature = "tls")]
+fn follows_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    let expected = shown(&make(&path));
+    let pem = |name: &str| fixture("tls").join(name);
+    let mut command = pumice([&"serve", &path, &"--listen", &"127.0.0.1:0", &"--json"]);
+    command.arg("--tls-cert").arg(pem("node.pem")).arg("--tls-key").arg(pem("node.key"));
+    command.arg("--tls-client-ca").arg(pem("ca.pem")).arg("--tls-peer-ca").arg(pem("ca.pem"));
+    let mut server = Running::start(command);
+    let address = server.document()["address"].as_str().unwrap().to_owned();
+    let follow = |ca: Option<&str>, certificate: Option<&str>, more: &[&str]| {
+        let mut command = pumice([&"follow", &copy, &address]);
+        if let Some(ca) = ca {
+            command.arg("--tls-ca").arg(pem(ca));
+        }
+        if let Some(name) = certificate {
+            command.arg("--tls-cert").arg(pem(&format!("{name}.pem")));
+            command.arg("--tls-key").arg(pem(&format!("{name}.key")));
+        }
+        command.args(more);
+        command
+    };
+    for (ca, certificate, more, words) in [
+        (None, None, [].as_slice(), "it speaks TLS; follow it with TLS"),
+        (Some("other-ca.pem"), Some("node"), &[], "UnknownIssuer"),
+        (Some("ca.pem"), None, &[], "CertificateRequired"),
+        (Some("ca.pem"), Some("node"), &["--tls-server-name", "other.test"], "not valid for name \"other.test\""),
+    ] {
+        let mut running = Running::start(follow(ca, certificate, more));
+        running.until(words);
+        assert_eq!(running.end("INT").1, Some(0));
+    }
+    let json = good(&mut follow(Some("ca.pem"), Some("node"), &["--once"]));
+    assert_eq!(json["link"]["state"], "streaming");
+    assert!(shown(&Engine::open(&copy, &Options { read_only: true, ..Default::default() }).unwrap()) == expected);
+    assert_eq!(server.end("TERM").1, Some(0));
+
+    let line = follow(Some("missing.pem"), None, &[]).output().unwrap();
+    assert!(complaint(&line, 1).contains("missing.pem: No such file"), "{}", said(&line));
+    let mut command = pumice([&"serve", &path, &"--listen", &"127.0.0.1:0", &"--tls-cert"]);
+    let line = command.arg(pem("node.pem")).arg("--tls-key").arg(pem("stranger.key")).output().unwrap();
+    assert!(complaint(&line, 1).contains("node.pem with key "), "{}", said(&line));
+}
+
 /// A real Kvrocks, where one is named, is followed with its password and namespaces until its data is here.
 #[test]
 fn follows_a_real_kvrocks() {

@@ -7,21 +7,50 @@ enum { MINUTE = 60000 };
 
 static uint64_t patience(size_t index) { return word_count > index ? number(index) : MINUTE; }
 
-static void do_serve(void) {
+/* Serves the engine of word 1, whose former listener goes. */
+static void serve(const char *address, pumice_serve_options *options) {
     pumice_error *error;
     engine_slot *served = at(1);
-    pumice_serve_options *options = pumice_serve_options_new();
-    if (word_count > 3 && !ok(pumice_serve_options_set_password(options, text(3), argument(3)->size, &error), &error)) {
-        fail("password: %s", result);
-    }
     pumice_listener *listener;
-    const char *address = word_count > 2 ? text(2) : "127.0.0.1:0";
     say_ok(pumice_engine_serve(served->engine, address, options, &listener, &error), &error);
     pumice_serve_options_free(options);
     if (listener != NULL) {
         pumice_listener_free(served->listener);
         served->listener = listener;
     }
+}
+
+static void do_serve(void) {
+    pumice_error *error;
+    pumice_serve_options *options = pumice_serve_options_new();
+    if (word_count > 3 && !ok(pumice_serve_options_set_password(options, text(3), argument(3)->size, &error), &error)) {
+        fail("password: %s", result);
+    }
+    serve(word_count > 2 ? text(2) : "127.0.0.1:0", options);
+}
+
+/* A file of the TLS fixtures. */
+typedef struct {
+    char path[PATH_SIZE];
+} file;
+
+static file pem(size_t index, const char *ending) {
+    file found;
+    snprintf(found.path, sizeof found.path, "%s/tls/%s.%s", fixtures, text(index), ending);
+    return found;
+}
+
+static void do_serve_tls(void) {
+    pumice_error *error;
+    pumice_serve_options *options = pumice_serve_options_new();
+    const file certificate = pem(2, "pem"), key = pem(2, "key");
+    bool done = ok(pumice_serve_options_set_tls(options, certificate.path, key.path, &error), &error);
+    if (done && word_count > 3) {
+        const file ca = pem(3, "pem");
+        done = ok(pumice_serve_options_set_tls_client_ca(options, ca.path, &error), &error);
+    }
+    if (!done) fail("TLS: %s", result);
+    serve("127.0.0.1:0", options);
 }
 
 static pumice_listener *listener(size_t index) {
@@ -35,16 +64,38 @@ static void do_stop(void) {
     say_ok(pumice_listener_close(listener(1), &error), &error);
 }
 
+/* Has the engine of word 1 follow what that of word 2 serves. */
+static void follow(pumice_follow_options *options) {
+    pumice_error *error;
+    const pumice_listener *primary = listener(2);
+    const char *host = pumice_listener_host(primary);
+    say_ok(pumice_engine_follow(engine(1), host, pumice_listener_port(primary), options, &error), &error);
+    pumice_follow_options_free(options);
+}
+
+static void do_follow_tls(void) {
+    pumice_error *error;
+    pumice_follow_options *options = pumice_follow_options_new();
+    const file ca = pem(3, "pem");
+    bool done = ok(pumice_follow_options_set_tls(options, ca.path, &error), &error);
+    if (done && word_count > 4 && argument(4)->given) {
+        const file certificate = pem(4, "pem"), key = pem(4, "key");
+        done = ok(pumice_follow_options_set_tls_certificate(options, certificate.path, key.path, &error), &error);
+    }
+    if (done && word_count > 5) {
+        done = ok(pumice_follow_options_set_tls_server_name(options, text(5), &error), &error);
+    }
+    if (!done) fail("TLS: %s", result);
+    follow(options);
+}
+
 static void do_follow(void) {
     pumice_error *error;
     pumice_follow_options *options = pumice_follow_options_new();
     if (word_count > 3 && !ok(pumice_follow_options_set_password(options, text(3), argument(3)->size, &error), &error)) {
         fail("password: %s", result);
     }
-    const pumice_listener *primary = listener(2);
-    const char *host = pumice_listener_host(primary);
-    say_ok(pumice_engine_follow(engine(1), host, pumice_listener_port(primary), options, &error), &error);
-    pumice_follow_options_free(options);
+    follow(options);
 }
 
 static void do_linked(void) {
@@ -180,8 +231,10 @@ static void do_feeds(void) {
 
 const operation link_operations[] = {
     {"serve", do_serve},
+    {"serve_tls", do_serve_tls},
     {"stop", do_stop},
     {"follow", do_follow},
+    {"follow_tls", do_follow_tls},
     {"linked", do_linked},
     {"link", do_link},
     {"link_says", do_link_says},

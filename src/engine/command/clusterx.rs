@@ -2,7 +2,7 @@
 //! Kvrocks: cmd_cluster.cc CommandClusterX, commander.cc ParseSlotRanges.
 
 use super::{Answer, Refusal, bulk, error, is, ok, parse_integer};
-use crate::engine::format::side::State;
+use crate::engine::format::state::State;
 use crate::engine::format::topology::{BAD_VERSION, NODE_ID_LENGTH, Refused, SLOTS, Topology};
 use crate::engine::options::TlsServer;
 use crate::engine::server::connection::Connection;

@@ -327,9 +327,30 @@ impl BatchBuilder {
         self.count
     }
 
+    /// The records from byte `from` on, which an earlier `len_bytes` gave, each with the byte at which it ends: the value
+    /// of a Put ends there too.
+    pub fn records_from(&self, from: usize) -> impl Iterator<Item = (Record<'_>, usize)> {
+        let mut input = self.bytes.get(from.max(HEADER)..).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let record = take_record(&mut input).ok()?;
+            Some((record, self.bytes.len() - input.len()))
+        })
+    }
+
+    /// A part of the bytes so far.
+    pub fn part(&self, place: &std::ops::Range<usize>) -> &[u8] {
+        self.bytes.get(place.clone()).unwrap_or_default()
+    }
+
     /// Whether nothing was added, not even a note.
     pub fn is_empty(&self) -> bool {
         self.bytes.len() == HEADER
+    }
+
+    /// Takes back what was added since it had that length and that count.
+    pub fn truncate(&mut self, length: usize, count: u32) {
+        self.bytes.truncate(length.max(HEADER));
+        self.count = count;
     }
 
     /// The length of the finished batch.

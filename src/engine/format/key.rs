@@ -101,6 +101,19 @@ pub fn append_key(out: &mut Vec<u8>, prefix: &[u8], layout: Layout, key: &[u8]) 
     out.extend_from_slice(key);
 }
 
+/// Appends what all subkeys of a key start with in one version. `prefix` is the namespace's.
+pub fn append_subkey_prefix(out: &mut Vec<u8>, prefix: &[u8], layout: Layout, key: &[u8], version: u64) {
+    out.reserve(prefix.len() + 2 + 4 + key.len() + 8);
+    out.extend_from_slice(prefix);
+    if layout == Layout::Cluster {
+        out.extend_from_slice(&slot(key).to_be_bytes());
+    }
+    debug_assert!(u32::try_from(key.len()).is_ok(), "key of {} bytes", key.len());
+    out.extend_from_slice(&u32::try_from(key.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(key);
+    out.extend_from_slice(&version.to_be_bytes());
+}
+
 /// A decoded key of the metadata column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceKey<'a> {
@@ -242,6 +255,9 @@ mod tests {
             append_subkey(&mut out, &subkey);
             assert_eq!(out, hex(bytes));
             assert_eq!(decode_subkey(&out, layout).unwrap(), subkey);
+            let mut start = Vec::new();
+            append_subkey_prefix(&mut start, &namespace_prefix(DEFAULT_NAMESPACE), layout, b"foo", 0x1b2e020305060708);
+            assert_eq!([&start[..], b"f"].concat(), out);
         }
     }
 

@@ -86,7 +86,7 @@ impl Kind {
     }
 
     /// Whether this version knows how the kind's metadata is laid out.
-    fn is_opaque(self) -> bool {
+    pub fn is_opaque(self) -> bool {
         self == Kind::NONE || self.0 > Kind::HYPERLOGLOG.0
     }
 }

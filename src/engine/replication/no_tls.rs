@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::TlsClient;
+use crate::engine::format::state::TlsClient;
 use crate::engine::options::TlsServer;
 
 pub enum Tls {}
@@ -49,5 +49,8 @@ impl Acceptor {
 }
 
 fn absent() -> Error {
-    Error::new(ErrorKind::Unsupported, "TLS: this build has none; build Pumice with the feature `tls`")
+    Error::new(
+        ErrorKind::Unsupported,
+        "TLS: this build of Pumice has none; build it with the feature `tls`, which is a default one (cargo build --features tls)",
+    )
 }

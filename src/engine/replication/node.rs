@@ -18,10 +18,11 @@ use super::tcp::{self, Connection, Received, Stop};
 use super::tls::Tls;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::{DesiredLink, Epoch, Role, TlsClient};
+use crate::engine::format::state::{DesiredLink, Epoch, Role, State, TlsClient};
 use crate::engine::format::topology::{Node as TopologyNode, Refused, Topology};
 use crate::engine::generation::Store;
-use crate::engine::instance::{Instance, Standing, random_id};
+use crate::engine::instance::{Instance, Standing};
+use crate::engine::random::random_id;
 use crate::engine::storage::fork::Process;
 use crate::engine::topology::{Members, Order};
 
@@ -122,22 +123,32 @@ impl Node {
         let mut order = order.clone();
         order.password = order.password.or_else(|| self.password.lock().clone());
         order.tls = order.tls.or_else(|| self.peer_tls.lock().clone());
+        let failed = |error| Refused { kvrocks: "", error };
+        let before = self.instance.standing().map_err(failed)?.state;
         let changed = self.instance.set_topology(&order)?;
-        self.realize().map_err(|error| Refused { kvrocks: "", error })?;
+        self.realize(&before).map_err(failed)?;
         Ok(changed)
     }
 
     /// Says who this node is in its topology.
     pub fn set_node_id(&self, node_id: &str) -> std::result::Result<bool, Refused> {
+        let failed = |error| Refused { kvrocks: "", error };
+        let before = self.instance.standing().map_err(failed)?.state;
         let changed = self.instance.set_node_id(node_id)?;
-        self.realize().map_err(|error| Refused { kvrocks: "", error })?;
+        self.realize(&before).map_err(failed)?;
         Ok(changed)
     }
 
     /// Brings what runs in line with what is wished.
-    fn realize(&self) -> Result<()> {
+    fn realize(&self, before: &State) -> Result<()> {
         self.link.reconcile()?;
-        self.refuse_feeds()
+        self.refuse_feeds()?;
+        // Who is fed no more gets no more files either. Whoever else fetches them goes on with another checkpoint.
+        let now = self.instance.standing()?.state;
+        if before.replicas().any(|id| now.replicas().all(|still| still != id)) {
+            self.serving.withdraw();
+        }
+        Ok(())
     }
 
     /// Ends the feeds that a topology does not have, or all when a higher epoch ended this primary's own.
@@ -179,8 +190,9 @@ impl Node {
             }
             since_ms = since_ms.max(self.link.turned_ms().unwrap_or(0));
         }
-        // Of a removed node that is detached, reality is what was wished.
-        reasons.extend(refusal.filter(|_| goal.role != Role::Detached));
+        // Of a removed node that is detached, and of a read-only open, reality is what was wished.
+        let wished = goal.role == Role::Detached || self.instance.options().read_only;
+        reasons.extend(refusal.filter(|_| !wished));
         reasons.extend(conflict);
         Ok(TopologyStatus {
             version: state.topology().map(Topology::version),

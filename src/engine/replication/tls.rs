@@ -19,7 +19,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::TlsClient;
+use crate::engine::format::state::TlsClient;
 use crate::engine::options::TlsServer;
 
 /// What is read from the socket at a time.
@@ -248,6 +248,7 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    check_given("certificates", path)?;
     let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
     let found = found.map_err(|e| unreadable("certificates", path, e))?;
     if found.is_empty() {
@@ -257,6 +258,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    check_given("key", path)?;
     PrivateKeyDer::from_pem_file(path).map_err(|e| unreadable("the key", path, e))
 }
 
@@ -266,6 +268,13 @@ fn roots(path: &Path) -> Result<RootCertStore> {
         roots.add(certificate).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
     }
     Ok(roots)
+}
+
+fn check_given(what: &str, path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        return Err(wrong(format!("{what}: got no path, expected that of a file in PEM")));
+    }
+    Ok(())
 }
 
 fn unreadable(what: &str, path: &Path, error: pem::Error) -> Error {

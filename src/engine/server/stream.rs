@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -230,6 +230,14 @@ impl Stream {
         match &self.socket {
             Socket::Tcp(_, peer) => peer.to_string(),
             Socket::Unix(_) => format!("{}:0", own.host()),
+        }
+    }
+
+    /// Its descriptor, to be waited on.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(stream, _) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
         }
     }
 

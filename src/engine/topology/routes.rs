@@ -1,7 +1,7 @@
 //! Which node has a slot, as a table: asked before each command on keys that comes by a listener in the cluster layout.
 
 use super::Place;
-use crate::engine::format::side::{Role, State};
+use crate::engine::format::state::{Role, State};
 use crate::engine::format::topology::{Node, SLOTS, Topology};
 
 /// The slots of a topology, as one of its nodes sees them.
@@ -83,7 +83,7 @@ fn owners(topology: &Topology) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::format::side::{Governing, Wish};
+    use crate::engine::format::state::{Governing, Wish};
 
     fn state(own: &str, role: Role) -> State {
         let id = |letter: &str| letter.repeat(40);

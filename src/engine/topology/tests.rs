@@ -137,8 +137,14 @@ fn epochs() {
     assert_eq!(fresh.epoch, epoch(1, "id"));
     assert_eq!(fresh.opened("other"), None);
     assert_eq!(taken(&fresh, &order(5, "A b", 'a')).epoch, epoch(5, "now"), "it goes on under its id");
-    let replica = taken(&fresh, &order(5, "B a", 'a'));
-    assert_eq!((replica.epoch.clone(), replica.origin.as_str()), (epoch(1, "id"), "first"));
+    let by_hand = taken(&fresh, &order(5, "B a", 'a'));
+    assert_eq!((by_hand.epoch.clone(), by_hand.origin.as_str()), (Epoch::default(), ""), "it gives up its claim");
+    assert_eq!(by_hand.known(), 5);
+    let wish = Wish { role: Role::Detached, link: None };
+    let detached = fresh.wished("detach", wish, &dataset()).unwrap();
+    assert_eq!(detached.promoted("x").unwrap().epoch, epoch(2, "x"), "numbers go up all the same");
+    let replica = taken(&taken(&fresh, &order(4, "A b", 'a')), &order(5, "B a", 'a'));
+    assert_eq!((replica.epoch.clone(), replica.origin.as_str()), (epoch(4, "now"), "first"));
     assert_eq!(taken(&replica, &order(6, "A b", 'a')).epoch, epoch(6, "fresh"));
     let seen = replica.learned(&epoch(8, "b"), "first", &dataset()).unwrap();
     assert_eq!(seen.learned(&epoch(8, "b"), "first", &dataset()), None);

@@ -8,7 +8,8 @@ use crate::engine::format::batch::MAX_SEQUENCE;
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::check_replication_id;
 use crate::engine::format::resp::Reply;
-use crate::engine::format::side::{Epoch, History, check_file_name};
+use crate::engine::format::side::{History, check_file_name};
+use crate::engine::format::state::Epoch;
 use crate::engine::topology::Members;
 
 const COMMANDS: [&[u8]; 6] = [b"replconf", b"psync", b"pumice", b"_db_name", b"_fetch_meta", b"_fetch_file"];
@@ -73,8 +74,11 @@ pub enum Ask {
     /// Send these files, if they are of the listed set, each behind its `size_line`, and close the sending half; when the
     /// replica has closed its own in order, tell `taken`.
     Files(Vec<String>),
-    /// Send `checkpoint_reply` of a checkpoint.
-    Checkpoint,
+    /// Send `checkpoint_reply` of a checkpoint that is for that run, with checksums of 0.
+    List(String),
+    /// Send `checkpoint_reply` of the checkpoint of that id, with an empty manifest where its checksums are not known
+    /// yet; without an id, of one that is complete.
+    Checkpoint(Option<String>),
     /// Send the rest of a file of a checkpoint, as a bulk.
     Range {
         /// Which checkpoint.
@@ -108,6 +112,8 @@ pub struct PrimarySession {
     ip: Option<String>,
     hello: Option<Hello>,
     psync: Option<Psync>,
+    /// The number of its feed.
+    fed: Option<u64>,
     /// Whether CURRENT is among the files that were asked for.
     asked_current: bool,
 }
@@ -125,7 +131,8 @@ fn ok() -> Vec<u8> {
 impl PrimarySession {
     /// A session with a peer at that address, as the socket has it.
     pub fn new(peer_ip: impl Into<String>) -> PrimarySession {
-        PrimarySession { peer_ip: peer_ip.into(), port: None, ip: None, hello: None, psync: None, asked_current: false }
+        let (port, ip, hello, psync, fed) = (None, None, None, None, None);
+        PrimarySession { peer_ip: peer_ip.into(), port, ip, hello, psync, fed, asked_current: false }
     }
 
     /// Whether `request` answers commands of that name.
@@ -282,7 +289,7 @@ impl PrimarySession {
             return error(text);
         }
         if let Some(address) = self.announced() {
-            admissions.fed(address, &self.peer_ip);
+            self.fed = Some(admissions.fed(address, &self.peer_ip));
         }
         Ask::Feed { next, reply: ok() }
     }
@@ -316,10 +323,12 @@ impl PrimarySession {
         }
     }
 
-    /// `PUMICE CHECKPOINT [node id]` and `PUMICE RANGE id name offset [node id]`.
+    /// `PUMICE CHECKPOINT`, `PUMICE FILES run`, `PUMICE CHECKSUMS id` and `PUMICE RANGE id name offset`, each with a node id
+    /// behind it or without.
     fn pumice(&mut self, args: &[Vec<u8>], facts: &Facts) -> Ask {
         let bare = match args.first() {
             Some(what) if what.eq_ignore_ascii_case(b"checkpoint") => 1,
+            Some(what) if what.eq_ignore_ascii_case(b"files") || what.eq_ignore_ascii_case(b"checksums") => 2,
             _ => 4,
         };
         let node_id = args.get(bare).filter(|_| args.len() == bare + 1);
@@ -340,6 +349,25 @@ impl PrimarySession {
         if std::mem::take(&mut self.asked_current) {
             admissions.taken(&self.peer_ip);
         }
+    }
+
+    /// The feed has ended, after `sequence`.
+    pub fn ended(&mut self, sequence: u64, admissions: &mut Admissions) {
+        if let (Some(address), Some(fed)) = (self.announced(), self.fed.take()) {
+            admissions.ended(&address, fed, sequence);
+        }
+    }
+
+    /// As whom it is awaited when it has listed a checkpoint: as a run, which it names or has named before, else as
+    /// whoever is at its address.
+    pub fn awaited_as(&self, run: Option<String>) -> String {
+        run.or_else(|| self.hello.as_ref().map(|hello| hello.run_id.clone())).unwrap_or_else(|| self.peer_ip.clone())
+    }
+
+    /// As whom it need not be awaited any more now that it has come back. Several may stand behind one address.
+    pub fn returned_as(&self, admissions: &mut Admissions) -> Vec<String> {
+        let address = Some(&self.peer_ip).filter(|ip| !admissions.awaits(ip));
+        self.hello.iter().map(|hello| &hello.run_id).chain(address).cloned().collect()
     }
 
     /// The address that the replica announced: its own, or the socket's where it gave a port alone.
@@ -373,7 +401,12 @@ fn refused_pumice(id: Option<&str>, next: u64, place: Place, facts: &Facts) -> O
 fn pumice(args: &[Vec<u8>]) -> Ask {
     let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
     match args {
-        [what] if is(what, "checkpoint") => Ask::Checkpoint,
+        [what] if is(what, "checkpoint") => Ask::Checkpoint(None),
+        [what, id] if is(what, "checksums") || is(what, "files") => match check_replication_id(id) {
+            Ok(id) if is(what, "files") => Ask::List(id.to_owned()),
+            Ok(id) => Ask::Checkpoint(Some(id.to_owned())),
+            Err(_) => error("ERR a checkpoint id and a run id have 16 letters and digits"),
+        },
         [what, id, name, offset] if is(what, "range") => {
             let Ok(checkpoint) = check_replication_id(id) else {
                 return error("ERR a checkpoint id has 16 letters and digits");
@@ -387,8 +420,10 @@ fn pumice(args: &[Vec<u8>]) -> Ask {
             let name = String::from_utf8_lossy(name).into_owned();
             Ask::Range { checkpoint: checkpoint.to_owned(), name, offset }
         }
-        [what, ..] if is(what, "checkpoint") || is(what, "range") => error(WRONG_ARGUMENTS),
-        _ => error("ERR PUMICE subcommand must be one of CHECKPOINT, RANGE"),
+        [what, ..] if ["checkpoint", "checksums", "files", "range"].iter().any(|name| is(what, name)) => {
+            error(WRONG_ARGUMENTS)
+        }
+        _ => error("ERR PUMICE subcommand must be one of CHECKPOINT, CHECKSUMS, FILES, RANGE"),
     }
 }
 
@@ -521,7 +556,8 @@ mod tests {
             ("PSYNC short 7", "-ERR Wrong replication id length"),
             ("PSYNC 0", OUT_OF_RANGE),
             ("PSYNC 18446744073709551615", OUT_OF_RANGE),
-            ("PUMICE", "-ERR PUMICE subcommand must be one of CHECKPOINT, RANGE"),
+            ("PUMICE", "-ERR PUMICE subcommand must be one of CHECKPOINT, CHECKSUMS, FILES, RANGE"),
+            ("PUMICE FILES x", "-ERR a checkpoint id and a run id have 16 letters and digits"),
             ("PUMICE RANGE x", "-ERR wrong number of arguments"),
         ] {
             assert_eq!(talk.say(request), reply, "{request}");
@@ -602,7 +638,7 @@ mod tests {
         assert_eq!(said, "feed from 81");
         let (mut talk, said) = comes_back(talk, 1, 70);
         assert_eq!(said, "feed from 70");
-        talk.admissions.ended(&("10.0.0.1".to_owned(), 1), 90);
+        talk.session.ended(90, &mut talk.admissions);
         let (talk, said) = comes_back(talk, 1, 92);
         assert_eq!(said, OUT_OF_RANGE, "an entry of its own");
         let (_, said) = comes_back(talk, 1, 91);
@@ -645,7 +681,11 @@ mod tests {
         }
         let many = vec!["1.sst"; MAX_FILES + 1].join(",");
         assert!(talk.say(&format!("_fetch_file {many}")).contains("got more than 100000 names"));
-        assert_eq!(talk.ask("PUMICE checkpoint"), Ask::Checkpoint);
+        assert_eq!(talk.ask("PUMICE checkpoint"), Ask::Checkpoint(None));
+        assert_eq!(talk.ask(&format!("PUMICE checksums {A}")), Ask::Checkpoint(Some(A.to_owned())));
+        assert_eq!(talk.ask(&format!("PUMICE files {RUN}")), Ask::List(RUN.to_owned()));
+        assert_eq!(talk.session.awaited_as(None), "10.0.0.1");
+        assert_eq!(Talk::pumice().session.awaited_as(None), "0therrunning0one");
         assert_eq!(
             talk.ask(&format!("pumice range {A} 000001.sst 77")),
             Ask::Range { checkpoint: A.to_owned(), name: "000001.sst".to_owned(), offset: 77 }

@@ -1,0 +1,165 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::engine::Engine;
+use crate::engine::format::batch::DEFAULT;
+use crate::engine::namespace::Namespace;
+use crate::engine::options::Options;
+use crate::engine::types::keys;
+use crate::engine::types::writing::Writing;
+
+fn namespace() -> (tempfile::TempDir, Engine, Namespace) {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Options::default()).unwrap();
+    let namespace = engine.default_namespace();
+    (dir, engine, namespace)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(Vec<u8>, u8),
+    Delete(Vec<u8>),
+    DeleteRange(Vec<u8>, Vec<u8>),
+    Walk(Vec<u8>, Option<Vec<u8>>, bool),
+}
+
+/// Few keys, so that steps meet, with bytes at both ends of the order.
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    vec(prop_oneof![Just(0u8), Just(1), Just(0xFF)], 0..4)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (key(), any::<u8>()).prop_map(|(key, value)| Step::Put(key, value)),
+        2 => key().prop_map(Step::Delete),
+        1 => (key(), key()).prop_map(|(begin, end)| Step::DeleteRange(begin, end)),
+        2 => (key(), proptest::option::of(key()), any::<bool>())
+            .prop_map(|(from, to, reverse)| Step::Walk(from, to, reverse)),
+    ]
+}
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn run(writing: &mut Writing<'_>, start: &[u8], steps: &[Step], model: &mut Model) -> Result<()> {
+    let full = |key: &[u8]| [start, key].concat();
+    for step in steps {
+        match step {
+            Step::Put(key, value) => {
+                writing.put(DEFAULT, &full(key), &[*value])?;
+                model.insert(key.clone(), vec![*value]);
+            }
+            Step::Delete(key) => {
+                writing.delete(DEFAULT, &full(key))?;
+                model.remove(key);
+            }
+            Step::DeleteRange(begin, end) => {
+                writing.delete_range(DEFAULT, &full(begin), &full(end))?;
+                model.retain(|key, _| key < begin || key >= end);
+            }
+            Step::Walk(from, to, reverse) => {
+                let reading = writing.reading();
+                let mut walk = reading.subkeys(DEFAULT, start, from, to.as_deref(), *reverse);
+                let mut seen = Vec::new();
+                while let Some((key, value)) = walk.next()? {
+                    seen.push((key.to_vec(), value.to_vec()));
+                }
+                assert!(walk.next()?.is_none());
+                let fits = |key: &Vec<u8>| key >= from && to.as_ref().is_none_or(|to| key < to);
+                let mut expected: Vec<_> = model.clone().into_iter().filter(|(key, _)| fits(key)).collect();
+                if *reverse {
+                    expected.reverse();
+                }
+                assert_eq!(seen, expected, "{step:?}");
+            }
+        }
+        if let Step::Put(key, _) | Step::Delete(key) | Step::DeleteRange(key, _) = step {
+            let found = writing.reading().subkey(DEFAULT, start, key)?;
+            assert_eq!(found.as_deref(), model.get(key).map(Vec::as_slice), "{step:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A batch that is being made reads as if it had been written: every key and every walk, forward and backward, over any
+/// mixture of records on disk, pending puts, deletes and range deletes; and so it does once it was written.
+#[test]
+fn pending_writes_are_seen() {
+    static CASES: AtomicU32 = AtomicU32::new(0);
+    let (_dir, _engine, namespace) = namespace();
+    proptest!(ProptestConfig::with_cases(400), |(before in vec(step(), 0..20), after in vec(step(), 1..30))| {
+        // Each case has keys of its own, between those of two others.
+        let start = [b"\x01x".as_slice(), &CASES.fetch_add(1, Ordering::Relaxed).to_be_bytes()].concat();
+        let mut model = Model::new();
+        namespace.write(None, |writing| run(writing, &start, &before, &mut model)).unwrap();
+        namespace.write(None, |writing| run(writing, &start, &after, &mut model)).unwrap();
+        let all = [Step::Walk(vec![], None, false), Step::Walk(vec![], None, true)];
+        namespace.write(None, |writing| run(writing, &start, &all, &mut model)).unwrap();
+    });
+    assert!(CASES.load(Ordering::Relaxed) >= 400);
+}
+
+/// Keys are seen, counted, expired and deleted through pending writes, and a clear deletes the pending ones too.
+#[test]
+fn keys_in_one_batch() {
+    let (_dir, _engine, namespace) = namespace();
+    namespace.put(b"stored", b"1").unwrap();
+    let seen = |writing: &mut Writing<'_>| -> Result<Vec<Vec<u8>>> {
+        let reading = writing.reading();
+        let items: Result<Vec<_>> = reading.items(&Default::default()).collect();
+        Ok(items?.into_iter().map(|(key, _)| key).collect())
+    };
+    namespace
+        .write(None, |writing| -> Result<()> {
+            crate::engine::types::string::put(writing, b"pending", b"2", 0)?;
+            assert_eq!(seen(writing)?, [&b"pending"[..], b"stored"]);
+            assert_eq!(&*writing.reading().string(b"pending")?.unwrap(), b"2");
+            assert_eq!(writing.reading().strings(&["pending", "stored", "none"])?.iter().flatten().count(), 2);
+            assert!(keys::expire(writing, b"pending", u64::MAX)?);
+            assert_eq!(writing.reading().metadata(b"pending")?.unwrap().expire_ms, u64::MAX);
+            assert!(keys::delete(writing, b"stored")? && !keys::delete(writing, b"stored")?);
+            assert_eq!(seen(writing)?, [b"pending"]);
+            writing.in_namespace(b"\x05other", |there| -> Result<()> {
+                assert!(seen(there)?.is_empty());
+                crate::engine::types::string::put(there, b"there", b"3", 0)
+            })?;
+            assert_eq!(seen(writing)?, [b"pending"]);
+            keys::clear(writing)?;
+            assert!(seen(writing)?.is_empty());
+            crate::engine::types::string::put(writing, b"last", b"4", 0)
+        })
+        .unwrap();
+    assert_eq!(
+        namespace.items(&Default::default()).unwrap().map(|item| item.unwrap().0).collect::<Vec<_>>(),
+        [b"last"]
+    );
+}
+
+/// A key that is not there opens with a fresh version in the 64-bit form; one that is, as it is; one of another kind not.
+#[test]
+fn opening_a_key() {
+    let (_dir, _engine, namespace) = namespace();
+    let mut first = 0;
+    for (expire_ms, size) in [(0, 1), (1, 1), (0, 0)] {
+        namespace
+            .write(None, |writing| -> Result<()> {
+                let opened = writing.open(b"h", Kind::HASH)?;
+                assert!(opened.is_new && opened.metadata.wide && opened.metadata.size == 0);
+                assert!(opened.metadata.version > first);
+                first = opened.metadata.version;
+                writing.store(b"h", &Metadata { expire_ms, size, ..opened.metadata }, b"")?;
+                let alive = expire_ms == 0 && size > 0;
+                assert_eq!(writing.open(b"h", Kind::HASH)?.is_new, !alive);
+                if alive {
+                    assert_eq!(writing.open(b"h", Kind::HASH)?.metadata.version, first);
+                    assert_eq!(writing.open(b"h", Kind::SET).unwrap_err().kind(), ErrorKind::WrongType);
+                    assert!(keys::delete(writing, b"h")?);
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
+}

@@ -1,0 +1,197 @@
+//! What every write to a data type stands on: a batch that is being made, which can be read before it is written.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use super::keys;
+use super::pending::{Overlay, Pending};
+use super::reading::{Opened, Reading};
+use crate::engine::clock::now_us;
+use crate::engine::error::{Error, ErrorKind, Result, shown};
+use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, METADATA};
+use crate::engine::format::metadata::{Kind, Metadata};
+use crate::engine::generation::Store;
+
+/// Writes in one namespace of one store, which become one entry together, and reads that see them.
+pub struct Writing<'a> {
+    pub store: &'a Arc<Store>,
+    pub prefix: &'a [u8],
+    batch: &'a mut BatchBuilder,
+    /// Made at the first read behind a write.
+    pending: Option<Box<Pending>>,
+}
+
+/// A place in a batch that is being made.
+#[derive(Clone, Copy)]
+pub struct Mark {
+    length: usize,
+    count: u32,
+}
+
+impl<'a> Writing<'a> {
+    pub fn new(store: &'a Arc<Store>, prefix: &'a [u8], batch: &'a mut BatchBuilder) -> Writing<'a> {
+        Writing { store, prefix, batch, pending: None }
+    }
+
+    /// A reading that sees what was written so far.
+    #[inline]
+    pub fn reading(&mut self) -> Reading<'_> {
+        if !self.batch.is_empty() {
+            self.pending.get_or_insert_default().index(self.batch);
+        }
+        let batch = &*self.batch;
+        let pending = self.pending.as_deref().map(|pending| Overlay { pending, batch });
+        Reading { store: self.store, snapshot: None, prefix: self.prefix, pending }
+    }
+
+    /// Does something in another namespace of the same store, in the same batch.
+    pub fn in_namespace<R>(&mut self, prefix: &[u8], write: impl FnOnce(&mut Writing<'_>) -> R) -> R {
+        let mut there = Writing { store: self.store, prefix, batch: self.batch, pending: self.pending.take() };
+        let result = write(&mut there);
+        self.pending = there.pending;
+        result
+    }
+
+    /// Where it is now, for [`Writing::roll_back`].
+    pub fn mark(&self) -> Mark {
+        Mark { length: self.batch.len_bytes(), count: self.batch.count() }
+    }
+
+    /// Takes back what was written since.
+    pub fn roll_back(&mut self, mark: Mark) {
+        if self.batch.len_bytes() > mark.length {
+            self.batch.truncate(mark.length, mark.count);
+            // Made anew at the next read: what it overwrote in the index is not kept.
+            self.pending = None;
+        }
+    }
+
+    pub fn put(&mut self, family: u32, full: &[u8], value: &[u8]) -> Result<()> {
+        self.put_with(family, &[full], &[value])
+    }
+
+    /// Sets a record, its key and its value given in pieces.
+    #[inline]
+    pub fn put_with(&mut self, family: u32, full: &[&[u8]], value: &[&[u8]]) -> Result<()> {
+        if let Some(long) =
+            full.iter().chain(value).map(|part| part.len()).find(|&length| length > keys::MAX_BYTES + 512)
+        {
+            return Err(too_long("key or value", long, keys::MAX_BYTES));
+        }
+        self.batch.put_with(family, full, value);
+        self.check()
+    }
+
+    pub fn delete(&mut self, family: u32, full: &[u8]) -> Result<()> {
+        self.batch.delete(family, full);
+        self.check()
+    }
+
+    /// Deletes the records from `begin` on, before `end`; nothing when there is none between.
+    pub fn delete_range(&mut self, family: u32, begin: &[u8], end: &[u8]) -> Result<()> {
+        if begin < end {
+            self.batch.delete_range(family, begin, end);
+        }
+        self.check()
+    }
+
+    /// Notes what Kvrocks notes of a command, in front of its records. Where no record comes it is not written.
+    #[inline]
+    pub fn log_data(&mut self, note: &[u8]) {
+        self.batch.log_data(note);
+    }
+
+    /// [`Writing::log_data`] of a type and the words behind it.
+    pub fn log_words(&mut self, kind: Kind, words: &[&[u8]]) {
+        let mut note = kind.number().to_string().into_bytes();
+        for word in words {
+            note.push(b' ');
+            note.extend_from_slice(word);
+        }
+        self.log_data(&note);
+    }
+
+    /// Refuses a batch that is too long before it takes more memory.
+    #[inline]
+    fn check(&self) -> Result<()> {
+        if self.batch.len_bytes() <= MAX_BYTES {
+            Ok(())
+        } else {
+            Err(too_long("batch", self.batch.len_bytes(), MAX_BYTES))
+        }
+    }
+
+    /// The key when it is alive and of that kind, WrongType when it is of another, else a new one: with a fresh version,
+    /// so that subkeys of a former life stay dead, and in the 64-bit form.
+    pub fn open(&mut self, key: &[u8], kind: Kind) -> Result<Opened> {
+        Ok(match self.reading().find(key, kind)? {
+            Some(opened) => opened,
+            None => self.create(key, kind),
+        })
+    }
+
+    /// A new key of that kind, whatever the key was.
+    pub fn create(&self, key: &[u8], kind: Kind) -> Opened {
+        let version = if kind.is_single_kv() { 0 } else { fresh_version() };
+        let metadata = Metadata { kind, wide: true, expire_ms: 0, version, size: 0, payload: 0 };
+        Opened { metadata, payload: Vec::new(), start: self.subkey_prefix(key, version), is_new: true }
+    }
+
+    /// Writes the metadata of a key.
+    pub fn store(&mut self, key: &[u8], metadata: &Metadata, payload: &[u8]) -> Result<()> {
+        if !metadata.wide && u32::try_from(metadata.size).is_err() {
+            let what = format!("key {}: its metadata is in the 32-bit form", shown(key));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{what}, with room for {} elements, got {}; copy it", u32::MAX, metadata.size),
+            ));
+        }
+        let mut value = Vec::with_capacity(25 + payload.len());
+        metadata.append(&mut value);
+        value.extend_from_slice(payload);
+        let full = self.full_key(key);
+        self.put(METADATA, &full, &value)
+    }
+
+    /// Deletes a key of any kind, with all of its subkeys, which nobody reaches without it.
+    pub fn remove(&mut self, key: &[u8]) -> Result<()> {
+        let full = self.full_key(key);
+        self.delete(METADATA, &full)
+    }
+
+    /// A key as it is on disk.
+    pub fn full_key(&self, key: &[u8]) -> Vec<u8> {
+        self.stored().full_key(key)
+    }
+
+    /// What the subkeys of a key start with in one version.
+    pub fn subkey_prefix(&self, key: &[u8], version: u64) -> Vec<u8> {
+        self.stored().subkey_prefix(key, version)
+    }
+
+    /// A reading for what needs none of the writes.
+    fn stored(&self) -> Reading<'_> {
+        Reading { store: self.store, snapshot: None, prefix: self.prefix, pending: None }
+    }
+}
+
+#[cold]
+fn too_long(what: &str, bytes: usize, most: usize) -> Error {
+    Error::new(ErrorKind::InvalidArgument, format!("{what}: got {bytes} bytes, expected at most {most}"))
+}
+
+/// A version that no key had before: the time in microseconds with room for a counter, as Kvrocks draws it, and never
+/// the same twice in a process. The counter starts anywhere, for who comes after a process with another clock.
+pub fn fresh_version() -> u64 {
+    const COUNTER_BITS: u32 = 11;
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    static START: LazyLock<u64> = LazyLock::new(|| {
+        let mut random = [0; 8];
+        // Without random numbers it is as good as a counter that starts at 0.
+        let _ = getrandom::fill(&mut random);
+        u64::from_le_bytes(random) % (1 << COUNTER_BITS)
+    });
+    let now = (now_us() << COUNTER_BITS) + *START;
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
+    now.max(last.unwrap_or(0) + 1)
+}

@@ -1,0 +1,170 @@
+//! Sorted sets as mutable mappings from members to scores.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::arguments::Bytes;
+use super::elements::{ElementIterator, Walk};
+use super::leases::Shared;
+use crate::{Part, ScoreBound, Span};
+
+/// The sorted set of one key, as a mutable mapping from members, which are bytes, to scores: in the order of the scores.
+///
+/// It need not be there: a sorted set without members is none. Each call is one write or one look. A key of another type
+/// raises WrongTypeError.
+#[pyclass(frozen, mapping, module = "pumice")]
+pub struct SortedSet {
+    shared: Arc<Shared>,
+    live: crate::SortedSet,
+}
+
+impl SortedSet {
+    pub fn new(shared: &Arc<Shared>, live: crate::SortedSet) -> SortedSet {
+        SortedSet { shared: Arc::clone(shared), live }
+    }
+
+    fn walk(
+        &self,
+        py: Python<'_>,
+        span: &Span,
+        reverse: bool,
+        with: fn(crate::Scores) -> Walk,
+    ) -> PyResult<ElementIterator> {
+        let scores = py.detach(|| self.live.range(span, Part { reverse, ..Part::ALL }))?;
+        Ok(ElementIterator::new(&self.shared, with(scores)))
+    }
+}
+
+const ALL: Span = Span::Rank(0, -1);
+
+/// A member with its score.
+type Pair<'py> = (Bound<'py, PyBytes>, f64);
+
+fn pairs<'py>(py: Python<'py>, members: Vec<(Vec<u8>, f64)>) -> Vec<Pair<'py>> {
+    members.into_iter().map(|(member, score)| (PyBytes::new(py, &member), score)).collect()
+}
+
+fn span(min: Option<f64>, max: Option<f64>, exclusive: bool) -> PyResult<Span> {
+    let (min, max) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
+    if min.is_nan() || max.is_nan() {
+        return Err(PyValueError::new_err("score: got NaN, expected a number"));
+    }
+    Ok(Span::Score(ScoreBound { score: min, exclusive: false }, ScoreBound { score: max, exclusive }))
+}
+
+#[pymethods]
+impl SortedSet {
+    fn __getitem__(&self, member: &Bound<'_, PyAny>) -> PyResult<f64> {
+        let bytes = Bytes::extract(member.as_borrowed())?;
+        self.live.score(&bytes)?.ok_or_else(|| PyKeyError::new_err(member.clone().unbind()))
+    }
+
+    fn __setitem__(&self, py: Python<'_>, member: Bytes<'_>, score: f64) -> PyResult<()> {
+        py.detach(|| self.live.add(&[(score, &*member)]))?;
+        Ok(())
+    }
+
+    fn __delitem__(&self, py: Python<'_>, member: &Bound<'_, PyAny>) -> PyResult<()> {
+        let bytes = Bytes::extract(member.as_borrowed())?;
+        match py.detach(|| self.live.remove(&[&*bytes]))? {
+            0 => Err(PyKeyError::new_err(member.clone().unbind())),
+            _ => Ok(()),
+        }
+    }
+
+    fn __contains__(&self, member: Bytes<'_>) -> PyResult<bool> {
+        Ok(self.live.score(&member)?.is_some())
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        Ok(usize::try_from(self.live.len()?)?)
+    }
+
+    fn __iter__(&self, py: Python<'_>) -> PyResult<ElementIterator> {
+        self.walk(py, &ALL, false, Walk::Scored)
+    }
+
+    fn __reversed__(&self, py: Python<'_>) -> PyResult<ElementIterator> {
+        self.walk(py, &ALL, true, Walk::Scored)
+    }
+
+    /// Sets the scores of many members in one write, from a mapping or from pairs. How many are new.
+    fn set_many(&self, py: Python<'_>, scores: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let items = match scores.call_method0("items") {
+            Ok(items) => items,
+            Err(_) => scores.clone(),
+        };
+        let mut members = Vec::new();
+        for pair in items.try_iter()? {
+            let (member, score) = pair?.extract::<(Bound<'_, PyAny>, f64)>()?;
+            members.push((score, Bytes::extract(member.as_borrowed())?.to_vec()));
+        }
+        if members.is_empty() {
+            return Ok(0);
+        }
+        Ok(py.detach(|| self.live.add(&members))?)
+    }
+
+    /// Adds to the score of a member, which is 0 where it is not there. Gives what it is then.
+    #[pyo3(signature = (member, by=1.0))]
+    fn increment(&self, py: Python<'_>, member: Bytes<'_>, by: f64) -> PyResult<f64> {
+        Ok(py.detach(|| self.live.increment(&member, by))?)
+    }
+
+    /// How many members come before one, or with `reverse` after it; None when it is not there. Goes through them.
+    #[pyo3(signature = (member, *, reverse=false))]
+    fn rank(&self, py: Python<'_>, member: Bytes<'_>, reverse: bool) -> PyResult<Option<u64>> {
+        Ok(py.detach(|| if reverse { self.live.rank_from_last(&member) } else { self.live.rank(&member) })?)
+    }
+
+    /// Pairs of member and score from one place to another, which is among them, at one moment. Places count in the order
+    /// that is asked for, from the other end with negative numbers.
+    #[pyo3(signature = (first=0, last=-1, *, reverse=false))]
+    fn by_rank(&self, py: Python<'_>, first: i64, last: i64, reverse: bool) -> PyResult<ElementIterator> {
+        self.walk(py, &Span::Rank(first, last), reverse, Walk::ScoredWithScores)
+    }
+
+    /// Pairs of member and score with scores from `min` to `max`, that one among them unless `exclusive`, at one moment.
+    #[pyo3(signature = (min=None, max=None, *, exclusive=false, reverse=false))]
+    fn by_score(
+        &self,
+        py: Python<'_>,
+        min: Option<f64>,
+        max: Option<f64>,
+        exclusive: bool,
+        reverse: bool,
+    ) -> PyResult<ElementIterator> {
+        self.walk(py, &span(min, max, exclusive)?, reverse, Walk::ScoredWithScores)
+    }
+
+    /// How many members have scores from `min` to `max`, that one among them unless `exclusive`. Goes through them.
+    #[pyo3(signature = (min=None, max=None, *, exclusive=false))]
+    fn count(&self, py: Python<'_>, min: Option<f64>, max: Option<f64>, exclusive: bool) -> PyResult<u64> {
+        let span = span(min, max, exclusive)?;
+        Ok(py.detach(|| self.live.count(&span))?)
+    }
+
+    /// Takes the members with the lowest scores away, `count` at most, and gives them with their scores.
+    #[pyo3(signature = (count=1))]
+    fn pop_lowest<'py>(&self, py: Python<'py>, count: u64) -> PyResult<Vec<Pair<'py>>> {
+        Ok(pairs(py, py.detach(|| self.live.pop(false, count))?))
+    }
+
+    /// Takes the members with the highest scores away, `count` at most, and gives them with their scores.
+    #[pyo3(signature = (count=1))]
+    fn pop_highest<'py>(&self, py: Python<'py>, count: u64) -> PyResult<Vec<Pair<'py>>> {
+        Ok(pairs(py, py.detach(|| self.live.pop(true, count))?))
+    }
+
+    /// Removes all members.
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.live.clear())?)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<pumice.SortedSet {}>", self.live.shown())
+    }
+}
