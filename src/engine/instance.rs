@@ -461,6 +461,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         // Whoever lets go of an engine may end the process next, which RocksDB must not be closing in.
         if self.process.is_current() {
+            self.events.close();
             self.closing.abandon();
             if let Some(generation) = self.current.swap(None) {
                 self.reclaim.end(&generation.store.db);

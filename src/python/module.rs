@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::convert::{self, Converted};
 use super::elements::ElementIterator;
 use super::engine::{self, Engine};
+use super::events::{Event, Events};
 use super::hashes::Hash;
 use super::iterators::NamespaceIterator;
 use super::listener::Listener;
@@ -21,6 +22,7 @@ use super::sets::Set;
 use super::snapshot::Snapshot;
 use super::sorted_sets::SortedSet;
 use super::tls::{TlsClient, TlsServer};
+use super::topology::{Node, TopologyStatus};
 use super::usage::{KindUsage, NamespaceUsage, Usage};
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{calls, errors};
@@ -67,6 +69,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SyncStatus>()?;
     module.add_class::<FeedStatus>()?;
     module.add_class::<Session>()?;
+    module.add_class::<Node>()?;
+    module.add_class::<TopologyStatus>()?;
+    module.add_class::<Events>()?;
+    module.add_class::<Event>()?;
     errors::add(module)?;
     be_mappings(py)?;
     // The package says what is public.

@@ -92,7 +92,7 @@ pub fn role(context: &Context<'_>, _: &[Vec<u8>]) -> Answer {
 
 /// REPLICAOF and SLAVEOF: `host port` follows with this listener's own password, `NO ONE` promotes.
 pub fn replicaof(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    context.namespace.instance().standing()?.state.check_free("REPLICAOF")?;
+    context.engine()?.instance().standing()?.state.check_free("REPLICAOF")?;
     if is(&args[1], "no") && is(&args[2], "one") {
         context.engine()?.promote()?;
         return Ok(ok());

@@ -38,12 +38,12 @@ pub struct Connection {
     /// When it must have said who it is.
     deadline: Option<Instant>,
     closing: bool,
-    /// Whether it reads from a replica: see READONLY.
-    pub reads_replica: bool,
     /// What it has begun with MULTI or WATCH.
     pub transaction: Transaction,
     /// What it listens to, once it has listened to anything.
     pub subscription: Option<Subscription>,
+    /// Whether it reads from a replica: see READONLY.
+    pub reads_replica: bool,
     /// The conversation of a replica, once it has begun one.
     pub primary: Option<PrimarySession>,
     /// While it reads a checkpoint.
@@ -72,9 +72,9 @@ impl Connection {
             work: None,
             deadline: None,
             closing: false,
-            reads_replica: false,
             transaction: Transaction::default(),
             subscription: None,
+            reads_replica: false,
             primary: None,
             reading: None,
         };
