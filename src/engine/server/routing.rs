@@ -173,8 +173,12 @@ mod tests {
             "multi",
             "namespace",
             "ping",
+            "psubscribe",
             "psync",
+            "publish",
+            "pubsub",
             "pumice",
+            "punsubscribe",
             "quit",
             "randomkey",
             "readonly",
@@ -186,7 +190,9 @@ mod tests {
             "scan",
             "select",
             "slaveof",
+            "subscribe",
             "time",
+            "unsubscribe",
             "unwatch",
         ];
         let mut seen = 0;
