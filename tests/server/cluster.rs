@@ -300,7 +300,7 @@ fn keys_are_routed() {
             // A transaction has what is here, and nothing where one of its commands was sent elsewhere.
             ("MULTI", "+OK"),
             ("SET k 1", "-MOVED 7629 10.0.0.3:3"),
-            ("EXEC", "-EXECABORT Transaction discarded"),
+            ("EXEC", "-EXECABORT Transaction discarded because of previous errors."),
             ("MULTI", "+OK"),
             ("SET foo 2", "+QUEUED"),
             ("GET bar", "+QUEUED"),
