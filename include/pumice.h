@@ -143,6 +143,27 @@ typedef enum {
 } pumice_role;
 
 /**
+ * What a reply is.
+ */
+typedef enum {
+    /**
+     * No value: `nil`.
+     */
+    PUMICE_REPLY_NIL = 0,
+    PUMICE_REPLY_INTEGER = 1,
+    PUMICE_REPLY_BYTES = 2,
+    /**
+     * A short text, like `OK`.
+     */
+    PUMICE_REPLY_STATUS = 3,
+    /**
+     * The text of an error. Only as an element: a command that fails has no reply.
+     */
+    PUMICE_REPLY_ERROR = 4,
+    PUMICE_REPLY_ARRAY = 5,
+} pumice_reply_type;
+
+/**
  * What a long call is doing.
  */
 typedef enum {
@@ -463,6 +484,11 @@ typedef struct pumice_namespace pumice_namespace;
  * How to open a directory.
  */
 typedef struct pumice_options pumice_options;
+
+/**
+ * What a command answered. It holds no data of the engine open.
+ */
+typedef struct pumice_reply pumice_reply;
 
 /**
  * How to serve an engine.
@@ -1452,6 +1478,56 @@ pumice_status pumice_items_next(pumice_items *items,
  * Ends a walk.
  */
 void pumice_items_free(pumice_items *items);
+
+/**
+ * Runs a command of Redis on the keys of a namespace, in this process: `args` are `count` words, the name of the command
+ * first. What a Redis would answer is the reply. A command is one entry of the log at most, durable as the engine was
+ * opened.
+ *
+ * On the default namespace it may do what an admin of a listener may: CONFIG, NAMESPACE, REPLICAOF. Commands that belong
+ * to a connection (AUTH, MULTI, SUBSCRIBE) answer PUMICE_UNSUPPORTED. One that waits for an element, like BLPOP, waits
+ * no time here.
+ *
+ * An error reply is an error with the server's words as its message: PUMICE_WRONG_TYPE, PUMICE_READ_ONLY, else of the
+ * kind that the failure has, and PUMICE_INVALID_ARGUMENT for what is wrong with the command itself.
+ */
+pumice_status pumice_namespace_execute(const pumice_namespace *ns,
+                                       const pumice_bytes *args,
+                                       size_t count,
+                                       pumice_reply **reply,
+                                       pumice_error **error);
+
+/**
+ * What a reply is; PUMICE_REPLY_NIL of NULL.
+ */
+pumice_reply_type pumice_reply_kind(const pumice_reply *reply);
+
+/**
+ * The number of a PUMICE_REPLY_INTEGER; 0 of every other.
+ */
+int64_t pumice_reply_integer(const pumice_reply *reply);
+
+/**
+ * The bytes of a PUMICE_REPLY_BYTES, the text of a status or an error, lent until the reply is freed; without `data` of
+ * every other.
+ */
+pumice_bytes pumice_reply_bytes(const pumice_reply *reply);
+
+/**
+ * How many elements a PUMICE_REPLY_ARRAY has; 0 of every other.
+ */
+size_t pumice_reply_count(const pumice_reply *reply);
+
+/**
+ * An element, lent until the whole reply is freed, and not to be freed itself; NULL when there is none at that index.
+ */
+const pumice_reply *pumice_reply_at(const pumice_reply *reply,
+                                    size_t index);
+
+/**
+ * Frees a reply with all its elements.
+ */
+void pumice_reply_free(pumice_reply *reply);
 
 /**
  * A batch of writes that happen together or not at all.

@@ -413,6 +413,39 @@ struct Item {
     pumice_kind kind;
 };
 
+/** What a command answered, or an element of it, which lives as long as the whole. */
+class ReplyView {
+public:
+    explicit ReplyView(const pumice_reply *reply) : reply_(reply) {}
+
+    pumice_reply_type kind() const { return pumice_reply_kind(reply_); }
+    bool is_nil() const { return kind() == PUMICE_REPLY_NIL; }
+
+    /** The number of an integer; 0 of every other. */
+    std::int64_t integer() const { return pumice_reply_integer(reply_); }
+
+    /** The bytes, or the text of a status or an error; nothing of every other. */
+    std::optional<std::string_view> bytes() const { return detail::optional_view(pumice_reply_bytes(reply_)); }
+
+    /** How many elements an array has; 0 of every other. */
+    std::size_t size() const { return pumice_reply_count(reply_); }
+
+    /** An element; nil where there is none. */
+    ReplyView operator[](std::size_t index) const { return ReplyView(pumice_reply_at(reply_, index)); }
+
+private:
+    const pumice_reply *reply_;
+};
+
+/** What a command answered. */
+class Reply : public ReplyView {
+public:
+    explicit Reply(pumice_reply *reply) : ReplyView(reply), handle_(reply) {}
+
+private:
+    detail::Handle<pumice_reply, pumice_reply_free> handle_;
+};
+
 /** A walk through keys in order, for `for (const pumice::Item &item : ns.items())`. It can be walked once. */
 class Items {
 public:
@@ -605,6 +638,16 @@ public:
 
     /** Deletes all keys. */
     void clear() const { detail::run(pumice_namespace_clear, handle()); }
+
+    /** Runs a command of Redis: its name, then its arguments. An error reply is an Error with the server's words. */
+    Reply execute(const std::vector<std::string_view> &args) const {
+        std::vector<pumice_bytes> words;
+        words.reserve(args.size());
+        for (const std::string_view arg : args) {
+            words.push_back(detail::bytes(arg));
+        }
+        return Reply(detail::made<pumice_reply *>(pumice_namespace_execute, handle(), words.data(), words.size()));
+    }
 };
 
 /** One namespace as a snapshot sees it. */

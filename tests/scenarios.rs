@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pumice::{
     Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, Events, FollowOptions, Kind, LinkStatus, Listener,
-    Namespace, Node, Operation, Options, Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace,
+    Namespace, Node, Operation, Options, Peer, Position, Range, Reply, Role, ServeOptions, Snapshot, SnapshotNamespace,
     TlsClient, TlsServer, Topology, TopologyOptions, TopologyStatus, Ttl, WriteOptions,
 };
 
@@ -83,6 +83,16 @@ fn list(words: impl IntoIterator<Item = String>) -> String {
 
 fn value(found: Option<impl AsRef<[u8]>>) -> String {
     found.map_or("none".to_owned(), |found| encode(found.as_ref()))
+}
+
+fn reply(found: Reply) -> String {
+    match found {
+        Reply::Nil | Reply::NilArray => "none".to_owned(),
+        Reply::Integer(number) => number.to_string(),
+        Reply::Bulk(bytes) => encode(&bytes),
+        Reply::Simple(text) | Reply::Error(text) => encode(text.as_bytes()),
+        Reply::Array(items) => format!("[{}]", items.into_iter().map(reply).collect::<Vec<_>>().join(" ")),
+    }
 }
 
 fn ok(_: ()) -> String {
@@ -304,6 +314,7 @@ impl Story {
                 }
                 list(words)
             }
+            ("execute", args) => reply(namespace.execute(&args.iter().map(|arg| decode(arg)).collect::<Vec<_>>())?),
             _ => panic!("unknown operation"),
         })
     }

@@ -30,7 +30,7 @@ template <class T> constexpr bool only_moves =
 static_assert(only_moves<pumice::Engine> && only_moves<pumice::Namespace> && only_moves<pumice::Value>);
 static_assert(only_moves<pumice::Items> && only_moves<pumice::Snapshot> && only_moves<pumice::SnapshotNamespace>);
 static_assert(only_moves<pumice::Batch> && only_moves<pumice::Log> && only_moves<pumice::Entry>);
-static_assert(only_moves<pumice::Changes> && only_moves<pumice::Listener>);
+static_assert(only_moves<pumice::Reply> && only_moves<pumice::Changes> && only_moves<pumice::Listener>);
 
 template <class Reader> static void read_all(const Reader &ns) {
     CHECK(ns.name() == "n");
@@ -313,6 +313,10 @@ static void run(const std::string &folder) {
     CHECK(replica.role() == PUMICE_ROLE_PRIMARY && replica.verify(PUMICE_DEPTH_RECORDS).empty());
     replica.drop_namespace("n");
     CHECK(replica.namespaces().size() == 1);
+    const auto found = ns.execute({"MGET", "a", "missing"});
+    CHECK(found.kind() == PUMICE_REPLY_ARRAY && found.size() == 2 && *found[0].bytes() == "1" && found[1].is_nil());
+    CHECK(ns.execute({"DEL", "a", "missing"}).integer() == 1 && found[2].is_nil() && !found.bytes());
+    CHECK(kind_of([&] { ns.execute({"NOPE", "x"}); }) == PUMICE_INVALID_ARGUMENT);
     ns.clear();
     CHECK(ns.empty());
     primary.flush();

@@ -179,6 +179,14 @@ class World:
     def value(self, namespace: pumice.Namespace, key: bytes, value: bytes | None) -> str:
         return f"({shown(namespace.kind(key))})" if value is None else shown(value)
 
+    def do_execute(self, name: str, namespace: str, *args: str) -> str:
+        return self.reply(self.namespace(name, namespace).execute(*map(bytes_of, args)))
+
+    def reply(self, found: Any) -> str:
+        if isinstance(found, list):
+            return f"[{' '.join(map(self.reply, found))}]"
+        return str(found) if isinstance(found, int) else shown(found)
+
     def do_batch(self, name: str) -> None:
         self.batches[name] = self.engines[name].batch()
 
@@ -396,7 +404,7 @@ class World:
 def test_there_are_scenarios() -> None:
     """The folder of scenarios was found, with those that every language must tell."""
     names = {file.stem for file in FILES}
-    assert names >= {"strings", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over", "convert", "topology"}
+    assert names >= {"strings", "commands", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over", "convert", "topology"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

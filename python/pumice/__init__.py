@@ -60,6 +60,7 @@ from ._native import (
     open,
     release,
 )
+from ._redis import redis
 
 __all__ = [
     "AlreadyExistsError",
@@ -115,5 +116,6 @@ __all__ = [
     "__version__",
     "convert",
     "open",
+    "redis",
     "release",
 ]

@@ -24,6 +24,7 @@ _Bytes: TypeAlias = str | Buffer
 _Path: TypeAlias = str | PathLike[str]
 _Seconds: TypeAlias = float | timedelta
 _Role: TypeAlias = Literal["primary", "replica", "detached"]
+_Reply: TypeAlias = int | bytes | None | list["_Reply"]
 _Compression: TypeAlias = Literal["none", "snappy", "zlib", "lz4", "zstd"]
 
 __version__: Final[str]
@@ -418,6 +419,13 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
 
     def clear(self) -> None:
         """Deletes all keys: one range delete, whatever their number."""
+
+    def execute(self, *args: _Bytes | float) -> _Reply:
+        """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
+        list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
+        is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of
+        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError, and one that
+        waits for an element, like BLPOP, waits no time."""
 
     def __setitem__(self, key: _Bytes, value: _Bytes, /) -> None: ...
     def __delitem__(self, key: _Bytes, /) -> None: ...
@@ -1426,3 +1434,16 @@ class WrongTypeError(Error):
 
 class InternalError(Error):
     """A fault in Pumice itself: please report it."""
+
+@final
+class Session:
+    """A conversation about one namespace, with the transaction that it has begun. Not for users: `pumice.redis` is."""
+
+    def __new__(
+        cls, namespace: Namespace, encode: Callable[[Any], bytes | memoryview], error: Callable[[str], object]
+    ) -> Self: ...
+    def execute(self, args: tuple[Any, ...]) -> Any:
+        """Runs one command and gives its reply."""
+
+    def execute_all(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        """Runs several commands, one after the other, and gives their replies."""

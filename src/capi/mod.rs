@@ -27,6 +27,7 @@ mod namespace;
 mod options;
 mod position;
 mod progress;
+mod reply;
 mod snapshot;
 mod topology;
 mod usage;

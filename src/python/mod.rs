@@ -22,6 +22,8 @@ mod namespace;
 mod progress;
 mod records;
 mod replication;
+mod reply;
+mod session;
 mod sets;
 mod snapshot;
 mod sorted_sets;

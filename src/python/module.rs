@@ -17,6 +17,7 @@ use super::namespace::{Namespace, ReadOnlyNamespace};
 use super::progress::Progress;
 use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus, SyncStatus};
+use super::session::Session;
 use super::sets::Set;
 use super::snapshot::Snapshot;
 use super::sorted_sets::SortedSet;
@@ -67,6 +68,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<LinkStatus>()?;
     module.add_class::<SyncStatus>()?;
     module.add_class::<FeedStatus>()?;
+    module.add_class::<Session>()?;
     module.add_class::<Node>()?;
     module.add_class::<TopologyStatus>()?;
     module.add_class::<Events>()?;

@@ -1,6 +1,7 @@
 //! What the tests stand on: directories, processes of their own, random numbers from a seed.
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
+pub mod kvrocks;
 pub mod wire;
 
 use std::collections::BTreeMap;

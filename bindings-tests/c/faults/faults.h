@@ -76,6 +76,7 @@ void test_empty_bytes(void);
 void test_options(void);
 void test_write_options(void);
 void test_kinds(void);
+void test_replies(void);
 void test_cancel(void);
 void test_convert(void);
 void test_large_values(void);

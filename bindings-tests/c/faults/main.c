@@ -91,6 +91,7 @@ static const struct {
     {"options", test_options},
     {"write_options", test_write_options},
     {"kinds", test_kinds},
+    {"replies", test_replies},
     {"closed", test_closed},
     {"any_order", test_any_order},
     {"cancel", test_cancel},

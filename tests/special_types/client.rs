@@ -1,0 +1,132 @@
+//! A client that speaks RESP, and a listener for it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use pumice::{Engine, Listener, ServeOptions};
+use serde_json::Value as Json;
+
+/// A reply, in the form in which the fixtures show one but for bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reply {
+    Nil,
+    Integer(i64),
+    Bulk(Vec<u8>),
+    Simple(String),
+    Error(String),
+    Array(Vec<Reply>),
+}
+
+impl Reply {
+    /// A reply as a fixture shows it.
+    pub fn of(json: &Json) -> Reply {
+        match json {
+            Json::Null => Reply::Nil,
+            Json::Number(number) => Reply::Integer(number.as_i64().unwrap()),
+            Json::Array(items) => Reply::Array(items.iter().map(Reply::of).collect()),
+            Json::Object(object) => match object.iter().next().unwrap() {
+                (kind, Json::String(text)) if kind == "s" => Reply::Simple(text.clone()),
+                (kind, Json::String(text)) if kind == "e" => Reply::Error(text.clone()),
+                _ => Reply::Bulk(text(json)),
+            },
+            _ => Reply::Bulk(text(json)),
+        }
+    }
+
+    /// The same with arrays in order, for replies whose order says nothing: pairs stay together when `paired`.
+    pub fn sorted(self, paired: bool) -> Reply {
+        let Reply::Array(mut items) = self else { return self };
+        // A page of a scan.
+        if let [Reply::Bulk(_), Reply::Array(_)] = &items[..] {
+            let page = items.pop().unwrap();
+            return Reply::Array(vec![items.pop().unwrap(), page.sorted(paired)]);
+        }
+        if !paired {
+            items.sort();
+            return Reply::Array(items);
+        }
+        let mut pairs: Vec<&[Reply]> = items.chunks(2).collect();
+        pairs.sort();
+        Reply::Array(pairs.concat())
+    }
+}
+
+/// Bytes as a fixture shows them.
+pub fn text(json: &Json) -> Vec<u8> {
+    match json {
+        Json::String(text) => text.clone().into_bytes(),
+        other => {
+            let digits = other["hex"].as_str().unwrap().as_bytes();
+            let pairs = digits.chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+            pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+        }
+    }
+}
+
+pub struct Client(BufReader<UnixStream>);
+
+impl Client {
+    pub fn connect(socket: &Path) -> Client {
+        Client(BufReader::new(UnixStream::connect(socket).unwrap()))
+    }
+
+    pub fn ask(&mut self, words: &[impl AsRef<[u8]>]) -> Reply {
+        let mut request = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            let word = word.as_ref();
+            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            request.extend_from_slice(word);
+            request.extend_from_slice(b"\r\n");
+        }
+        self.0.get_mut().write_all(&request).unwrap();
+        self.reply()
+    }
+
+    /// Asks with words that are parted by spaces.
+    pub fn say(&mut self, line: &str) -> Reply {
+        self.ask(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    fn reply(&mut self) -> Reply {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        let line = line.trim_end();
+        let (kind, rest) = line.split_at(1);
+        match kind {
+            "+" => Reply::Simple(rest.to_owned()),
+            "-" => Reply::Error(rest.to_owned()),
+            ":" => Reply::Integer(rest.parse().unwrap()),
+            "$" if rest == "-1" => Reply::Nil,
+            "$" => {
+                let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
+                self.0.read_exact(&mut bytes).unwrap();
+                bytes.truncate(bytes.len() - 2);
+                Reply::Bulk(bytes)
+            }
+            "*" if rest == "-1" => Reply::Nil,
+            "*" => Reply::Array((0..rest.parse::<usize>().unwrap()).map(|_| self.reply()).collect()),
+            _ => panic!("a reply that begins with {line:?}"),
+        }
+    }
+}
+
+/// An engine behind a socket.
+pub struct Served {
+    pub engine: Engine,
+    socket: PathBuf,
+    _listener: Listener,
+}
+
+impl Served {
+    pub fn new(engine: Engine, password: Option<&str>) -> Served {
+        let socket = engine.path().join("socket");
+        let options = ServeOptions { password: password.map(str::to_owned), ..Default::default() };
+        let listener = engine.serve(&format!("unix:{}", socket.display()), &options).unwrap();
+        Served { engine, socket, _listener: listener }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(&self.socket)
+    }
+}
