@@ -90,6 +90,7 @@ void test_closed(void);
 void test_any_order(void);
 void test_threads(void);
 void test_fork(void);
+void test_fork_events(void);
 void test_fork_and_kill(void);
 
 #endif

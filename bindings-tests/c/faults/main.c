@@ -105,6 +105,7 @@ static const struct {
     {"large_values", test_large_values},
     {"threads", test_threads},
     {"fork", test_fork},
+    {"fork_events", test_fork_events},
 };
 
 int main(int argc, char **argv) {
