@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The files in the order in which a reader of the header should meet their functions.
-const FILES: [&str; 23] = [
+const FILES: [&str; 25] = [
     "error",
     "constants",
     "bytes",
@@ -24,6 +24,8 @@ const FILES: [&str; 23] = [
     "link",
     "feeds",
     "listener",
+    "topology",
+    "events",
     "verify",
     "info",
     "usage",

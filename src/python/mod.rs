@@ -4,14 +4,17 @@
 
 mod arguments;
 mod batch;
+mod bitmaps;
 mod buffer;
 mod calls;
 mod convert;
 mod elements;
 mod engine;
 mod errors;
+mod events;
 mod hashes;
 mod iterators;
+mod jsons;
 mod leases;
 mod listener;
 mod lists;
@@ -26,6 +29,8 @@ mod session;
 mod sets;
 mod snapshot;
 mod sorted_sets;
+mod streams;
 mod tls;
+mod topology;
 mod usage;
 mod views;

@@ -4,11 +4,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::batch::Batch;
+use super::bitmaps::{Bitmap, HyperLogLog};
 use super::convert::{self, Converted};
 use super::elements::ElementIterator;
 use super::engine::{self, Engine};
+use super::events::{Event, Events};
 use super::hashes::Hash;
 use super::iterators::NamespaceIterator;
+use super::jsons::Json;
 use super::listener::Listener;
 use super::lists::List;
 use super::log::{Change, Entry, Log};
@@ -20,7 +23,9 @@ use super::session::Session;
 use super::sets::Set;
 use super::snapshot::Snapshot;
 use super::sorted_sets::SortedSet;
+use super::streams::{Stream, StreamGroup};
 use super::tls::{TlsClient, TlsServer};
+use super::topology::{Node, TopologyStatus};
 use super::usage::{KindUsage, NamespaceUsage, Usage};
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{calls, errors};
@@ -45,6 +50,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<List>()?;
     module.add_class::<Set>()?;
     module.add_class::<SortedSet>()?;
+    module.add_class::<Bitmap>()?;
+    module.add_class::<HyperLogLog>()?;
+    module.add_class::<Json>()?;
+    module.add_class::<Stream>()?;
+    module.add_class::<StreamGroup>()?;
     module.add_class::<ElementIterator>()?;
     module.add_class::<Batch>()?;
     module.add_class::<Snapshot>()?;
@@ -67,6 +77,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SyncStatus>()?;
     module.add_class::<FeedStatus>()?;
     module.add_class::<Session>()?;
+    module.add_class::<Node>()?;
+    module.add_class::<TopologyStatus>()?;
+    module.add_class::<Events>()?;
+    module.add_class::<Event>()?;
     errors::add(module)?;
     be_mappings(py)?;
     // The package says what is public.

@@ -8,12 +8,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString, PyTuple};
 
 use super::arguments::{self, Bytes, Seconds};
+use super::bitmaps::{Bitmap, HyperLogLog};
 use super::hashes::Hash;
 use super::iterators::{NamespaceIterator, What};
+use super::jsons::Json;
 use super::leases::{Lease, Shared};
 use super::lists::List;
 use super::sets::Set;
 use super::sorted_sets::SortedSet;
+use super::streams::Stream;
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{buffer, calls, reply};
 use crate::{Items, Kind, Range, SnapshotNamespace, Ttl, Value, WriteOptions};
@@ -399,6 +402,26 @@ impl Namespace {
     /// The sorted set of that key, as a mutable mapping of members to scores. Nothing is looked up before it is used.
     fn sorted_set(slf: &Bound<'_, Self>, key: Bytes<'_>) -> SortedSet {
         SortedSet::new(&slf.as_super().get().shared, slf.get().live.sorted_set(&*key))
+    }
+
+    /// The bitmap of that key: `bitmap[7] = True`. Nothing is looked up before it is used.
+    fn bitmap(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Bitmap {
+        Bitmap { live: slf.get().live.bitmap(&*key) }
+    }
+
+    /// The HyperLogLog of that key. Nothing is looked up before it is used.
+    fn hyperloglog(slf: &Bound<'_, Self>, key: Bytes<'_>) -> HyperLogLog {
+        HyperLogLog { live: slf.get().live.hyperloglog(&*key) }
+    }
+
+    /// The JSON document of that key. Nothing is looked up before it is used.
+    fn json(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Json {
+        Json { live: slf.get().live.json(&*key) }
+    }
+
+    /// The stream of that key. Nothing is looked up before it is used.
+    fn stream(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Stream {
+        Stream { live: slf.get().live.stream(&*key) }
     }
 
     /// Deletes all keys: one range delete, whatever their number.

@@ -290,6 +290,21 @@ fn keys_are_routed() {
             ("EXISTS a k", crossed),
             ("GET a", "-CLUSTERDOWN Hash slot not served"),
             ("TYPE a", "-CLUSTERDOWN Hash slot not served"),
+            // Keys that stand elsewhere than others do.
+            ("ZUNION 2 foo k", crossed),
+            ("LMPOP 1 k LEFT", "-MOVED 7629 10.0.0.3:3"),
+            ("OBJECT ENCODING k", "-MOVED 7629 10.0.0.3:3"),
+            ("XREAD COUNT 1 STREAMS k 0", "-MOVED 7629 10.0.0.3:3"),
+            ("SORT foo STORE k", crossed),
+            ("BLPOP k 0", "-MOVED 7629 10.0.0.3:3"),
+            // A transaction has what is here, and nothing where one of its commands was sent elsewhere.
+            ("MULTI", "+OK"),
+            ("SET k 1", "-MOVED 7629 10.0.0.3:3"),
+            ("EXEC", "-EXECABORT Transaction discarded because of previous errors."),
+            ("MULTI", "+OK"),
+            ("SET foo 2", "+QUEUED"),
+            ("GET bar", "+QUEUED"),
+            ("EXEC", "[+OK \"1\"]"),
             // Not of any slot.
             ("DBSIZE", ":3"),
             ("PING a", "\"a\""),
@@ -322,13 +337,19 @@ fn keys_are_routed() {
     // Calls inside of the process know no slots.
     assert!(replica.engine.default_namespace().exists(b"foo").unwrap());
     primary.engine.default_namespace().put(b"k", b"v").unwrap();
+    // What was queued is looked at again.
+    converse(p, &[("MULTI", "+OK"), ("SET bar 2", "+QUEUED")]);
+    for client in [&mut primary.client(), &mut replica.client()] {
+        assert_eq!(client.ask(&["CLUSTERX", "SETSLOT", "5061", "NODE", &c, "2"]), "+OK");
+    }
+    converse(p, &[("EXEC", "-MOVED 5061 10.0.0.3:3"), ("EXEC", "-ERR EXEC without MULTI"), ("SET foo 2", "+OK")]);
     // Each shard is what runs.
     let shards = p.ask(&["CLUSTER", "SHARDS"]);
     assert!(shards.contains("\"role\" \"replica\""), "{shards}");
 
     // A node that was removed sends all elsewhere until it is a primary by hand.
     let rest = [format!("{a} 127.0.0.1 {port} master - 0-16383")];
-    set_nodes(r, 2, &rest);
+    set_nodes(r, 3, &rest);
     converse(r, &[("READONLY", "+OK"), ("GET foo", &moved), ("SLAVEOF NO ONE", "+OK"), ("GET foo", "\"2\"")]);
 }
 

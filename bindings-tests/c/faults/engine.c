@@ -45,7 +45,29 @@ void test_options(void) {
     REFUSED(pumice_engine_verify(engine, 3, &findings, &error));
     REFUSED(pumice_engine_verify(engine, -1, &findings, &error));
 
-    /* Replies of every kind, their elements, and what they say of what they are not; they outlive their engine. */
+    /* One writer: who else comes hears who it is. */
+    pumice_engine *second;
+    IS(PUMICE_BUSY, pumice_engine_open(in("e"), NULL, &second, &error));
+    IS(PUMICE_BUSY, pumice_release(in("e"), &error));
+    OK(pumice_engine_close(engine, &error));
+
+    options = pumice_options_new();
+    OK(pumice_options_set_read_only(options, true, &error));
+    OK(pumice_engine_open(in("e"), options, &second, &error));
+    pumice_options_free(options);
+    pumice_namespace *ns;
+    OK(pumice_engine_default_namespace(second, &ns, &error));
+    IS(PUMICE_READ_ONLY, pumice_namespace_put(ns, "k", 1, "v", 1, NULL, &error));
+    OK(pumice_engine_info(second, &info, &error));
+    CHECK(pumice_info_refuses_writes(info) != NULL);
+    pumice_info_free(info);
+    pumice_engine_free(second);
+    pumice_namespace_free(ns);
+    OK(pumice_release(in("e"), &error));
+    pumice_engine_free(engine);
+}
+
+/* Replies of every kind, their elements, and what they say of what they are not; they outlive their engine. */
 void test_replies(void) {
     pumice_engine *engine = open_new("replies");
     pumice_namespace *ns;
@@ -72,28 +94,6 @@ void test_replies(void) {
     pumice_reply_free(set);
     pumice_reply_free(values);
     pumice_reply_free(count);
-}
-
-/* One writer: who else comes hears who it is. */
-    pumice_engine *second;
-    IS(PUMICE_BUSY, pumice_engine_open(in("e"), NULL, &second, &error));
-    IS(PUMICE_BUSY, pumice_release(in("e"), &error));
-    OK(pumice_engine_close(engine, &error));
-
-    options = pumice_options_new();
-    OK(pumice_options_set_read_only(options, true, &error));
-    OK(pumice_engine_open(in("e"), options, &second, &error));
-    pumice_options_free(options);
-    pumice_namespace *ns;
-    OK(pumice_engine_default_namespace(second, &ns, &error));
-    IS(PUMICE_READ_ONLY, pumice_namespace_put(ns, "k", 1, "v", 1, NULL, &error));
-    OK(pumice_engine_info(second, &info, &error));
-    CHECK(pumice_info_refuses_writes(info) != NULL);
-    pumice_info_free(info);
-    pumice_engine_free(second);
-    pumice_namespace_free(ns);
-    OK(pumice_release(in("e"), &error));
-    pumice_engine_free(engine);
 }
 
 void test_write_options(void) {

@@ -83,11 +83,14 @@ void test_large_values(void);
 void test_log(void);
 void test_replication(void);
 void test_tls(void);
+void test_topology(void);
+void test_events(void);
 void test_close_wakes(void);
 void test_closed(void);
 void test_any_order(void);
 void test_threads(void);
 void test_fork(void);
+void test_fork_events(void);
 void test_fork_and_kill(void);
 
 #endif

@@ -100,9 +100,12 @@ static const struct {
     {"close_wakes", test_close_wakes},
     {"replication", test_replication},
     {"tls", test_tls},
+    {"topology", test_topology},
+    {"events", test_events},
     {"large_values", test_large_values},
     {"threads", test_threads},
     {"fork", test_fork},
+    {"fork_events", test_fork_events},
 };
 
 int main(int argc, char **argv) {

@@ -11,6 +11,10 @@ use crate::engine::types::writing::Writing;
 
 pub fn del(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     context.write(|writing| {
+        if args.len() > 2 {
+            // As Kvrocks notes it of many keys, and not of one.
+            writing.log_words(Kind::NONE, &[]);
+        }
         let mut deleted = 0;
         for key in &args[1..] {
             deleted += u64::from(keys::delete(writing, key)?);

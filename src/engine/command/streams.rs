@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Answer, Attempt, Context, Refusal, Wait, bulk, error, integer, is, ok, parse_count};
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
-use crate::engine::types::stream::{self, Entry, Keep, NewId, Stream, Trim};
+use crate::engine::types::stream::{self, Keep, NewId, Stream, StreamEntry, Trim};
 
 pub fn parse_id(bytes: &[u8]) -> Result<StreamId, Refusal> {
     parse_id_with(bytes, 0)
@@ -20,12 +20,12 @@ pub fn id(id: StreamId) -> Reply {
     bulk(id.to_string())
 }
 
-pub fn entry(entry: Entry) -> Reply {
+pub fn entry(entry: StreamEntry) -> Reply {
     let values = entry.values.into_iter().map(bulk).collect();
     Reply::Array(vec![id(entry.id), Reply::Array(values)])
 }
 
-pub fn entries(entries: Vec<Entry>) -> Reply {
+pub fn entries(entries: Vec<StreamEntry>) -> Reply {
     Reply::Array(entries.into_iter().map(entry).collect())
 }
 
@@ -176,8 +176,7 @@ pub fn xtrim(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 pub fn xsetid(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let last = parse_id(&args[2])?;
     let (mut added, mut deleted) = (None, None);
-    let mut rest = args[3..].chunks(2);
-    while let Some(option) = rest.next() {
+    for option in args[3..].chunks(2) {
         match option {
             [word, count] if is(word, "entriesadded") => {
                 added = Some(number(count).ok_or_else(|| error("value is not an integer or out of range"))?);

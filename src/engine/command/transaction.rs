@@ -50,6 +50,11 @@ impl Transaction {
         self.queue.is_some()
     }
 
+    /// The commands that EXEC will run.
+    pub fn queued(&self) -> impl Iterator<Item = (&'static Command, &[Vec<u8>])> {
+        self.queue.iter().flat_map(|queue| queue.commands.iter().map(|(command, args)| (*command, args.as_slice())))
+    }
+
     /// Has EXEC do nothing, since a command was refused.
     pub fn spoil(&mut self) {
         if let Some(queue) = &mut self.queue {

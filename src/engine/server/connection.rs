@@ -39,7 +39,7 @@ pub struct Connection {
     deadline: Option<Instant>,
     closing: bool,
     /// What it has begun with MULTI or WATCH.
-    transaction: Transaction,
+    pub transaction: Transaction,
     /// What it listens to, once it has listened to anything.
     pub subscription: Option<Subscription>,
     /// Whether it reads from a replica: see READONLY.
@@ -270,8 +270,8 @@ impl Connection {
             return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
         }
         self.check_listening(command)?;
-        let allowed = command.check(args, self.is_admin()).and_then(|()| self.check_route(command, args));
-        allowed.inspect_err(|_| self.transaction.spoil())?;
+        command.check(args, self.is_admin()).inspect_err(|_| self.transaction.spoil())?;
+        self.check_route(command, args)?;
         let reply = match command.run {
             // As if it were a message.
             _ if command.name == "ping" && self.listens() => {
@@ -326,7 +326,10 @@ impl Connection {
             let woken = waiter.wait(Some(self.client.stream.descriptor()), deadline);
             blocked.fetch_sub(1, Relaxed);
             match woken? {
-                Woken::Changed => self.revalidate()?,
+                Woken::Changed => {
+                    self.revalidate()?;
+                    self.check_route(command, args)?;
+                }
                 Woken::Late => return Ok(late),
                 Woken::Gone => return Err(Error::new(ErrorKind::Closed, "the other side is gone").into()),
             }

@@ -2,7 +2,8 @@
 
 use super::connection::Connection;
 use crate::engine::command::table::{self, Command};
-use crate::engine::command::{Answer, Refusal, ok, parse_integer};
+use crate::engine::command::transaction::Transaction;
+use crate::engine::command::{Answer, Refusal, is, ok, parse_integer};
 use crate::engine::format::key::slot;
 use crate::engine::topology::routes::Route;
 
@@ -21,32 +22,59 @@ const COUNTED: [(&str, usize); 12] = [
     ("zunion", 1),
     ("zunionstore", 2),
 ];
+/// Commands whose key follows a subcommand.
+const BEHIND: [&str; 2] = ["object", "xinfo"];
+/// Commands whose first half of what follows the word STREAMS is keys.
+const STREAMS: [&str; 2] = ["xread", "xreadgroup"];
+/// Commands that may name a key to store into, behind a word.
+const STORING: [&str; 3] = ["georadius", "georadiusbymember", "sort"];
 
-/// The keys of a command, by its row of the table.
-fn keys<'a>(command: &Command, args: &'a [Vec<u8>]) -> impl Iterator<Item = &'a [u8]> {
+/// The keys of a command: those of its row of the table, and those that its words say.
+fn keys<'a>(command: &Command, args: &'a [Vec<u8>]) -> Vec<&'a [u8]> {
     let (first, last, step) = command.keys;
-    let step = usize::try_from(step).unwrap_or(0).max(1);
-    let first = usize::try_from(first).unwrap_or(0);
-    let end = usize::try_from(last).map_or_else(
-        |_| args.len().saturating_sub(last.unsigned_abs() as usize - 1),
-        |last| if first == 0 { 0 } else { last + 1 },
-    );
-    let fixed = args.get(first..end.min(args.len())).unwrap_or_default().iter().step_by(step);
-    let number = COUNTED.iter().find(|(name, _)| *name == command.name).map(|(_, number)| *number);
-    let counted = number.and_then(|number| {
-        let count = usize::try_from(parse_integer(args.get(number)?).ok()?).ok()?;
-        Some(args.get(number + 1..)?.iter().take(count))
-    });
-    fixed.chain(counted.into_iter().flatten()).map(Vec::as_slice)
+    let mut keys: Vec<&[u8]> = Vec::new();
+    if let (Ok(first @ 1..), Ok(step @ 1..)) = (usize::try_from(first), usize::try_from(step)) {
+        let behind = |last: i32| args.len().checked_sub(last.unsigned_abs() as usize);
+        let last =
+            usize::try_from(last).ok().or_else(|| behind(last)).map(|last| last.min(args.len().saturating_sub(1)));
+        let fixed = last.and_then(|last| args.get(first..=last)).unwrap_or_default();
+        keys.extend(fixed.iter().step_by(step).map(Vec::as_slice));
+    }
+    let named = |names: &[&str]| names.contains(&command.name);
+    if let Some((_, number)) = COUNTED.iter().find(|(name, _)| *name == command.name) {
+        let count = args.get(*number).and_then(|count| usize::try_from(parse_integer(count).ok()?).ok());
+        let counted = args.get(number + 1..).unwrap_or_default();
+        keys.extend(counted.iter().take(count.unwrap_or(0)).map(Vec::as_slice));
+    } else if named(&BEHIND) {
+        keys.extend(args.get(2).map(Vec::as_slice));
+    } else if named(&STREAMS) {
+        // A group may have that name too.
+        let from = if command.name == "xreadgroup" { 4 } else { 1 };
+        let place = args.iter().skip(from).position(|arg| is(arg, "streams")).map(|place| place + from + 1);
+        let streams = place.and_then(|place| args.get(place..)).unwrap_or_default();
+        keys.extend(streams.iter().take(streams.len() / 2).map(Vec::as_slice));
+    } else if named(&STORING) {
+        let words = args.windows(2).skip(1).filter(|pair| is(&pair[0], "store") || is(&pair[0], "storedist"));
+        keys.extend(words.map(|pair| pair[1].as_slice()));
+    }
+    keys
 }
 
 impl Connection {
-    /// Refuses a command on keys that are not this node's, and says whose they are.
-    pub fn check_route(&self, command: &Command, args: &[Vec<u8>]) -> Result<(), Refusal> {
+    /// Refuses a command on keys that are not this node's, and says whose they are; EXEC where a queued command is.
+    pub fn check_route(&mut self, command: &Command, args: &[Vec<u8>]) -> Result<(), Refusal> {
         if !self.server().cluster {
             return Ok(());
         }
-        let mut slots = keys(command, args).map(slot);
+        if command.name == "exec" {
+            let checked = self.transaction.queued().try_for_each(|(command, args)| self.check_keys(command, args));
+            return checked.inspect_err(|_| self.transaction = Transaction::default());
+        }
+        self.check_keys(command, args).inspect_err(|_| self.transaction.spoil())
+    }
+
+    fn check_keys(&self, command: &Command, args: &[Vec<u8>]) -> Result<(), Refusal> {
+        let mut slots = keys(command, args).into_iter().map(slot);
         let Some(slot) = slots.next() else { return Ok(()) };
         let node = self.node()?;
         let routes = node.instance.routes.load();
@@ -83,7 +111,7 @@ mod tests {
     fn found(words: &str) -> Vec<String> {
         let args: Vec<Vec<u8>> = words.split(' ').map(|word| word.as_bytes().to_vec()).collect();
         let command = table::find(&args).unwrap();
-        keys(command, &args).map(|key| String::from_utf8_lossy(key).into_owned()).collect()
+        keys(command, &args).into_iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect()
     }
 
     /// The keys of a command are those that its row of the table says, however few there are.
@@ -96,18 +124,29 @@ mod tests {
         for none in ["get", "mset", "ping a", "dbsize scan", "scan 0 match a", "echo a"] {
             assert_eq!(found(none), Vec::<String>::new(), "{none}");
         }
-        let counted = |name: &'static str, keys: (i32, i32, i32), words: &str| {
-            let command = Command { name, keys, ..*table::find(&[b"ping".to_vec()]).unwrap() };
-            let args: Vec<Vec<u8>> = words.split(' ').map(|word| word.as_bytes().to_vec()).collect();
-            super::keys(&command, &args).map(|key| String::from_utf8_lossy(key).into_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(counted("zunion", (0, 0, 0), "zunion 2 a b weights 1 2"), ["a", "b"]);
-        assert_eq!(counted("zunionstore", (1, 1, 1), "zunionstore d 2 a b"), ["d", "a", "b"]);
-        assert_eq!(counted("blpop", (1, -2, 1), "blpop a b 0"), ["a", "b"]);
-        for few in ["zunion", "zunion x a", "zunion -1 a", "zunion 99999999999999999999 a"] {
-            assert!(counted("zunion", (0, 0, 0), few).is_empty(), "{few}");
+        for (words, expected) in [
+            ("zunion 2 a b weights 1 2", "a b"),
+            ("zunion 9 a", "a"),
+            ("zunionstore d 2 a b", "d a b"),
+            ("blmpop 0 2 a b left", "a b"),
+            ("blpop a b 0", "a b"),
+            ("bitop not a b", "a b"),
+            ("json.mset a $ 1 b $ 2", "a b"),
+            ("json.mget a b $", "a b"),
+            ("object encoding a", "a"),
+            ("xinfo stream a full", "a"),
+            ("xread count 1 streams a b 0 0", "a b"),
+            ("xreadgroup group streams c streams a >", "a"),
+            ("sort a by b store c", "a c"),
+            ("georadius a 0 0 1 km store b storedist c", "a b c"),
+            ("geosearchstore a b fromlonlat 0 0 byradius 1 km", "a b"),
+        ] {
+            assert_eq!(found(words).join(" "), expected, "{words}");
         }
-        assert_eq!(counted("zunion", (0, 0, 0), "zunion 9 a"), ["a"]);
+        for few in ["zunion", "zunion x a", "zunion -1 a", "zunion 99999999999999999999 a", "xread streams a", "object"]
+        {
+            assert!(found(few).is_empty(), "{few}");
+        }
     }
 
     /// A command without keys in its row has none: one that were forgotten would be served on every node.
@@ -134,8 +173,12 @@ mod tests {
             "multi",
             "namespace",
             "ping",
+            "psubscribe",
             "psync",
+            "publish",
+            "pubsub",
             "pumice",
+            "punsubscribe",
             "quit",
             "randomkey",
             "readonly",
@@ -147,14 +190,17 @@ mod tests {
             "scan",
             "select",
             "slaveof",
+            "subscribe",
             "time",
+            "unsubscribe",
             "unwatch",
         ];
         let mut seen = 0;
         for command in table::COMMANDS.iter().filter(|command| command.keys.0 == 0) {
             seen += 1;
             let name = command.name;
-            let known = KEYLESS.contains(&name) || COUNTED.iter().any(|(counted, _)| *counted == name);
+            let known = KEYLESS.contains(&name) || BEHIND.contains(&name) || STREAMS.contains(&name);
+            let known = known || COUNTED.iter().any(|(counted, _)| *counted == name);
             assert!(known, "{name}: where are its keys?");
         }
         assert!(seen > 20, "{seen}");

@@ -83,7 +83,7 @@ fn owners(topology: &Topology) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::format::side::{Governing, Wish};
+    use crate::engine::format::state::{Governing, Wish};
 
     fn state(own: &str, role: Role) -> State {
         let id = |letter: &str| letter.repeat(40);
