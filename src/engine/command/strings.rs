@@ -2,16 +2,24 @@
 
 use super::{Answer, Context, Refusal, bulk, error, float, integer, is, ok, parse_float, parse_integer};
 use crate::engine::clock::now_ms;
+use crate::engine::error::ErrorKind;
 use crate::engine::format::resp::Reply;
-use crate::engine::types::keys;
 use crate::engine::types::list::bounds;
 use crate::engine::types::string::{self, Condition, Expiry, Set};
+use crate::engine::types::{bitmap, dump, keys};
 
 /// The most bytes that the values of one MGET may have together.
 const MOST_AT_ONCE: usize = 512 << 20;
 
 pub fn get(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    context.read(|reading| Ok(reading.string(&args[1])?.map_or(Reply::Nil, |value| bulk(&*value))))
+    context.read(|reading| match reading.string(&args[1]) {
+        // A bitmap is given as the string that it would be in Redis.
+        Err(wrong) if wrong.kind() == ErrorKind::WrongType => {
+            let bits = bitmap::to_string(reading, &args[1], dump::MAX_BITMAP_STRING)?;
+            Ok(bulk(bits.ok_or(wrong)?))
+        }
+        value => Ok(value?.map_or(Reply::Nil, |value| bulk(&*value))),
+    })
 }
 
 pub fn mget(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {

@@ -296,6 +296,12 @@ impl World {
         if let Some(refused) = members.and_then(|members| members.refuses(Some(&name), "", 0)) {
             panic!("a node is fed although {refused}");
         }
+        // A heartbeat tells under which epoch the primary goes on.
+        let (epoch, origin) = (own.state.epoch.clone(), own.history.origin().to_owned());
+        let replica = &self.nodes[n];
+        if let Some(state) = replica.state.learned(&epoch, &origin, &replica.dataset()) {
+            self.nodes[n].state = state;
+        }
         let from = self.nodes[n].log.len();
         let upto = self.nodes[primary].log.len().min(from + 1 + self.random.below(5));
         for entry in self.nodes[primary].log[from..upto].to_vec() {
@@ -353,7 +359,7 @@ impl World {
                 self.restart(n);
             }
         }
-        let highest = self.nodes.iter().map(|node| node.state.highest()).max().unwrap_or(0);
+        let highest = self.nodes.iter().map(|node| node.state.known()).max().unwrap_or(0);
         let whole = self.random.below(2) == 0;
         let version = self.topologies.last().map_or(1, Topology::version).max(highest) + 1;
         self.issue(version, whole);

@@ -1,0 +1,457 @@
+//! Commands on JSON documents.
+
+use super::{Answer, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_integer};
+use crate::engine::error::Error;
+use crate::engine::format::json::{Map, Value, encode_payload, parse_text, to_pretty, to_text};
+use crate::engine::format::json_path::{JsonPath, absolute, at};
+use crate::engine::format::resp::Reply;
+use crate::engine::types::json;
+use crate::engine::types::reading::Budget;
+
+/// The path of an argument, or the root where there is none; more arguments are refused.
+fn parse_path(args: &[Vec<u8>]) -> Result<JsonPath, Refusal> {
+    match args {
+        [] => Ok(JsonPath::parse(b"$")?),
+        [path] => Ok(JsonPath::parse(path)?),
+        _ => Err(error("The number of arguments is more than expected")),
+    }
+}
+
+fn no_key() -> Refusal {
+    error("could not perform this operation on a key that doesn't exist")
+}
+
+/// A number for each value that could be counted.
+fn numbers(found: Vec<Option<i64>>) -> Reply {
+    Reply::Array(found.into_iter().map(|number| number.map_or(Reply::Nil, Reply::Integer)).collect())
+}
+
+fn length(length: usize) -> Option<i64> {
+    i64::try_from(length).ok()
+}
+
+/// What a path finds, counted.
+fn count(
+    context: &Context<'_>,
+    key: &[u8],
+    path: &JsonPath,
+    count: impl FnMut(&Value) -> Option<i64>,
+) -> Result<Option<Reply>, Refusal> {
+    Ok(context.read(|reading| Ok(json::look(reading, key, path, count)?))?.map(numbers))
+}
+
+/// What a path finds, changed; each says a number where it was of the right type.
+fn alter(
+    context: &Context<'_>,
+    key: &[u8],
+    path: &JsonPath,
+    mut alter: impl FnMut(&mut Value) -> Option<i64>,
+) -> Result<Option<Reply>, Refusal> {
+    let changed = context.write(|writing| {
+        Ok(json::change(writing, key, path, |value| {
+            let answer = alter(value);
+            Ok((answer, answer.is_some()))
+        })?)
+    })?;
+    Ok(changed.map(numbers))
+}
+
+pub fn set(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let (path, value) = (JsonPath::parse(&args[2])?, parse_text(&args[3])?);
+    context.write(|writing| {
+        json::set(writing, &args[1], &path, value)?;
+        Ok(ok())
+    })
+}
+
+pub fn mset(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    if !args[1..].len().is_multiple_of(3) {
+        return Err(Refusal::arity());
+    }
+    let parts = args[1..]
+        .chunks_exact(3)
+        .map(|part| Ok((part[0].as_slice(), JsonPath::parse(&part[1])?, parse_text(&part[2])?)));
+    let parts = parts.collect::<Result<Vec<_>, Error>>()?;
+    context.write(|writing| {
+        for (key, path, value) in parts {
+            json::set(writing, key, &path, value)?;
+        }
+        Ok(ok())
+    })
+}
+
+/// What a path finds, as one array.
+fn found(document: &Value, path: &JsonPath) -> Result<Value, Error> {
+    let locations = path.find(document)?;
+    let mut budget = Budget::default();
+    let mut out = Vec::with_capacity(locations.len());
+    for value in locations.iter().filter_map(|location| at(document, location)) {
+        // A value may be found in each of those around it.
+        budget.take(weight(value))?;
+        out.push(value.clone());
+    }
+    Ok(Value::Array(out))
+}
+
+/// Roughly the bytes of a value in memory.
+fn weight(value: &Value) -> usize {
+    let mut open = vec![value];
+    let mut sum = 0usize;
+    while let Some(value) = open.pop() {
+        sum += 32;
+        match value {
+            Value::String(text) => sum += text.len(),
+            Value::Array(items) => open.extend(items),
+            Value::Object(members) => {
+                sum += members.keys().map(|name| name.len() + 32).sum::<usize>();
+                open.extend(members.values());
+            }
+            _ => {}
+        }
+    }
+    sum
+}
+
+pub fn get(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let (mut indent, mut newline, mut space) = (&b""[..], &b""[..], &b""[..]);
+    let mut pretty = false;
+    let mut rest = &args[2..];
+    while let [option, value, after @ ..] = rest {
+        if is(option, "indent") {
+            if value.iter().any(|&byte| byte != b' ') || value.len() > 255 {
+                return Err(error("Currently only all-space INDENT is supported"));
+            }
+            indent = value;
+        } else if is(option, "newline") {
+            newline = value;
+        } else if is(option, "space") {
+            if !matches!(value.as_slice(), b"" | b" ") {
+                return Err(error("Currently only SPACE ' ' is supported"));
+            }
+            space = value;
+        } else {
+            break;
+        }
+        pretty = true;
+        rest = after;
+    }
+    let paths = rest.iter().map(|path| JsonPath::parse(path)).collect::<Result<Vec<_>, Error>>()?;
+    let Some(document) = context.read(|reading| Ok(json::read(reading, &args[1])?))? else { return Ok(Reply::Nil) };
+    let answer = match &paths[..] {
+        [] => document.value,
+        [path] => found(&document.value, path)?,
+        paths => {
+            let mut members = Map::new();
+            for (text, path) in rest.iter().zip(paths) {
+                members.insert(String::from_utf8_lossy(text).into_owned(), found(&document.value, path)?);
+            }
+            Value::Object(members)
+        }
+    };
+    Ok(bulk(if pretty { to_pretty(&answer, indent, newline, space) } else { to_text(&answer) }))
+}
+
+pub fn mget(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let Some((path, keys)) = args[1..].split_last() else { return Err(Refusal::arity()) };
+    let path = JsonPath::parse(path)?;
+    context.view(|reading| {
+        let mut budget = Budget::default();
+        let mut out = Vec::with_capacity(keys.len());
+        for key in keys {
+            let document = match json::read(reading, key) {
+                Err(e) if e.kind() == crate::engine::error::ErrorKind::WrongType => None,
+                document => document?,
+            };
+            let text = document.map(|document| found(&document.value, &path)).transpose()?.map(|found| to_text(&found));
+            budget.take(text.as_ref().map_or(0, Vec::len))?;
+            out.push(text.map_or(Reply::Nil, bulk));
+        }
+        Ok(Reply::Array(out))
+    })
+}
+
+/// JSON.DEL and JSON.FORGET.
+pub fn del(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(&args[2..])?;
+    context.write(|writing| Ok(integer(json::delete(writing, &args[1], &path)?)))
+}
+
+pub fn merge(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let (path, patch) = (JsonPath::parse(&args[2])?, parse_text(&args[3])?);
+    context.write(|writing| Ok(if json::merge(writing, &args[1], &path, &patch)? { ok() } else { Reply::Nil }))
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+pub fn kind(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(&args[2..])?;
+    let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, type_name)?))?;
+    Ok(found.map_or(Reply::Nil, bulks))
+}
+
+pub fn info(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let found = context.read(|reading| Ok(json::info(reading, &args[1])?))?;
+    let (format, _) = found.ok_or_else(no_key)?;
+    Ok(bulks(["storage_format", format.name()]))
+}
+
+/// JSON.DEBUG MEMORY: how many bytes a value takes where it is stored.
+pub fn debug(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    if !is(&args[1], "memory") {
+        return Err(error("wrong number of arguments for 'json.debug' command"));
+    }
+    let path = parse_path(&args[3..])?;
+    let key = &args[2];
+    context.read(|reading| {
+        let Some((format, stored)) = json::info(reading, key)? else {
+            return Ok(if args.len() == 3 { integer(0) } else { Reply::Array(Vec::new()) });
+        };
+        if path.is_root() {
+            return Ok(Reply::Array(vec![integer(stored)]));
+        }
+        // Without the byte of the format.
+        let size = |value: &Value| encode_payload(format, value).map(|payload| payload.len() as u64 - 1);
+        let sizes = json::look(reading, key, &path, size)?.unwrap_or_default();
+        let sizes = sizes.into_iter().collect::<Result<Vec<u64>, Error>>()?;
+        Ok(Reply::Array(sizes.into_iter().map(integer).collect()))
+    })
+}
+
+/// A value in RESP, as JSON.RESP gives it.
+fn resp(value: &Value) -> Reply {
+    match value {
+        Value::Null => Reply::Nil,
+        Value::Bool(on) => Reply::Simple(on.to_string()),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => Reply::Integer(number),
+            None => bulk(to_text(value)),
+        },
+        Value::String(text) => bulk(text.as_bytes()),
+        Value::Array(items) => {
+            Reply::Array([Reply::Simple("[".into())].into_iter().chain(items.iter().map(resp)).collect())
+        }
+        Value::Object(members) => {
+            let parts = members.iter().flat_map(|(name, value)| [bulk(name.as_bytes()), resp(value)]);
+            Reply::Array([Reply::Simple("{".into())].into_iter().chain(parts).collect())
+        }
+    }
+}
+
+pub fn resp_of(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(&args[2..])?;
+    let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, resp)?))?;
+    Ok(match found {
+        None => Reply::Nil,
+        Some(mut found) if args.len() == 2 => found.pop().unwrap_or(Reply::Nil),
+        Some(found) => Reply::Array(found),
+    })
+}
+
+pub fn arrlen(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(&args[2..])?;
+    let found = count(context, &args[1], &path, |value| value.as_array().and_then(|items| length(items.len())))?;
+    Ok(found.unwrap_or(Reply::Nil))
+}
+
+pub fn objlen(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(&args[2..])?;
+    let found = count(context, &args[1], &path, |value| value.as_object().and_then(|items| length(items.len())))?;
+    match (found, args.get(2)) {
+        (Some(found), _) => Ok(found),
+        (None, None) => Ok(Reply::Nil),
+        (None, Some(path)) => {
+            Err(error(format_args!("Path '{}' does not exist or not an object", String::from_utf8_lossy(path))))
+        }
+    }
+}
+
+pub fn strlen(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(&args[2..])?;
+    let found = count(context, &args[1], &path, |value| value.as_str().and_then(|text| length(text.len())))?;
+    match (found, args.get(2)) {
+        (Some(found), _) => Ok(found),
+        (None, None) => Ok(Reply::Nil),
+        (None, Some(_)) => Err(no_key()),
+    }
+}
+
+pub fn objkeys(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(&args[2..])?;
+    let keys = |value: &Value| match value.as_object() {
+        Some(members) => bulks(members.keys().map(String::as_str)),
+        None => Reply::Nil,
+    };
+    let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, keys)?))?;
+    Ok(found.map_or(Reply::Nil, Reply::Array))
+}
+
+pub fn arrappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = JsonPath::parse(&args[2])?;
+    let new = args[3..].iter().map(|text| parse_text(text)).collect::<Result<Vec<_>, Error>>()?;
+    let changed = alter(context, &args[1], &path, |value| {
+        let items = value.as_array_mut()?;
+        items.extend_from_slice(&new);
+        length(items.len())
+    })?;
+    changed.ok_or_else(no_key)
+}
+
+pub fn arrinsert(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let (path, index) = (JsonPath::parse(&args[2])?, parse_integer(&args[3])?);
+    let new = args[4..].iter().map(|text| parse_text(text)).collect::<Result<Vec<_>, Error>>()?;
+    let changed = alter(context, &args[1], &path, |value| {
+        let items = value.as_array_mut()?;
+        let at = absolute(index, items.len()).filter(|&at| at < items.len())?;
+        items.splice(at..at, new.iter().cloned());
+        length(items.len())
+    })?;
+    Ok(changed.unwrap_or(Reply::Nil))
+}
+
+pub fn arrindex(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    if args.len() > 6 {
+        return Err(Refusal::arity());
+    }
+    let (path, needle) = (JsonPath::parse(&args[2])?, parse_text(&args[3])?);
+    let number = |at: usize| args.get(at).map(|number| parse_integer(number)).transpose();
+    let (start, end) = (number(4)?.unwrap_or(0), number(5)?.unwrap_or(0));
+    let found = count(context, &args[1], &path, |value| {
+        let items = value.as_array()?;
+        let len = length(items.len())?;
+        let from = if start < 0 { len.saturating_add(start).max(0) } else { start.min(len) };
+        // An end of 0 is the end.
+        let to = if end <= 0 { len.saturating_add(end).max(0) } else { end.min(len) };
+        let range = items.get(usize::try_from(from).ok()?..usize::try_from(to.max(from)).ok()?)?;
+        Some(range.iter().position(|item| *item == needle).map_or(-1, |at| at as i64 + from))
+    })?;
+    Ok(found.unwrap_or(Reply::Nil))
+}
+
+pub fn arrpop(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(args.get(2..3).unwrap_or_default())?;
+    let index = match args.get(3..).unwrap_or_default() {
+        [] => -1,
+        [index] => parse_integer(index)?,
+        _ => return Err(Refusal::arity()),
+    };
+    let popped = context.write(|writing| {
+        Ok(json::change(writing, &args[1], &path, |value| {
+            let Some(items) = value.as_array_mut().filter(|items| !items.is_empty()) else {
+                return Ok((Reply::Nil, false));
+            };
+            let last = items.len() - 1;
+            let at = match absolute(index, items.len()) {
+                Some(at) => at.min(last),
+                None => 0,
+            };
+            Ok((bulk(to_text(&items.remove(at))), true))
+        })?)
+    })?;
+    popped.map(Reply::Array).ok_or_else(no_key)
+}
+
+pub fn arrtrim(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let (path, start, stop) = (JsonPath::parse(&args[2])?, parse_integer(&args[3])?, parse_integer(&args[4])?);
+    let changed = alter(context, &args[1], &path, |value| {
+        let items = value.as_array_mut()?;
+        let len = length(items.len())?;
+        let from_end = |at: i64| if at < 0 { len.saturating_add(at).max(0) } else { at };
+        let (from, to) = (from_end(start), from_end(stop).min(len - 1));
+        if from > to {
+            items.clear();
+        } else {
+            items.truncate(usize::try_from(to + 1).ok()?);
+            items.drain(..usize::try_from(from).ok()?);
+        }
+        length(items.len())
+    })?;
+    changed.ok_or_else(no_key)
+}
+
+pub fn clear(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(&args[2..])?;
+    let cleared = context.write(|writing| {
+        Ok(json::change(writing, &args[1], &path, |value| {
+            let clears = match value {
+                Value::Array(items) if !items.is_empty() => {
+                    items.clear();
+                    true
+                }
+                Value::Object(members) if !members.is_empty() => {
+                    members.clear();
+                    true
+                }
+                Value::Number(number) if number.as_f64() != Some(0.0) => {
+                    *value = 0.into();
+                    true
+                }
+                _ => false,
+            };
+            Ok((u64::from(clears), clears))
+        })?)
+    })?;
+    Ok(cleared.map_or(Reply::Nil, |cleared| integer(cleared.into_iter().sum())))
+}
+
+pub fn toggle(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let path = parse_path(&args[2..])?;
+    let changed = alter(context, &args[1], &path, |value| match value {
+        Value::Bool(on) => {
+            *on = !*on;
+            Some(i64::from(*on))
+        }
+        _ => None,
+    })?;
+    Ok(changed.unwrap_or(Reply::Nil))
+}
+
+/// JSON.NUMINCRBY and JSON.NUMMULTBY.
+pub fn calculate(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let multiply = is(&args[0], "json.nummultby");
+    let path = JsonPath::parse(&args[2])?;
+    let Ok(Value::Number(by)) = parse_text(&args[3]) else {
+        return Err(error("the input value should be a number"));
+    };
+    let changed = context.write(|writing| {
+        let mut infinite = false;
+        let changed = json::change(writing, &args[1], &path, |value| {
+            let Value::Number(number) = value else { return Ok((Value::Null, false)) };
+            match json::calculate(number, &by, multiply) {
+                Some(result) => *number = result,
+                None => infinite = true,
+            }
+            Ok((value.clone(), true))
+        })?;
+        if infinite { Err(error("the result is an infinite number")) } else { Ok(changed) }
+    })?;
+    Ok(bulk(to_text(&Value::Array(changed.ok_or_else(no_key)?))))
+}
+
+pub fn strappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let (path, text) = match &args[2..] {
+        [text] => (JsonPath::parse(b"$")?, text),
+        [path, text] => (JsonPath::parse(path)?, text),
+        _ => return Err(error("The number of arguments is more than expected")),
+    };
+    let Value::String(more) = parse_text(text)? else {
+        return Err(error("STRAPPEND need input a string to append"));
+    };
+    let changed = alter(context, &args[1], &path, |value| match value {
+        Value::String(text) => {
+            text.push_str(&more);
+            length(text.len())
+        }
+        _ => None,
+    })?;
+    changed.ok_or_else(no_key)
+}

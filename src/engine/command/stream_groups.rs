@@ -1,0 +1,332 @@
+//! Commands on the groups of streams.
+
+use super::streams::{bound, entries, entry, id, parse_id, parse_read, read_or_wait};
+use super::{Answer, Attempt, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_count, parse_integer};
+use crate::engine::clock::now_ms;
+use crate::engine::format::resp::Reply;
+use crate::engine::format::stream::{StreamId, number};
+use crate::engine::types::reading::Reading;
+use crate::engine::types::stream::Stream;
+use crate::engine::types::stream_group::{self as group, Claim, Created};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn no_group(key: &[u8], name: &[u8]) -> Refusal {
+    Refusal::Text(format!("NOGROUP No such key '{}' or consumer group '{}'", text(key), text(name)))
+}
+
+fn no_key() -> Refusal {
+    error(concat!(
+        "The XGROUP subcommand requires the key to exist. ",
+        "Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically."
+    ))
+}
+
+/// From where a group reads: an id, or with `$` the end.
+fn parse_from(bytes: &[u8]) -> Result<Option<StreamId>, Refusal> {
+    if bytes == b"$" { Ok(None) } else { bound(bytes, true).map(Some) }
+}
+
+fn parse_entries_read(bytes: &[u8]) -> Result<i64, Refusal> {
+    match parse_integer(bytes)? {
+        read if read >= -1 => Ok(read),
+        _ => Err(error("value for ENTRIESREAD must be positive or -1")),
+    }
+}
+
+pub fn xgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let (subcommand, key, name) = (&args[1], &args[2], &args[3]);
+    let rest = &args[4..];
+    let missing = |context: &Context<'_>| -> Refusal {
+        match context.read(|reading| Ok(reading.metadata(key)?)) {
+            Ok(Some(_)) => {
+                let text = format!("NOGROUP No such consumer group '{}' for key name '{}'", text(name), text(key));
+                Refusal::Text(text)
+            }
+            Ok(None) => no_key(),
+            Err(refusal) => refusal,
+        }
+    };
+    if is(subcommand, "create") || is(subcommand, "setid") {
+        let (from, mut options) = rest.split_first().ok_or_else(Refusal::arity)?;
+        let from = parse_from(from)?;
+        let (mut make, mut entries_read) = (false, -1);
+        while let Some((option, after)) = options.split_first() {
+            options = after;
+            if is(option, "mkstream") && is(subcommand, "create") {
+                make = true;
+            } else if is(option, "entriesread") {
+                let (read, after) = after.split_first().ok_or_else(Refusal::syntax)?;
+                entries_read = parse_entries_read(read)?;
+                options = after;
+            } else {
+                return Err(Refusal::syntax());
+            }
+        }
+        if is(subcommand, "setid") {
+            let set = context.write(|writing| Ok(group::set_id(writing, key, name, from, entries_read)?))?;
+            return set.map(|()| ok()).ok_or_else(|| missing(context));
+        }
+        let created = context.write(|writing| Ok(group::create(writing, key, name, from, entries_read, make)?))?;
+        return match created {
+            Created::Done => Ok(ok()),
+            Created::NoStream => Err(no_key()),
+            Created::Exists => Err(Refusal::Text("BUSYGROUP Consumer Group name already exists".into())),
+        };
+    }
+    if is(subcommand, "destroy") && rest.is_empty() {
+        let destroyed = context.write(|writing| Ok(group::destroy(writing, key, name)?))?;
+        return destroyed.map(|destroyed| integer(destroyed.into())).ok_or_else(no_key);
+    }
+    if let [consumer] = rest {
+        if is(subcommand, "createconsumer") {
+            let made = context.write(|writing| Ok(group::create_consumer(writing, key, name, consumer)?))?;
+            return made.map(|made| integer(made.into())).ok_or_else(|| missing(context));
+        }
+        if is(subcommand, "delconsumer") {
+            let pending = context.write(|writing| Ok(group::delete_consumer(writing, key, name, consumer)?))?;
+            return pending.map(integer).ok_or_else(|| missing(context));
+        }
+    }
+    let known = ["destroy", "createconsumer", "delconsumer"];
+    Err(if known.iter().any(|known| is(subcommand, known)) { Refusal::arity() } else { error("unknown subcommand") })
+}
+
+pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Refusal> {
+    let [word, name, consumer, rest @ ..] = &args[1..] else { return Err(Refusal::arity()) };
+    if !is(word, "group") {
+        return Err(Refusal::syntax());
+    }
+    let asked = parse_read(rest, true)?;
+    let mut behind = Vec::with_capacity(asked.streams.len());
+    for (_, id) in &asked.streams {
+        behind.push(if *id == b">" { None } else { Some(parse_id(id)?) });
+    }
+    context.write(|writing| {
+        let mut found = Vec::new();
+        for ((key, _), behind) in asked.streams.iter().zip(&behind) {
+            let missing = || {
+                let (key, name) = (text(key), text(name));
+                let what =
+                    format!("NOGROUP No such key '{key}' or consumer group '{name}' in XREADGROUP with GROUP option");
+                Refusal::Text(what)
+            };
+            let answer = match behind {
+                None => {
+                    let new = group::read_new(writing, key, name, consumer, asked.limit, asked.no_ack)?;
+                    let new = new.ok_or_else(missing)?;
+                    if new.is_empty() {
+                        continue;
+                    }
+                    entries(new)
+                }
+                Some(behind) => {
+                    let pending = group::read_pending(writing, key, name, consumer, *behind, asked.limit)?;
+                    let one = |(of, found): (StreamId, Option<_>)| match found {
+                        Some(found) => entry(found),
+                        None => Reply::Array(vec![id(of), Reply::NilArray]),
+                    };
+                    Reply::Array(pending.ok_or_else(missing)?.into_iter().map(one).collect())
+                }
+            };
+            found.push(Reply::Array(vec![bulk(*key), answer]));
+        }
+        Ok(read_or_wait(&asked, found, None))
+    })
+}
+
+pub fn xack(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let ids: Result<Vec<StreamId>, Refusal> = args[3..].iter().map(|id| parse_id(id)).collect();
+    let ids = ids?;
+    context.write(|writing| Ok(integer(group::acknowledge(writing, &args[1], &args[2], &ids)?)))
+}
+
+/// A number of milliseconds, or of deliveries, of XCLAIM.
+fn parse_claimed(option: &str, bytes: Option<&Vec<u8>>) -> Result<u64, Refusal> {
+    let value = parse_integer(bytes.ok_or_else(Refusal::syntax)?)?;
+    u64::try_from(value).map_err(|_| error(format_args!("{option} for XCLAIM must be non-negative")))
+}
+
+pub fn xclaim(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let [key, name, consumer, idle, rest @ ..] = &args[1..] else { return Err(Refusal::arity()) };
+    let min_idle_ms = u64::try_from(parse_integer(idle)?).unwrap_or(0);
+    let mut how = Claim { min_idle_ms, ..Claim::default() };
+    let words = ["idle", "time", "retrycount", "force", "justid", "lastid"];
+    let options = rest.iter().position(|arg| words.iter().any(|word| is(arg, word))).unwrap_or(rest.len());
+    let (ids, options) = rest.split_at(options);
+    let ids: Result<Vec<StreamId>, Refusal> = ids.iter().map(|id| parse_id(id)).collect();
+    let ids = ids?;
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        if is(option, "idle") {
+            how.delivered_ms = Some(now_ms().saturating_sub(parse_claimed("IDLE", options.next())?));
+        } else if is(option, "time") {
+            how.delivered_ms = Some(parse_claimed("TIME", options.next())?);
+        } else if is(option, "retrycount") {
+            how.deliveries = Some(parse_claimed("RETRYCOUNT", options.next())?);
+        } else if is(option, "force") {
+            how.force = true;
+        } else if is(option, "justid") {
+            how.just_id = true;
+        } else if is(option, "lastid") {
+            how.last_id = Some(parse_id(options.next().ok_or_else(Refusal::syntax)?)?);
+        } else {
+            return Err(Refusal::syntax());
+        }
+    }
+    let claimed = context.write(|writing| Ok(group::claim(writing, key, name, consumer, &ids, &how)?))?;
+    let claimed = claimed.ok_or_else(|| no_group(key, name))?;
+    Ok(if how.just_id { bulks(claimed.into_iter().map(|entry| entry.id.to_string())) } else { entries(claimed) })
+}
+
+pub fn xautoclaim(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let [key, name, consumer, idle, start, options @ ..] = &args[1..] else { return Err(Refusal::arity()) };
+    let min_idle_ms = number(idle).ok_or_else(|| error("Invalid min-idle-time argument for XAUTOCLAIM"))?;
+    let from = bound(start, true)?;
+    let mut how = Claim { min_idle_ms, ..Claim::default() };
+    let mut count = 100;
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        if is(option, "count") {
+            count = parse_integer(options.next().ok_or_else(Refusal::syntax)?)?;
+        } else if is(option, "justid") {
+            how.just_id = true;
+        } else {
+            return Err(Refusal::syntax());
+        }
+    }
+    let count = u64::try_from(count).ok().filter(|&count| count > 0).ok_or_else(|| error("COUNT must be > 0"))?;
+    let claimed = context.write(|writing| Ok(group::auto_claim(writing, key, name, consumer, from, count, &how)?))?;
+    let claimed = claimed.ok_or_else(|| no_group(key, name))?;
+    let taken = match how.just_id {
+        true => bulks(claimed.entries.into_iter().map(|entry| entry.id.to_string())),
+        false => entries(claimed.entries),
+    };
+    let deleted = bulks(claimed.deleted.into_iter().map(|id| id.to_string()));
+    Ok(Reply::Array(vec![id(claimed.next.unwrap_or_default()), taken, deleted]))
+}
+
+pub fn xpending(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let (key, name) = (&args[1], &args[2]);
+    let missing = || no_group(key, name);
+    let mut rest = &args[3..];
+    if rest.is_empty() {
+        let summary = context.view(|reading| Ok(group::pending_summary(reading, key, name)?))?.ok_or_else(missing)?;
+        if summary.count == 0 {
+            return Ok(Reply::Array(vec![integer(0), Reply::Nil, Reply::Nil, Reply::NilArray]));
+        }
+        let one = |(name, count): (Vec<u8>, u64)| Reply::Array(vec![bulk(name), bulk(count.to_string())]);
+        let consumers = Reply::Array(summary.consumers.into_iter().map(one).collect());
+        return Ok(Reply::Array(vec![integer(summary.count), id(summary.first), id(summary.last), consumers]));
+    }
+    let mut min_idle_ms = 0;
+    if let [word, idle, after @ ..] = rest
+        && is(word, "idle")
+    {
+        min_idle_ms = parse_count(idle)?;
+        rest = after;
+    }
+    let (from, to, count, consumer) = match rest {
+        [from, to, count] => (from, to, count, None),
+        [from, to, count, consumer] => (from, to, count, Some(consumer.as_slice())),
+        _ => return Err(Refusal::syntax()),
+    };
+    let (from, to) = (bound(from, true)?, bound(to, false)?);
+    let limit = u64::try_from(parse_integer(count)?).unwrap_or(0);
+    let found = context
+        .view(|reading| Ok(group::pending_entries(reading, key, name, from, to, limit, consumer, min_idle_ms)?))?;
+    let now = now_ms();
+    let one = |(of, pending): (StreamId, crate::engine::format::stream::Pending)| {
+        let idle = now.saturating_sub(pending.delivered_ms);
+        Reply::Array(vec![id(of), bulk(pending.consumer), integer(idle), integer(pending.deliveries)])
+    };
+    Ok(Reply::Array(found.ok_or_else(missing)?.into_iter().map(one).collect()))
+}
+
+fn rows<const N: usize>(rows: [(&str, Reply); N]) -> Reply {
+    Reply::Array(rows.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect())
+}
+
+fn edge(reading: &Reading<'_>, stream: &Stream, of: StreamId) -> Answer {
+    if stream.metadata.size == 0 {
+        return Ok(Reply::Nil);
+    }
+    Ok(stream.entry(reading, of)?.map_or(Reply::Nil, entry))
+}
+
+pub fn xinfo(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    let wrong = || error("unknown subcommand or wrong number of arguments");
+    let (subcommand, key) = (&args[1], args.get(2).ok_or_else(wrong)?);
+    context.view(|reading| {
+        let stream = || Stream::find(reading, key)?.ok_or_else(|| error("no such key"));
+        match &args[3..] {
+            options if is(subcommand, "stream") => {
+                let count = match options {
+                    [] => None,
+                    [full] if is(full, "full") => Some(10),
+                    [full, word, count] if is(full, "full") && is(word, "count") => Some(parse_count(count)?),
+                    _ => return Err(Refusal::syntax()),
+                };
+                let stream = stream()?;
+                let state = &stream.state;
+                let common = [
+                    ("length", integer(stream.metadata.size)),
+                    ("last-generated-id", id(state.last_generated)),
+                    ("max-deleted-entry-id", id(state.max_deleted)),
+                    ("entries-added", integer(state.entries_added)),
+                    ("recorded-first-entry-id", id(state.recorded_first)),
+                ];
+                let mut items: Vec<Reply> = common.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect();
+                match count {
+                    None => {
+                        items.extend([bulk("first-entry"), edge(reading, &stream, state.first)?]);
+                        items.extend([bulk("last-entry"), edge(reading, &stream, state.last)?]);
+                    }
+                    Some(count) => {
+                        // A count of 0 is all.
+                        let limit = if count == 0 { u64::MAX } else { count };
+                        let found = stream.range(reading, StreamId::MIN, StreamId::MAX, false, limit)?;
+                        items.extend([bulk("entries"), entries(found)]);
+                    }
+                }
+                Ok(Reply::Array(items))
+            }
+            [] if is(subcommand, "groups") => {
+                let stream = stream()?;
+                let one = |(name, found): (Vec<u8>, crate::engine::format::stream::Group)| {
+                    let lag = group::lag(&stream, &found);
+                    let read = u64::try_from(found.entries_read).map_or(Reply::Nil, integer);
+                    rows([
+                        ("name", bulk(name)),
+                        ("consumers", integer(found.consumers)),
+                        ("pending", integer(found.pending)),
+                        ("last-delivered-id", id(found.last_delivered)),
+                        ("entries-read", read),
+                        ("lag", lag.map_or(Reply::Nil, integer)),
+                    ])
+                };
+                Ok(Reply::Array(group::groups(reading, &stream)?.into_iter().map(one).collect()))
+            }
+            [name] if is(subcommand, "consumers") => {
+                let stream = stream()?;
+                if group::find(reading, &stream, name)?.is_none() {
+                    let what = format!("NOGROUP No such consumer group '{}' for key name '{}'", text(name), text(key));
+                    return Err(Refusal::Text(what));
+                }
+                let now = now_ms();
+                let one = |(name, found): (Vec<u8>, crate::engine::format::stream::Consumer)| {
+                    rows([
+                        ("name", bulk(name)),
+                        ("pending", integer(found.pending)),
+                        ("idle", integer(now.saturating_sub(found.attempted_ms))),
+                        ("inactive", integer(now.saturating_sub(found.succeeded_ms))),
+                    ])
+                };
+                Ok(Reply::Array(group::consumers(reading, &stream, name)?.into_iter().map(one).collect()))
+            }
+            _ => Err(wrong()),
+        }
+    })
+}

@@ -1,0 +1,11 @@
+//! Bitmaps, HyperLogLogs, places, streams, JSON, Bloom filters, sorted ints and dumps through the table of commands: on what
+//! a Kvrocks wrote, beside a Redis, on damaged records.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+#[path = "../types/client.rs"]
+mod client;
+mod fixtures;
+mod redis;
