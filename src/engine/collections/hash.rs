@@ -21,7 +21,7 @@ use super::{Key, Walk};
 /// let engine = Engine::open(dir.path(), &Options::default())?;
 /// let ada = engine.default_namespace().hash("ada");
 /// ada.set(b"title", b"countess")?;
-/// assert_eq!(ada.set_many(&[(b"title", b"programmer"), (b"born", b"1815")])?, 1, "the other is not new");
+/// assert_eq!(ada.set_many(&[("title", "programmer"), ("born", "1815")])?, 1, "the other is not new");
 /// assert_eq!(ada.get(b"title")?.unwrap(), b"programmer");
 /// assert_eq!(ada.increment(b"born", 1)?, 1816);
 ///
