@@ -205,6 +205,10 @@ fn plain(command: &[String], reply: Reply) -> Reply {
             let without = |group| match group {
                 Reply::Array(mut parts) => {
                     parts[3] = Reply::Nil;
+                    // Redis subtracts below zero.
+                    if matches!(parts[11], Reply::Integer(..0)) {
+                        parts[11] = Reply::Integer(0);
+                    }
                     Reply::Array(parts)
                 }
                 other => other,

@@ -270,6 +270,12 @@ pub fn change_fields(writing: &mut Writing<'_>, key: &[u8], steps: &[FieldStep])
                 edit.set(&reading, u64::from(step.offset) + at as u64, on)?;
             }
         }
+        if new.is_none() {
+            // What was not done makes the key as long all the same, as in Redis.
+            let last = u64::from(step.offset) + u64::from(step.field.width) - 1;
+            let on = edit.bit(&reading, last)?;
+            edit.set(&reading, last, on)?;
+        }
         out.push(new.map(|_| answer));
     }
     let words = written_words(steps);
