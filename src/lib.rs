@@ -42,6 +42,8 @@ pub use engine::batch::Batch;
 pub use engine::collections::{
     Bitmap, Elements, Fields, Hash, HyperLogLog, Json, List, Members, Scores, Set, SortedSet, Stream, StreamGroup,
 };
+#[cfg(feature = "python")]
+pub(crate) use engine::command::execute::Session;
 pub use engine::convert::{ConvertOptions, Converted, convert};
 pub use engine::engine::Engine;
 pub use engine::error::{Error, ErrorKind, Result};
@@ -49,7 +51,8 @@ pub use engine::events::{Event, EventKind, Events};
 pub use engine::format::change::{Change, Operation};
 pub use engine::format::entry::Entry;
 pub use engine::format::metadata::Kind;
-pub use engine::format::side::{Role, TlsClient};
+pub use engine::format::resp::Reply;
+pub use engine::format::state::{Role, TlsClient};
 pub use engine::format::stream::StreamId;
 pub use engine::format::topology::{Node, Topology};
 pub use engine::info::Info;

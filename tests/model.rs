@@ -71,6 +71,9 @@ impl Run {
             snapshots: Vec::new(),
             handles: BTreeMap::new(),
         };
+        // However little is deleted, its space is given back.
+        #[cfg(feature = "failpoints")]
+        fail::cfg("reclaim::any", "return(x)").unwrap();
         run.replicate();
         run
     }
@@ -130,6 +133,7 @@ impl Run {
             86..88 => self.reopen(),
             88..94 => self.replicate(),
             94..96 => self.compare(),
+            96 => self.compact(),
             _ => self.expire(),
         }
     }
@@ -393,6 +397,16 @@ impl Run {
         assert_eq!(self.replica.position().unwrap(), self.engine.position().unwrap());
         assert_eq!(self.replica.role().unwrap(), Role::Replica);
         check(&self.replica, &mut self.model);
+    }
+
+    /// Nothing that is there goes by a compaction, here or on the replica.
+    fn compact(&mut self) {
+        #[cfg(feature = "failpoints")]
+        {
+            self.engine.compact().unwrap();
+            self.replica.compact().unwrap();
+        }
+        self.compare();
     }
 
     fn compare(&mut self) {

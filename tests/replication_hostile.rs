@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pumice::{Engine, FollowOptions, LinkState};
@@ -117,6 +118,11 @@ impl Checkpoint {
         )
     }
 
+    /// The files alone.
+    fn listed(&self) -> Vec<u8> {
+        self.manifest_of(self.files.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64, 0)))
+    }
+
     /// A manifest in its frame, with these files.
     fn manifest_of(&self, files: impl ExactSizeIterator<Item = (String, u64, u32)>) -> Vec<u8> {
         fn put(out: &mut Vec<u8>, number: u64) {
@@ -171,7 +177,8 @@ impl Checkpoint {
                     b"9",
                 ])),
                 ["PSYNC", ..] => Some(b"-DIVERGED honestly\r\n".to_vec()),
-                ["PUMICE", "CHECKPOINT"] => Some(array(&[ID, &self.manifest()])),
+                ["PUMICE", "FILES", _] => Some(array(&[ID, &self.listed()])),
+                ["PUMICE", "CHECKSUMS", _] => Some(array(&[ID, &self.manifest()])),
                 ["PUMICE", "RANGE", _, name, offset] => Some(bulk(&self.files[name][offset.parse().unwrap()..])),
                 _ => None,
             };
@@ -237,8 +244,11 @@ fn assert_withstands(dir: &Path, replica: &Engine, cases: Vec<(&str, Script, &st
         replica.detach().unwrap();
         assert_eq!(replica.default_namespace().get(b"own").unwrap().unwrap(), b"data", "{what}");
         assert_eq!(replica.position().unwrap(), position, "{what}");
-        let mut left = names(&dir.join("r/generations"));
-        left.retain(|name| !name.ends_with(".incoming"));
+        let generations = dir.join("r/generations");
+        let (incoming, left): (Vec<_>, Vec<_>) =
+            names(&generations).into_iter().partition(|name| name.ends_with(".incoming"));
+        // What one primary sent rightly would be taken for what the next one has to send.
+        incoming.iter().for_each(|name| drop(std::fs::remove_dir_all(generations.join(name))));
         assert_eq!(left, ["000001", "000001.history"], "{what}");
         assert_eq!(names(&dir.join("r")), ["LOCK", "db", "generations", "state"], "{what}");
         let grown = resident_bytes().saturating_sub(before);
@@ -310,6 +320,38 @@ fn on_the_link() {
     assert_withstands(dir.path(), &replica, cases);
 }
 
+/// An entry that can never be applied is not asked for again and again: its sender is left alone for some seconds.
+#[test]
+fn an_entry_that_always_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = Checkpoint::make(dir.path());
+    let replica = replica(dir.path());
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&asked);
+    let port = start(made.pumice(move |words| match words {
+        ["PSYNC", .., next] => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            // A put of a registry that is none, in the family `propagate`.
+            let put = [b"\x05\x04\x12__namespace_keys__\x07".as_slice(), b"garbage"].concat();
+            let first: u64 = next.parse().unwrap();
+            let batch = [&first.to_le_bytes()[..], &1u32.to_le_bytes(), &put].concat();
+            all([bytes("+OK\r\n"), Bytes(bulk(&batch)), Hang])
+        }
+        _ => None,
+    }));
+    let position = replica.position().unwrap();
+    follow(&replica, port);
+    let status = || replica.link().unwrap().unwrap();
+    wait_until("it waits", || status().state == LinkState::Waiting && asked.load(Ordering::Relaxed) > 0);
+    assert!(status().last_error.unwrap().contains("registry"), "{:?}", status());
+    // It waits for five seconds at least, the shortest times together for a fraction of this.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(replica.position().unwrap(), position);
+    replica.detach().unwrap();
+    assert_sound(&replica);
+}
+
 /// In a full sync from a Pumice.
 #[test]
 fn in_a_full_sync() {
@@ -318,7 +360,7 @@ fn in_a_full_sync() {
     let replica = replica(dir.path());
     let manifest = |manifest: Vec<u8>| {
         made.clone().pumice(move |words| match words {
-            ["PUMICE", "CHECKPOINT"] => all([Bytes(array(&[ID, &manifest]))]),
+            ["PUMICE", "FILES" | "CHECKSUMS", _] => all([Bytes(array(&[ID, &manifest]))]),
             _ => None,
         })
     };
@@ -344,7 +386,7 @@ fn in_a_full_sync() {
         (
             "a manifest of 2^63 bytes",
             made.clone().pumice(|words| match words {
-                ["PUMICE", "CHECKPOINT"] => all([bytes("*2\r\n$16\r\nAAAAAAAAAAAAAAAA\r\n$9223372036854775807\r\n")]),
+                ["PUMICE", "CHECKSUMS", _] => all([bytes("*2\r\n$16\r\nAAAAAAAAAAAAAAAA\r\n$9223372036854775807\r\n")]),
                 _ => None,
             }),
             "9223372036854775807",
@@ -354,6 +396,37 @@ fn in_a_full_sync() {
         ("an absolute name", files(&[("/tmp/000001.sst", 3)]), "file name"),
         ("a name twice", files(&[("CURRENT", 3)]), "twice"),
         ("sizes that do not add up", files(&[("000901.sst", u64::MAX), ("000902.sst", 2)]), "sizes"),
+        ("more than the disk has room for", files(&[("000901.sst", 1 << 60)]), "free"),
+        (
+            "other files in the end than at first",
+            {
+                let other = made.with("000901.sst", b"more").manifest();
+                made.clone().pumice(move |words| match words {
+                    ["PUMICE", "CHECKSUMS", _] => all([Bytes(array(&[ID, &other]))]),
+                    _ => None,
+                })
+            },
+            "other files",
+        ),
+        (
+            "another checkpoint in the end than at first",
+            {
+                let manifest = made.manifest();
+                made.clone().pumice(move |words| match words {
+                    ["PUMICE", "CHECKSUMS", _] => all([Bytes(array(&[b"BBBBBBBBBBBBBBBB", &manifest]))]),
+                    _ => None,
+                })
+            },
+            "got the checkpoint BBBBBBBBBBBBBBBB",
+        ),
+        (
+            "no list at first",
+            made.clone().pumice(|words| match words {
+                ["PUMICE", "FILES", _] => all([Bytes(array(&[ID, b""]))]),
+                _ => None,
+            }),
+            "no list of files",
+        ),
         ("a file of 2^63 bytes", range(|_| vec![bytes("$9223372036854775808\r\n")]), "9223372036854775808"),
         ("an endless size", range(|_| vec![Flood(vec![b'$'; 1 << 16])]), "line"),
         ("a file longer than told", range(|file| vec![Bytes(bulk(&[file, b"more"].concat()))]), "expected"),
@@ -437,6 +510,7 @@ fn in_a_full_sync_by_name() {
             "names",
         ),
         ("a file of 2^63 bytes", sent(|| vec![bytes("9223372036854775808\r\n"), Hang]), "9223372036854775808"),
+        ("more than the disk has room for", sent(|| vec![bytes("1152921504606846976\r\n"), Hang]), "free"),
         ("a negative size", sent(|| vec![bytes("-1\r\n"), Close]), "the primary answered"),
         ("an endless size", sent(|| vec![Flood(vec![b'1'; 1 << 16])]), "line"),
         ("a file that ends early", sent(|| vec![bytes("100\r\nabc"), Close]), "closed the connection"),
@@ -474,7 +548,7 @@ fn silent() {
     let made = Checkpoint::make(dir.path());
     let states =
         [LinkState::Handshake, LinkState::Handshake, LinkState::Syncing, LinkState::Syncing, LinkState::Streaming];
-    for (step, state) in ["replconf", "PSYNC", "CHECKPOINT", "RANGE", "feed"].into_iter().zip(states) {
+    for (step, state) in ["replconf", "PSYNC", "FILES", "RANGE", "feed"].into_iter().zip(states) {
         for end in ["detach", "close", "drop"] {
             let replica = open(dir.path().join("r"));
             let script = made.clone().pumice(move |words| match words {

@@ -19,6 +19,8 @@ from ._native import (
     Engine,
     Entry,
     Error,
+    Event,
+    Events,
     FeedStatus,
     Finding,
     Hash,
@@ -38,6 +40,7 @@ from ._native import (
     Namespace,
     NamespaceIterator,
     NamespaceUsage,
+    Node,
     NotFoundError,
     PoisonedError,
     Position,
@@ -52,6 +55,7 @@ from ._native import (
     SyncStatus,
     TlsClient,
     TlsServer,
+    TopologyStatus,
     UnsupportedError,
     Usage,
     ValuesView,
@@ -61,6 +65,7 @@ from ._native import (
     open,
     release,
 )
+from ._redis import redis
 
 __all__ = [
     "AlreadyExistsError",
@@ -77,6 +82,8 @@ __all__ = [
     "Engine",
     "Entry",
     "Error",
+    "Event",
+    "Events",
     "FeedStatus",
     "Finding",
     "Hash",
@@ -96,6 +103,7 @@ __all__ = [
     "Namespace",
     "NamespaceIterator",
     "NamespaceUsage",
+    "Node",
     "NotFoundError",
     "PoisonedError",
     "Position",
@@ -110,6 +118,7 @@ __all__ = [
     "SyncStatus",
     "TlsClient",
     "TlsServer",
+    "TopologyStatus",
     "UnsupportedError",
     "Usage",
     "ValuesView",
@@ -117,5 +126,6 @@ __all__ = [
     "__version__",
     "convert",
     "open",
+    "redis",
     "release",
 ]

@@ -1,7 +1,16 @@
 """The compiled half of pumice. Import its names from `pumice`."""
 
 import collections.abc
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+    Sequence,
+)
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
@@ -15,6 +24,7 @@ _Bytes: TypeAlias = str | Buffer
 _Path: TypeAlias = str | PathLike[str]
 _Seconds: TypeAlias = float | timedelta
 _Role: TypeAlias = Literal["primary", "replica", "detached"]
+_Reply: TypeAlias = int | bytes | None | list["_Reply"]
 _Compression: TypeAlias = Literal["none", "snappy", "zlib", "lz4", "zstd"]
 
 __version__: Final[str]
@@ -222,6 +232,35 @@ class Engine:
 
     def promote(self) -> None:
         """Makes this engine a primary, durably. On a primary it does nothing."""
+
+    def set_topology(
+        self,
+        nodes: str | Iterable[Node],
+        *,
+        version: int,
+        node_id: str,
+        password: str | None = None,
+        tls: TlsClient | None = None,
+        force: bool = False,
+    ) -> bool:
+        """Says which nodes there are, who follows whom, and which of them this engine is: from then on that alone decides
+        whether it is a primary, a replica and of whom, or, when it is not listed, detached. `nodes` are `Node`s, or the text
+        of `CLUSTERX SETNODES`. It is kept, and kept to across restarts, until a later version comes. `password` is the admin
+        password of the other nodes and `tls` how they are reached over TLS, both as this engine's own listener says when
+        they are not given; `force` takes a version that is not higher than the one that governs.
+
+        When it returns, a link to a former primary and the feeds of nodes that are not replicas of this one are closed;
+        the new link is made, and made again whenever it breaks, by itself. Returns whether anything changed: the version
+        that governs already is no news, and when it comes with other nodes that is an event, and a finding of `verify`.
+
+        While a topology lists this node, `follow`, `detach`, `promote` and `hand_over` raise InvalidArgumentError. A node
+        that is no longer listed goes on serving reads and takes no writes until it is promoted by hand or listed again."""
+
+    def topology(self) -> TopologyStatus:
+        """What this node is meant to be and what it is, side by side, computed from what runs."""
+
+    def events(self) -> Events:
+        """What happens from now on: changes of the role, the link and the topology, full syncs, data given up, feeds."""
 
     def verify(self, depth: Literal["quick", "checksums", "records"] = "quick") -> list[Finding]:
         """Compares what must be equal, and lists what is not: empty when all is well."""
@@ -518,6 +557,13 @@ class StreamGroup:
 
     def clear(self) -> None:
         """Deletes all keys: one range delete, whatever their number."""
+
+    def execute(self, *args: _Bytes | float) -> _Reply:
+        """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
+        list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
+        is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of
+        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError, and one that
+        waits for an element, like BLPOP, waits no time."""
 
     def __setitem__(self, key: _Bytes, value: _Bytes, /) -> None: ...
     def __delitem__(self, key: _Bytes, /) -> None: ...
@@ -1373,6 +1419,116 @@ class FeedStatus:
     def since(self) -> float:
         """When it began, as `time.time()` counts."""
 
+@final
+class Node:
+    """One node of a topology. `primary` is the id of the node that it follows, None for a primary; `slots` are those of a
+    primary, pairs of first and last."""
+
+    def __new__(
+        cls, id: str, host: str, port: int, primary: str | None = None, slots: Sequence[tuple[int, int]] = ()
+    ) -> Self: ...
+    @property
+    def id(self) -> str:
+        """Its id: 40 characters."""
+
+    @property
+    def host(self) -> str:
+        """The host name or address under which it listens."""
+
+    @property
+    def port(self) -> int:
+        """The port on which it listens."""
+
+    @property
+    def primary(self) -> str | None:
+        """The id of the primary that it follows; None for a primary."""
+
+    @property
+    def slots(self) -> tuple[tuple[int, int], ...]:
+        """The slots of a primary: pairs of first and last."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class TopologyStatus:
+    """What a node is meant to be and what it is: one moment of both."""
+
+    @property
+    def version(self) -> int | None:
+        """The version of the topology; None where none was set."""
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Its nodes."""
+
+    @property
+    def node_id(self) -> str | None:
+        """Who this node is in it; None where that was not said."""
+
+    @property
+    def role(self) -> _Role:
+        """The role of this node."""
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch under which this primary writes, or that this replica has seen."""
+
+    @property
+    def desired(self) -> tuple[str, int] | None:
+        """Host and port of the primary that it is meant to follow."""
+
+    @property
+    def actual(self) -> LinkStatus | None:
+        """The link that runs."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether what runs is what was wished."""
+
+    @property
+    def since(self) -> float:
+        """Since when it has been so, or has not, as `time.time()` counts."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it has not."""
+
+@final
+class Events(Iterator[Event]):
+    """What happens in an engine from the moment on when it was asked for, in order. A loop over it waits for the next event
+    and ends when the engine is closed. It does not keep the engine open. At most 1,024 events wait; whoever is slower loses
+    the oldest, and `lost` of the next one says how many."""
+
+    def next(self, timeout: _Seconds | None = None) -> Event | None:
+        """The next event, waiting for it so many seconds, or as long as it takes; None when none came in that time.
+        ClosedError when the engine was closed and every event was taken."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Event: ...
+
+@final
+class Event:
+    """Something that happened."""
+
+    @property
+    def time(self) -> float:
+        """When, as `time.time()` counts."""
+
+    @property
+    def kind(self) -> Literal["role", "link", "topology", "full_sync", "divergence", "feed"]:
+        """What it is about."""
+
+    @property
+    def message(self) -> str:
+        """What happened, for people."""
+
+    @property
+    def lost(self) -> int:
+        """How many events before this one were dropped, because nobody took them in time."""
+
 class Error(Exception):
     """The base of all errors of Pumice."""
 
@@ -1416,3 +1572,16 @@ class WrongTypeError(Error):
 
 class InternalError(Error):
     """A fault in Pumice itself: please report it."""
+
+@final
+class Session:
+    """A conversation about one namespace, with the transaction that it has begun. Not for users: `pumice.redis` is."""
+
+    def __new__(
+        cls, namespace: Namespace, encode: Callable[[Any], bytes | memoryview], error: Callable[[str], object]
+    ) -> Self: ...
+    def execute(self, args: tuple[Any, ...]) -> Any:
+        """Runs one command and gives its reply."""
+
+    def execute_all(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        """Runs several commands, one after the other, and gives their replies."""

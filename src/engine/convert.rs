@@ -12,11 +12,12 @@ use super::format::key::{
     prefix_end, slot,
 };
 use super::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, check_name};
-use super::format::side::Role;
+use super::format::state::Role;
 use super::generation::Generation;
-use super::instance::{Instance, random_id};
+use super::instance::Instance;
 use super::namespace;
 use super::options::Options;
+use super::random::random_id;
 use super::replication::position::Position;
 use super::replication::sync_in::{Progress, Stage, Watch};
 use super::storage::db::Db;

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Error, ErrorKind, Result};
 use super::failpoint::step;
-use super::format::side::{self, History, MANIFEST_NAME, State};
+use super::format::side::{self, History, MANIFEST_NAME};
+use super::format::state::{self, State};
 use super::storage::dir_lock::{DirLock, RocksLock, check_unlocked};
 use super::storage::files;
 
@@ -116,7 +117,7 @@ impl Directory {
     /// Reads `state`; `None` when there is none.
     pub fn state(&self) -> Result<Option<State>> {
         match files::read_file(&self.path.join("state"), SIDE_FILE_LIMIT)? {
-            Some(bytes) => side::decode_state(&bytes).map(Some),
+            Some(bytes) => state::decode_state(&bytes).map(Some),
             None => Ok(None),
         }
     }
@@ -124,7 +125,7 @@ impl Directory {
     /// Replaces `state`, durably.
     pub fn write_state(&self, state: &State) -> Result<()> {
         step!("state::write");
-        files::replace_file(&self.path.join("state"), &side::encode_state(state))
+        files::replace_file(&self.path.join("state"), &state::encode_state(state))
     }
 
     /// The history of a generation; `None` when it is missing or unreadable, and then followers full-sync.

@@ -11,7 +11,7 @@ use super::events::Events;
 use super::format::batch as write_batch;
 use super::format::change::{self, Change};
 use super::format::entry::Entry;
-use super::format::side::{DesiredLink, Role};
+use super::format::state::{DesiredLink, Role};
 use super::format::topology::Topology;
 use super::info::Info;
 use super::instance::Instance;
@@ -112,12 +112,12 @@ impl Engine {
     /// The handle of a namespace that is registered, or that has data (a Kvrocks may keep its registry in a
     /// configuration file). NotFound otherwise. The handle stays valid across `apply_checkpoint`.
     pub fn namespace(&self, name: impl AsRef<[u8]>) -> Result<Namespace> {
-        Namespace::open(&self.node.instance, name.as_ref())
+        Namespace::open(&self.node, name.as_ref())
     }
 
     /// The handle of the default namespace, which is always there.
     pub fn default_namespace(&self) -> Namespace {
-        Namespace::default_of(&self.node.instance)
+        Namespace::default_of(&self.node)
     }
 
     /// Names of all registered namespaces, the default one first as `__namespace`, the others in order.
@@ -132,7 +132,8 @@ impl Engine {
     }
 
     /// Deletes a namespace with its data. Two writes: range deletes in every column family, then the registry alone.
-    /// Takes milliseconds; the space comes back by compaction. NotFound when there is none of that name.
+    /// Takes milliseconds; the space comes back in the background, within seconds for millions of keys, once no snapshot
+    /// of before is open. Where whole files go, the delete is synced. NotFound when there is none of that name.
     pub fn drop_namespace(&self, name: impl AsRef<[u8]>) -> Result<()> {
         namespace::remove(&self.node.instance, name.as_ref())
     }
@@ -365,6 +366,23 @@ impl Engine {
     /// [`Engine::usage`] that tells its progress; `Break` cancels it with Busy.
     pub fn usage_watched(&self, progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Result<Usage> {
         usage::of(&self.node.instance, &mut Watch::new(&self.node.instance, progress))
+    }
+
+    /// Compacts everything, for tests.
+    #[cfg(feature = "failpoints")]
+    #[doc(hidden)]
+    pub fn compact(&self) -> Result<()> {
+        let db = Arc::clone(&self.node.instance.generation()?.store.db);
+        db.flush_memtables()?;
+        (0..7).for_each(|family| db.compact(family, None, None));
+        Ok(())
+    }
+
+    /// Returns when all space is given back that can be, for tests.
+    #[cfg(feature = "failpoints")]
+    #[doc(hidden)]
+    pub fn wait_reclaimed(&self) {
+        self.node.instance.wait_reclaimed();
     }
 
     /// Figures of this moment.

@@ -12,8 +12,11 @@ use super::format::batch::{METADATA, PROPAGATE};
 use super::format::key::{DEFAULT_NAMESPACE, Layout, looks_like_cluster, prefix_end};
 use super::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, Registry, check_replication_id, decode_registry};
 use super::format::side::{History, ManifestFile};
+use super::format::state::Role;
 use super::storage::db::Db;
+use super::storage::filter::{GRACE, GRACE_OF_REPLICA};
 use super::storage::iterator::Cursor;
+use super::waiters::{Waiter, Waiters};
 
 /// One RocksDB with what belongs to it and not to its successor.
 pub struct Store {
@@ -47,6 +50,8 @@ struct Ring {
     wanted: Option<u64>,
     /// How often all waiters were told to look around.
     nudges: u64,
+    /// Who waits for changes of keys.
+    waiters: Waiters,
     retired: bool,
 }
 
@@ -178,6 +183,7 @@ impl Store {
             _ => History { layout, current: id, past: Vec::new() },
         };
         let ring = Ring { latest: db.latest_sequence(), ..Ring::default() };
+        db.leave_out_dead(layout);
         Ok(Store {
             number,
             db,
@@ -187,6 +193,11 @@ impl Store {
             ring: Mutex::new(ring),
             appended: Condvar::new(),
         })
+    }
+
+    /// Takes the role of its engine: what has expired is kept for longer where another's clock says what has.
+    pub fn set_role(&self, role: Role) {
+        self.db.set_grace(if role == Role::Primary { GRACE } else { GRACE_OF_REPLICA });
     }
 
     /// The ids that this store's sequences were written under.
@@ -204,6 +215,11 @@ impl Store {
         with(&self.history.lock().current)
     }
 
+    /// [`Store::history`], without a copy.
+    pub fn with_history<R>(&self, with: impl FnOnce(&History) -> R) -> R {
+        with(&self.history.lock())
+    }
+
     /// Replaces the history, after its entry was written.
     pub fn set_history(&self, history: History) {
         *self.history.lock() = history;
@@ -213,6 +229,12 @@ impl Store {
     pub fn append(&self, Written { first, last, bytes }: Written) {
         let mut ring = self.ring.lock();
         ring.latest = last;
+        if !ring.waiters.is_empty() {
+            match &bytes {
+                Some(bytes) => ring.waiters.wake_by(bytes),
+                None => ring.waiters.wake_all(),
+            }
+        }
         let Ring { entries, bytes: total, .. } = &mut *ring;
         if let Some(bytes) = bytes {
             *total += bytes.len();
@@ -282,6 +304,20 @@ impl Store {
         ring.latest >= sequence
     }
 
+    /// Has a waiter woken by changes of keys, given as they are in the metadata, from now on.
+    pub fn begin_waiting(&self, keys: &[Vec<u8>], waiter: &Arc<Waiter>) {
+        let mut ring = self.ring.lock();
+        keys.iter().for_each(|key| ring.waiters.add(key, waiter));
+        if ring.retired {
+            waiter.ring();
+        }
+    }
+
+    pub fn end_waiting(&self, keys: &[Vec<u8>], waiter: &Arc<Waiter>) {
+        let mut ring = self.ring.lock();
+        keys.iter().for_each(|key| ring.waiters.remove(key, waiter));
+    }
+
     /// Whether another store is current now, or none.
     pub fn is_retired(&self) -> bool {
         self.ring.lock().retired
@@ -295,7 +331,10 @@ impl Store {
 
     /// Wakes all waiters for good: another store is current now, or none.
     pub fn retire(&self) {
-        self.ring.lock().retired = true;
+        let mut ring = self.ring.lock();
+        ring.retired = true;
+        ring.waiters.wake_all();
+        drop(ring);
         self.appended.notify_all();
     }
 }

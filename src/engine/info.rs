@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Result;
-use super::format::side::Role;
+use super::format::state::Role;
 use super::replication::node::Node;
 use super::replication::position::Position;
 use super::storage::wal::oldest_sequence;

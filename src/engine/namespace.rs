@@ -1,8 +1,8 @@
 //! Namespaces: their registry, and the handle through which keys are read and written.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::engine::same_engine;
@@ -12,8 +12,11 @@ use super::format::key::{DEFAULT_NAMESPACE, Layout, MAX_NAMESPACE, namespace_pre
 use super::format::metadata::Kind;
 use super::format::registry::{MAX_REGISTRY, REGISTRY_KEY, Registry, check_name, check_token, encode_registry};
 use super::generation::Generation;
-use super::instance::{CommitGuard, Instance, random_text};
+use super::instance::{CommitGuard, Instance};
 use super::options::WriteOptions;
+use super::random::random_text;
+use super::reclaim;
+use super::replication::node::Node;
 use super::types::items::{Items, Range};
 use super::types::keys::{self, Ttl};
 use super::types::reading::Reading;
@@ -54,6 +57,8 @@ pub struct Namespace {
 
 struct Inner {
     instance: Arc<Instance>,
+    /// The engine among others, which a handle of a namespace does not keep up.
+    node: Weak<Node>,
     name: Vec<u8>,
     prefix: Vec<u8>,
     /// Whether it was registered when it was opened: then it must stay so. Else it must have data.
@@ -63,25 +68,26 @@ struct Inner {
 }
 
 impl Namespace {
-    pub(super) fn default_of(instance: &Arc<Instance>) -> Namespace {
-        Namespace::new(instance, DEFAULT_NAMESPACE, true)
+    pub(super) fn default_of(node: &Arc<Node>) -> Namespace {
+        Namespace::new(node, DEFAULT_NAMESPACE, true)
     }
 
-    pub(super) fn open(instance: &Arc<Instance>, name: &[u8]) -> Result<Namespace> {
-        let generation = instance.generation()?;
+    pub(super) fn open(node: &Arc<Node>, name: &[u8]) -> Result<Namespace> {
+        let generation = node.instance.generation()?;
         if name == DEFAULT_NAMESPACE {
-            return Ok(Namespace::default_of(instance));
+            return Ok(Namespace::default_of(node));
         }
         check_openable(name)?;
-        let namespace = Namespace::new(instance, name, generation.is_registered(name));
+        let namespace = Namespace::new(node, name, generation.is_registered(name));
         namespace.admit(&generation)?;
         Ok(namespace)
     }
 
-    fn new(instance: &Arc<Instance>, name: &[u8], registered: bool) -> Namespace {
+    fn new(node: &Arc<Node>, name: &[u8], registered: bool) -> Namespace {
         Namespace {
             inner: Arc::new(Inner {
-                instance: Arc::clone(instance),
+                instance: Arc::clone(&node.instance),
+                node: Arc::downgrade(node),
                 name: name.to_vec(),
                 prefix: namespace_prefix(name),
                 registered,
@@ -145,6 +151,15 @@ impl Namespace {
             self.admit(generation)?;
             write(&mut Writing::new(&generation.store, &self.inner.prefix, batch))
         })
+    }
+
+    pub(super) fn instance(&self) -> &Arc<Instance> {
+        &self.inner.instance
+    }
+
+    /// The engine among others; `None` when its last handle is gone.
+    pub(super) fn node(&self) -> Option<Arc<Node>> {
+        self.inner.node.upgrade()
     }
 
     pub(super) fn prefix(&self) -> &[u8] {
@@ -299,9 +314,17 @@ impl Namespace {
         self.write(None, |writing| keys::expire(writing, key, 0))
     }
 
-    /// Deletes all keys: one range delete, whatever their number.
+    /// Deletes all keys: one range delete, whatever their number, in milliseconds. Where they take more than a megabyte of
+    /// files, their space comes back in the background, at once unless a snapshot is open, and the delete is synced.
     pub fn clear(&self) -> Result<()> {
-        self.write(None, keys::clear)
+        let instance = &self.inner.instance;
+        let mut guard = instance.lock()?;
+        guard.check_writable()?;
+        self.admit(&guard.generation)?;
+        let last = delete_prefix(&mut guard, &self.inner.prefix, &[METADATA])?;
+        let db = Arc::clone(&guard.generation.store.db);
+        drop(guard);
+        if instance.options().sync { instance.sync(&db, last) } else { Ok(()) }
     }
 }
 
@@ -390,12 +413,7 @@ pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
     if !guard.generation.has_namespace(name, &prefix)? {
         return Err(not_found(name));
     }
-    let end = prefix_end(&prefix).expect("a name does not end in 0xFF");
-    let mut data = BatchBuilder::new();
-    for family in [DEFAULT, METADATA, ZSET_SCORE, STREAM, SEARCH] {
-        data.delete_range(family, &prefix, &end);
-    }
-    guard.append(data)?;
+    delete_prefix(&mut guard, &prefix, &[DEFAULT, METADATA, ZSET_SCORE, STREAM, SEARCH])?;
     let mut registry = guard.generation.registry.clone();
     if std::str::from_utf8(name).is_ok_and(|name| registry.remove(name)) {
         write_registry(&mut guard, &registry)
@@ -403,6 +421,18 @@ pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
         // Nothing was registered, but handles must look again.
         guard.reload_registry()
     }
+}
+
+/// Deletes all records of a namespace in some families, and has their space given back. Gives the sequence of it.
+fn delete_prefix(guard: &mut CommitGuard<'_>, prefix: &[u8], families: &[u32]) -> Result<u64> {
+    let end = prefix_end(prefix).expect("a name does not end in 0xFF");
+    let mut batch = BatchBuilder::new();
+    let mut deleted = Vec::new();
+    for &family in families {
+        batch.delete_range(family, prefix, &end);
+        deleted.push(reclaim::Range { family, begin: prefix.to_vec(), end: end.clone() });
+    }
+    reclaim::delete(guard, batch, &deleted)
 }
 
 /// Changes the registry under the commit lock and writes it, alone in its record, if it became another.

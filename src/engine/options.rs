@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{Error, ErrorKind, Result};
-use super::format::side::{Role, TlsClient};
+use super::format::state::{Role, TlsClient};
 use super::storage::options::Compression;
 
 /// How to open a directory. `Options::default()` suits most programs.

@@ -1,9 +1,11 @@
 //! What a node is to do: role and link as a function of topology, node id and what was asked for by hand, and how each order
 //! changes that. Pure: a state goes in, the next one comes out.
 
+pub mod routes;
+
 use super::error::{Error, ErrorKind, Result};
-use super::format::side::{DesiredLink, Epoch, Governing, Role, State, TlsClient, Wish};
-use super::format::topology::{BAD_ID, BAD_VERSION, Node, Refused, Topology, check_node_id};
+use super::format::state::{DesiredLink, Epoch, Governing, Role, State, TlsClient, Wish};
+use super::format::topology::{BAD_VERSION, Node, Refused, Topology, check_node_id};
 
 /// What a topology says of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,16 +127,19 @@ impl State {
     }
 
     /// The highest number of an epoch that this node knows of.
-    fn highest(&self) -> u64 {
+    fn known(&self) -> u64 {
         let ended_by = self.ended_by.as_ref().map_or(0, |epoch| epoch.number);
-        self.epoch.number.max(ended_by).max(self.topology().map_or(0, Topology::version))
+        self.highest.max(self.epoch.number).max(ended_by).max(self.topology().map_or(0, Topology::version))
     }
 
-    /// The same with the dataset noted of which the epoch was, for one that stops being a primary.
-    fn noting(&self, dataset: &Dataset) -> State {
-        let mut state = self.clone();
-        if self.goal().role == Role::Primary {
-            state.origin.clone_from(&dataset.origin);
+    /// The same without the role of primary. One by hand gives up its claim with it: what it wrote does not count against a
+    /// primary of a lower epoch that it is to follow now. One of a topology has seen its own epoch, as every other node.
+    fn stepped_down(&self, dataset: &Dataset) -> State {
+        let mut state = State { highest: self.known(), ended_by: None, ..self.clone() };
+        match (self.goal().role, self.place()) {
+            (Role::Primary, Place::Primary(_)) => state.origin.clone_from(&dataset.origin),
+            (Role::Primary, _) => (state.epoch, state.origin) = (Epoch::default(), String::new()),
+            _ => {}
         }
         state
     }
@@ -142,19 +147,19 @@ impl State {
     /// A primary that is opened and has no epoch yet takes one: it writes under `id`.
     pub fn opened(&self, id: &str) -> Option<State> {
         let lacks = self.goal().role == Role::Primary && self.epoch.id.is_empty();
-        lacks.then(|| State { epoch: Epoch { number: self.highest().max(1), id: id.to_owned() }, ..self.clone() })
+        lacks.then(|| State { epoch: Epoch { number: self.known().max(1), id: id.to_owned() }, ..self.clone() })
     }
 
     /// Follows somebody, or nobody, by hand.
     pub fn wished(&self, what: &str, wish: Wish, dataset: &Dataset) -> Result<State> {
         self.check_free(what)?;
-        Ok(State { wish, ended_by: None, ..self.noting(dataset) })
+        Ok(State { wish, ..self.stepped_down(dataset) })
     }
 
     /// Becomes a primary by hand, which will write under `id`.
     pub fn promoted(&self, id: &str) -> Result<State> {
         self.check_free("promote")?;
-        let epoch = Epoch { number: self.highest().saturating_add(1), id: id.to_owned() };
+        let epoch = Epoch { number: self.known().saturating_add(1), id: id.to_owned() };
         Ok(State { wish: Wish { role: Role::Primary, link: None }, epoch, ended_by: None, ..self.clone() })
     }
 
@@ -197,7 +202,7 @@ impl State {
         }
         if self.topology().is_some_and(|topology| topology.node(node_id).is_none()) {
             let text = format!("node id {node_id}: the topology does not list it; set one that does first");
-            return Err(Refused { kvrocks: BAD_ID, error: Error::new(ErrorKind::InvalidArgument, text) });
+            return Err(Refused { kvrocks: "", error: Error::new(ErrorKind::InvalidArgument, text) });
         }
         Ok(self.governed(self.governing.clone(), node_id.to_owned(), false, dataset, id))
     }
@@ -213,7 +218,7 @@ impl State {
         let was = self.goal().role;
         // Who was removed, and is listed no more, is on its own and read-only.
         let removed = !matches!(self.place(), Place::Unlisted);
-        let mut next = State { governing, node_id: Some(node_id), ..self.noting(dataset) };
+        let mut next = State { governing, node_id: Some(node_id), ..self.clone() };
         if next.governing.is_some() && (removed || next.place() != Place::Unlisted) {
             next.wish = Wish { role: Role::Detached, link: None };
         }
@@ -227,11 +232,10 @@ impl State {
             // A primary by hand, as before.
             _ if next.goal().role == Role::Primary => {}
             _ => {
-                next.ended_by = None;
-                // What was seen under versions that are taken back does not count, nor does the claim of one that was a
-                // primary by hand and is one no more.
-                let by_hand = was == Role::Primary && !matches!(self.place(), Place::Primary(_));
-                if force || by_hand {
+                let State { governing, node_id, wish, .. } = next;
+                next = State { governing, node_id, wish, ..self.stepped_down(dataset) };
+                if force {
+                    // What was seen under versions that are taken back does not count.
                     (next.epoch, next.origin) = (Epoch::default(), String::new());
                 }
             }

@@ -6,7 +6,7 @@ use super::error::Result;
 use super::format::batch::{DEFAULT, METADATA, STREAM, ZSET_SCORE};
 use super::format::key::{decode_key, decode_subkey};
 use super::format::metadata::decode_metadata;
-use super::format::side::Role;
+use super::format::state::Role;
 use super::generation::{Store, stored_registry, stored_replication_id};
 use super::replication::node::Node;
 use super::storage::iterator::Cursor;
@@ -91,7 +91,7 @@ pub fn verify(node: &Node, depth: Depth) -> Result<Vec<Finding>> {
     drop(guard);
     match poisoned {
         Some(why) => found("poison", why),
-        None => node.topology()?.reason.into_iter().for_each(|why| found("topology", why)),
+        None => node.topology()?.apart.into_iter().for_each(|(what, why)| found(what, why)),
     }
 
     match oldest_sequence(&store.db) {

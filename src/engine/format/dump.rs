@@ -349,7 +349,7 @@ fn parse_score(text: &[u8]) -> Result<f64> {
 }
 
 fn paired(items: Vec<Vec<u8>>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         return Err(bad(format_args!("got {} items, expected pairs", items.len())));
     }
     let mut items = items.into_iter();

@@ -28,9 +28,10 @@ use super::metadata::{Found, Kind, Metadata, append_string, decode_metadata, fin
 use super::registry::{Registry, check_name, check_replication_id, decode_registry, encode_registry};
 use super::resp::{Limits, Reply, ReplyParser, RequestParser, encode_request};
 use super::side::{
-    DesiredLink, History, ManifestFile, PastId, Role, State, SyncManifest, TlsClient, check_file_name, decode_history,
-    decode_manifest, decode_state, encode_history, encode_manifest, encode_state,
+    History, ManifestFile, PastId, SyncManifest, check_file_name, decode_history, decode_manifest, encode_history,
+    encode_manifest,
 };
+use super::state::{DesiredLink, Role, State, TlsClient, decode_state, encode_state};
 use super::stream::{Consumer, Group, Pending, StreamId, StreamState, StreamSub, decode_entry, encode_entry};
 use crate::engine::clock;
 use crate::engine::error::Result;

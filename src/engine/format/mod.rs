@@ -17,6 +17,7 @@ pub mod metadata;
 pub mod registry;
 pub mod resp;
 pub mod side;
+pub mod state;
 pub mod stream;
 pub mod topology;
 

@@ -4,7 +4,7 @@
 //! what an earlier try had received, or from the living generation. A Kvrocks tells names alone: of an earlier
 //! try with the same primary only finished `.sst` and `.blob` files are kept, whose names are never used twice.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::log;
 use super::session::Peer;
@@ -25,7 +25,8 @@ use crate::engine::clock;
 use crate::engine::directory::Directory;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::failpoint::step;
-use crate::engine::format::side::{DesiredLink, History, MANIFEST_NAME, ManifestFile, SyncManifest, encode_manifest};
+use crate::engine::format::side::{History, MANIFEST_NAME, ManifestFile, SyncManifest, encode_manifest};
+use crate::engine::format::state::DesiredLink;
 use crate::engine::generation::Store;
 use crate::engine::instance::Instance;
 use crate::engine::storage::files;
@@ -110,6 +111,8 @@ pub struct FullSync<'a> {
     pub node_id: Option<&'a str>,
     pub stop: &'a Arc<Stop>,
     pub counters: &'a Counters,
+    /// 16 characters, drawn when the engine was opened.
+    pub run_id: &'a str,
     /// What tells the primary's data from other data at its address.
     pub dataset: Option<&'a str>,
     /// Whether it is known that the living dataset has entries that the primary does not have.
@@ -196,51 +199,83 @@ impl FullSync<'_> {
         Ok(())
     }
 
-    /// All files of a Pumice's checkpoint, each as its manifest says.
+    /// All files of a Pumice's checkpoint, each as its manifest says. What cannot be here yet is fetched while the primary
+    /// reads its files for their checksums; every file is compared in the end.
     fn receive_manifest(&self, incoming: &Path) -> Result<(Vec<String>, Option<SyncManifest>)> {
         let mut first = self.connect(Fetch::pumice(self.desired.password.clone()))?;
-        let (id, manifest) = first.checkpoint()?;
-        files::replace_file(&incoming.join(MANIFEST_NAME), &encode_manifest(&manifest))?;
+        let (id, listed) = first.files(self.run_id)?;
+        // It says that what is here can go on after a restart. Nobody reads it.
+        fs::write(incoming.join(MANIFEST_NAME), encode_manifest(&listed))
+            .map_err(|e| Error::io(format!("write {}", incoming.join(MANIFEST_NAME).display()), e))?;
         step!("sync::manifest");
-        add(&self.counters.files, manifest.files.len() as u64);
-        add(&self.counters.bytes, manifest.files.iter().map(|file| file.size).sum());
-        self.forget_unlisted(incoming, &manifest)?;
+        add(&self.counters.files, listed.files.len() as u64);
+        add(&self.counters.bytes, listed.files.iter().map(|file| file.size).sum());
+        self.forget_unlisted(incoming, &listed)?;
         let living = self.instance.generation()?.store.db.path().to_owned();
-        let mut missing = VecDeque::new();
-        let mut reader = files::PieceReader::new();
-        for file in &manifest.files {
-            self.check()?;
-            if self.is_here(&living, incoming, file, &mut reader)? {
-                add(&self.counters.bytes_reused, file.size);
-                add(&self.counters.bytes_done, file.size);
-                add(&self.counters.files_done, 1);
-            } else {
-                missing.push_back(file);
+        let (maybe_here, missing): (Vec<_>, Vec<_>) =
+            listed.files.iter().partition(|file| may_be_here(&living, incoming, file));
+        let partial = |file: &&ManifestFile| size_of(&incoming.join(partial_name(&file.name))).unwrap_or(0);
+        let needed = missing.iter().map(|file| file.size.saturating_sub(partial(file)));
+        check_room(incoming, needed.fold(0, u64::saturating_add))?;
+        let queue = Queue::of(missing);
+        let received = Mutex::new(HashMap::new());
+        let fetch = |connection: Option<FileConnection<'_>>| -> Result<()> {
+            let mut connection = connection;
+            while let Some(file) = queue.next() {
+                let fetched = (|| {
+                    let connection = match &mut connection {
+                        Some(connection) => connection,
+                        none => none.insert(self.connect(Fetch::pumice(self.desired.password.clone()))?),
+                    };
+                    self.fetch_file(connection, &id, incoming, file)
+                })();
+                received.lock().insert(file.name.as_str(), fetched.inspect_err(|_| queue.end())?);
             }
-        }
-        let threads = CONNECTIONS.min(missing.len());
-        let missing = Mutex::new(missing);
-        let fetch = |mut connection: FileConnection<'_>| -> Result<()> {
-            loop {
-                let Some(file) = missing.lock().pop_front() else { return Ok(()) };
-                if let Err(e) = self.fetch_file(&mut connection, &id, incoming, file) {
-                    missing.lock().clear();
-                    return Err(e);
+            Ok(())
+        };
+        let lead = || {
+            let manifest = first.checkpoint(&id)?;
+            if !manifest.lists_the_same(&listed) {
+                let message = format!("sync manifest of {id}: got other files than were listed before");
+                return Err(Error::new(ErrorKind::Corruption, message));
+            }
+            let mut reader = files::PieceReader::new();
+            for file in maybe_here {
+                self.check()?;
+                let Some(sure) = manifest.files.iter().find(|sure| sure.name == file.name) else { continue };
+                if self.is_here(&living, incoming, sure, &mut reader)? {
+                    add(&self.counters.bytes_reused, file.size);
+                    add(&self.counters.bytes_done, file.size);
+                    add(&self.counters.files_done, 1);
+                } else {
+                    check_room(incoming, file.size)?;
+                    queue.add(file);
                 }
             }
+            queue.all_are_in();
+            fetch(Some(first))?;
+            Ok(manifest)
         };
-        std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads)
-                .map(|_| scope.spawn(|| fetch(self.connect(Fetch::pumice(self.desired.password.clone()))?)))
-                .collect();
-            let here = fetch(first);
-            others.into_iter().fold(here, |result, other| {
+        let others = CONNECTIONS.min(listed.files.len()).saturating_sub(1);
+        let manifest = std::thread::scope(|scope| {
+            let others: Vec<_> = (0..others).map(|_| scope.spawn(|| fetch(None))).collect();
+            let led = lead().inspect_err(|_| queue.end());
+            others.into_iter().fold(led, |result, other| {
                 let there = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                result.and(there)
+                // Who leads ends because of the others, who know why.
+                there.and(result)
             })
         })?;
         self.check()?;
-        files::remove_file(&incoming.join(MANIFEST_NAME))?;
+        let received = received.into_inner();
+        for file in &manifest.files {
+            let Some(&crc) = received.get(file.name.as_str()).filter(|&&crc| crc != file.crc32c) else { continue };
+            files::remove_file(&incoming.join(&file.name))?;
+            return Err(Error::new(
+                ErrorKind::Corruption,
+                format!("full sync, file {}: got crc32c {crc:08x}, expected {:08x}", file.name, file.crc32c),
+            ));
+        }
         let names = manifest.files.iter().map(|file| file.name.clone()).collect();
         Ok((names, Some(manifest)))
     }
@@ -293,14 +328,14 @@ impl FullSync<'_> {
         Ok(linked)
     }
 
-    /// One file, from where an earlier try ended.
+    /// One file, from where an earlier try ended. Gives its checksum.
     fn fetch_file(
         &self,
         connection: &mut FileConnection<'_>,
         id: &str,
         incoming: &Path,
         file: &ManifestFile,
-    ) -> Result<()> {
+    ) -> Result<u32> {
         let partial = incoming.join(partial_name(&file.name));
         let failed = |e| Error::io(format!("write {}", partial.display()), e);
         let mut crc = 0;
@@ -317,29 +352,23 @@ impl FullSync<'_> {
             add(&self.counters.bytes_reused, offset);
             add(&self.counters.bytes_done, offset);
         }
-        let mut out = OpenOptions::new().create(true).append(true).open(&partial).map_err(failed)?;
+        let out = OpenOptions::new().create(true).append(true).open(&partial).map_err(failed)?;
+        let mut out = Arriving::at(out, offset);
         if offset < file.size {
             connection.range(id, &file.name, offset, file.size - offset, &mut |data| {
-                out.write_all(data).map_err(failed)?;
+                out.write(data).map_err(failed)?;
                 crc = crc32c::crc32c_append(crc, data);
                 add(&self.counters.bytes_done, data.len() as u64);
                 step!("sync::data");
                 Ok(())
             })?;
         }
-        if crc != file.crc32c {
-            files::remove_file(&partial)?;
-            return Err(Error::new(
-                ErrorKind::Corruption,
-                format!("full sync, file {}: got crc32c {crc:08x}, expected {:08x}", file.name, file.crc32c),
-            ));
-        }
         // Here and not with all others at the end: the disk works while other connections receive.
-        out.sync_all().map_err(|e| Error::io(format!("fsync {}", partial.display()), e))?;
+        out.file.sync_all().map_err(|e| Error::io(format!("fsync {}", partial.display()), e))?;
         rename(&partial, &incoming.join(&file.name))?;
         add(&self.counters.files_done, 1);
         step!("sync::file");
-        Ok(())
+        Ok(crc)
     }
 
     /// All files of a Kvrocks' checkpoint.
@@ -382,7 +411,7 @@ impl FullSync<'_> {
 
     /// A share of the files over one connection.
     fn fetch_share(&self, incoming: &Path, names: Vec<String>) -> Result<()> {
-        let mut open: Option<(File, PathBuf, PathBuf)> = None;
+        let mut open: Option<(Arriving, PathBuf, PathBuf)> = None;
         let expected = names.len();
         let mut done = 0;
         let fetch = Fetch::files(self.desired.password.clone(), names, u64::MAX >> 1);
@@ -391,13 +420,14 @@ impl FullSync<'_> {
                 FetchEvent::Begin { name, size } => {
                     let (partial, target) = (incoming.join(partial_name(name)), incoming.join(name));
                     let failed = |e| Error::io(format!("write {}", partial.display()), e);
+                    check_room(incoming, size)?;
                     let file = File::create(&partial).map_err(failed)?;
                     add(&self.counters.bytes, size);
-                    open = Some((file, partial, target));
+                    open = Some((Arriving::at(file, 0), partial, target));
                 }
                 FetchEvent::Data(data) => {
                     if let Some((file, partial, _)) = &mut open {
-                        file.write_all(data).map_err(|e| Error::io(format!("write {}", partial.display()), e))?;
+                        file.write(data).map_err(|e| Error::io(format!("write {}", partial.display()), e))?;
                         add(&self.counters.bytes_done, data.len() as u64);
                     }
                 }
@@ -455,7 +485,7 @@ impl FileConnection<'_> {
         match self.connection.receive(&mut self.buffer)? {
             Received::Bytes(read) => {
                 let (connection, ready) = (&mut self.connection, &mut self.ready);
-                self.fetch.receive(&self.buffer[..read], &mut |event| match event {
+                self.fetch.receive(clock::monotonic_ms(), &self.buffer[..read], &mut |event| match event {
                     FetchEvent::Send(bytes) => connection.send(bytes),
                     event => {
                         *ready |= matches!(event, FetchEvent::Ready);
@@ -504,18 +534,41 @@ impl FileConnection<'_> {
         self.until(&mut |event| Ok(matches!(event, FetchEvent::Ready)))
     }
 
-    fn checkpoint(&mut self) -> Result<(String, SyncManifest)> {
+    /// The files of a checkpoint, without their checksums.
+    fn files(&mut self, run_id: &str) -> Result<(String, SyncManifest)> {
         self.until_ready()?;
-        let request = self.fetch.request_checkpoint()?;
+        let request = self.fetch.request_files(run_id)?;
         self.connection.send(&request)?;
+        self.answer()?.ok_or_else(|| Error::new(ErrorKind::Corruption, "full sync: got no list of files, expected one"))
+    }
+
+    /// The sync manifest of a checkpoint, once the primary has it.
+    fn checkpoint(&mut self, id: &str) -> Result<SyncManifest> {
+        loop {
+            let request = self.fetch.request_checksums(id)?;
+            self.connection.send(&request)?;
+            let Some((got, manifest)) = self.answer()? else { continue };
+            if got == id {
+                return Ok(manifest);
+            }
+            let message = format!("full sync: got the checkpoint {got}, expected {id}");
+            return Err(Error::new(ErrorKind::Corruption, message));
+        }
+    }
+
+    /// A checkpoint, `None` where it is not known yet.
+    fn answer(&mut self) -> Result<Option<(String, SyncManifest)>> {
         let mut found = None;
         self.until(&mut |event| {
-            if let FetchEvent::Checkpoint { id, manifest } = event {
-                found = Some((id, manifest));
-            }
-            Ok(found.is_some())
+            Ok(match event {
+                FetchEvent::Checkpoint { id, manifest } => {
+                    found = Some((id, manifest));
+                    true
+                }
+                event => matches!(event, FetchEvent::NotYet),
+            })
         })?;
-        found.ok_or_else(|| Error::new(ErrorKind::Internal, "full sync: no checkpoint came"))
+        Ok(found)
     }
 
     fn range(
@@ -535,6 +588,103 @@ impl FileConnection<'_> {
             _ => Ok(false),
         })
     }
+}
+
+/// A file that arrives. The disk works on it meanwhile.
+struct Arriving {
+    file: File,
+    /// How long it is, and up to where the disk was told to begin.
+    length: u64,
+    begun: u64,
+}
+
+impl Arriving {
+    fn at(file: File, length: u64) -> Arriving {
+        Arriving { file, length, begun: length }
+    }
+
+    fn write(&mut self, data: &[u8]) -> std::io::Result<()> {
+        const BEHIND: u64 = 4 << 20;
+        self.file.write_all(data)?;
+        self.length += data.len() as u64;
+        if self.length - self.begun >= BEHIND {
+            files::write_behind(&self.file, self.begun, self.length - self.begun);
+            self.begun = self.length;
+        }
+        Ok(())
+    }
+}
+
+/// The files that are to be fetched. More may come while it is not known of all whether they are here.
+struct Queue<'m> {
+    state: Mutex<Queued<'m>>,
+    changed: Condvar,
+}
+
+struct Queued<'m> {
+    files: VecDeque<&'m ManifestFile>,
+    more: bool,
+}
+
+impl<'m> Queue<'m> {
+    fn of(files: Vec<&'m ManifestFile>) -> Queue<'m> {
+        Queue { state: Mutex::new(Queued { files: files.into(), more: true }), changed: Condvar::new() }
+    }
+
+    /// The next file, for which it waits; `None` when there will be none.
+    fn next(&self) -> Option<&'m ManifestFile> {
+        let mut state = self.state.lock();
+        while state.files.is_empty() && state.more {
+            self.changed.wait(&mut state);
+        }
+        state.files.pop_front()
+    }
+
+    fn add(&self, file: &'m ManifestFile) {
+        let mut state = self.state.lock();
+        // Not after its end.
+        if state.more {
+            state.files.push_back(file);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn all_are_in(&self) {
+        self.state.lock().more = false;
+        self.changed.notify_all();
+    }
+
+    /// Nobody is to fetch anything more.
+    fn end(&self) {
+        let mut state = self.state.lock();
+        state.files.clear();
+        state.more = false;
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+/// Refuses what the file system has no room for, before the first byte of it.
+fn check_room(incoming: &Path, needed: u64) -> Result<()> {
+    let free = files::free_bytes(incoming)?;
+    if needed <= free {
+        return Ok(());
+    }
+    let what =
+        format!("full sync into {}: got files of {needed} bytes, expected at most the {free} free", incoming.display());
+    Err(Error::io(what, std::io::Error::from(std::io::ErrorKind::StorageFull)))
+}
+
+fn size_of(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|found| found.len())
+}
+
+/// Whether a file of that name and size is here, so that it may be that file.
+fn may_be_here(living: &Path, incoming: &Path, file: &ManifestFile) -> bool {
+    let is_so = |folder: &Path| size_of(&folder.join(&file.name)) == Some(file.size);
+    // What is in `incoming` under its own name is there to be looked at, whatever its size.
+    fs::symlink_metadata(incoming.join(&file.name)).is_ok() || (is_unchanging(&file.name) && is_so(living))
 }
 
 /// Names that RocksDB never uses twice in one database.

@@ -17,9 +17,10 @@ use super::tcp::{Connection, Received, Stop};
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::events::EventKind;
-use crate::engine::format::side::DesiredLink;
+use crate::engine::format::state::DesiredLink;
 use crate::engine::generation::Store;
-use crate::engine::instance::{Instance, random_id};
+use crate::engine::instance::Instance;
+use crate::engine::random::random_id;
 use crate::engine::storage::wal;
 
 /// What a link is doing.
@@ -432,18 +433,17 @@ impl Attempt<'_> {
         session.start(clock::monotonic_ms(), &mut actions);
         let mut buffer = vec![0; 256 << 10];
         let mut received = false;
+        let mut batches = Vec::new();
         let (mut ticked_ms, mut streams_ms) = (clock::monotonic_ms(), None);
         loop {
             for action in actions.drain(..) {
+                // Entries that came together are written together.
+                if !matches!(action, Action::Apply(_)) {
+                    self.apply(&store, &mut batches)?;
+                }
                 match action {
                     Action::Send(bytes) => connection.send(&bytes).map_err(soon)?,
-                    Action::Apply(bytes) => {
-                        log::apply_linked(&link.instance, self.wish, &store, bytes).map_err(|e| match e.kind() {
-                            ErrorKind::Poisoned | ErrorKind::Corruption => (e, Retry::Later),
-                            _ => (e, Retry::Soon),
-                        })?;
-                        self.streamed = true;
-                    }
+                    Action::Apply(bytes) => batches.push(bytes),
                     Action::Epoch(epoch, origin) => {
                         // Persisted before anything that was written under it is.
                         link.instance.learn(&epoch, &origin).map_err(soon)?;
@@ -464,6 +464,7 @@ impl Attempt<'_> {
                     Action::Failed { error, retry } => return Err((error, retry)),
                 }
             }
+            self.apply(&store, &mut batches)?;
             if std::mem::take(&mut received) {
                 self.latest(None);
                 let applied = store.db.latest_sequence();
@@ -495,6 +496,20 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+
+    fn apply(&mut self, store: &Arc<Store>, batches: &mut Vec<Arc<[u8]>>) -> std::result::Result<(), (Error, Retry)> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let applied = log::apply_linked(&self.link.instance, self.wish, store, batches);
+        batches.clear();
+        applied.map_err(|e| match e.kind() {
+            ErrorKind::Poisoned | ErrorKind::Corruption => (e, Retry::Later),
+            _ => (e, Retry::Soon),
+        })?;
+        self.streamed = true;
+        Ok(())
     }
 
     fn connect(&self) -> Result<Connection> {
@@ -561,6 +576,7 @@ impl Attempt<'_> {
             node_id: node_id.as_deref(),
             stop: self.stop,
             counters: &counters,
+            run_id: &self.link.run_id,
             dataset,
             diverged,
         };

@@ -7,13 +7,15 @@ use super::position::Position;
 use super::session::primary::Place;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
-use crate::engine::format::batch::{Batch, PROPAGATE, Record};
+use crate::engine::format::batch::{Batch, DEFAULT, METADATA, PROPAGATE, Record, SEARCH, STREAM, ZSET_SCORE};
 use crate::engine::format::entry::Entry;
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, check_replication_id, decode_registry};
-use crate::engine::format::side::{History, Role};
+use crate::engine::format::side::History;
+use crate::engine::format::state::Role;
 use crate::engine::generation::{Store, Tail};
 use crate::engine::instance::{CommitGuard, Instance};
+use crate::engine::reclaim::{self, Range};
 use crate::engine::storage::wal::{self, WalRead, WalTail};
 
 /// A reader of the log, from one position on. It goes on across a swap of generations when its position is in the
@@ -64,13 +66,12 @@ impl Log {
         Ok(log)
     }
 
-    /// A reader of what comes after a sequence, of whose place in `store` the caller has made sure. Where another store is
+    /// A reader of what `tail` reads of `store`, of whose place in it the caller has made sure. Where another store is
     /// current by now, the position must lie in its history too.
-    pub fn open_after(instance: &Arc<Instance>, store: Arc<Store>, sequence: u64) -> Log {
+    pub fn open_at(instance: &Arc<Instance>, store: Arc<Store>, tail: WalTail) -> Log {
+        let sequence = tail.next() - 1;
         let position = Position { replication_id: store.history().id_at(sequence).to_owned(), sequence };
-        let mut log = Log { instance: Arc::clone(instance), position, open: None };
-        log.open = Some(log.tail_of(store));
-        log
+        Log { instance: Arc::clone(instance), position, open: Some((store, tail)) }
     }
 
     /// Where it is: behind the last entry that it gave.
@@ -87,6 +88,38 @@ impl Log {
     /// log no longer reaches back to the position. Diverged: the position is not in this history. Both need a full
     /// sync.
     pub fn next_entry(&mut self, wait: Option<Duration>) -> Result<Option<Entry>> {
+        let Some((store, bytes)) = self.find(wait)? else { return Ok(None) };
+        let (history, next) = (store.history(), self.position.sequence + 1);
+        let entry =
+            Entry::new(history.id_at(self.position.sequence), store.layout == Layout::Cluster, bytes.into_shared())?;
+        if entry.first != next {
+            return Err(Error::new(
+                ErrorKind::Corruption,
+                format!("entry after {}: got first sequence {}, expected {next}", self.position, entry.first),
+            ));
+        }
+        self.position = Position { replication_id: history.id_at(entry.last).to_owned(), sequence: entry.last };
+        Ok(Some(entry))
+    }
+
+    /// As [`Log::next_entry`], for who sends the bytes on as they are and compares their place himself: them, with
+    /// their first and last sequence.
+    pub fn next_batch(&mut self, wait: Option<Duration>) -> Result<Option<(u64, u64, Bytes)>> {
+        let Some((store, bytes)) = self.find(wait)? else { return Ok(None) };
+        let (first, last) = (self.position.sequence + 1, bytes.last);
+        let Position { replication_id, sequence } = &mut self.position;
+        *sequence = last;
+        store.with_history(|history| {
+            let id = history.id_at(last);
+            if id != replication_id {
+                id.clone_into(replication_id);
+            }
+        });
+        Ok(Some((first, last, bytes)))
+    }
+
+    /// The entry behind the position, and the store that it is of.
+    fn find(&mut self, wait: Option<Duration>) -> Result<Option<(Arc<Store>, Bytes)>> {
         let deadline = wait.map(clock::after);
         loop {
             let current = match self.instance.generation() {
@@ -109,29 +142,20 @@ impl Log {
             let bytes = match store.tail(next, deadline) {
                 Tail::Entry(last, bytes) => {
                     tail.skip_to(last + 1);
-                    bytes
+                    Bytes { last, kept: Kept::Ring(bytes) }
                 }
                 Tail::Ahead => return Ok(None),
                 Tail::Retired => continue,
                 Tail::Older => {
                     tail.skip_to(next);
                     match tail.read()? {
-                        WalRead::Entry(bytes) => bytes.into(),
+                        WalRead::Entry(bytes) => Bytes { last: tail.next() - 1, kept: Kept::Wal(bytes) },
                         WalRead::CaughtUp => continue,
                         WalRead::Gone { oldest } => return Err(gone(&self.position, oldest)),
                     }
                 }
             };
-            let history = store.history();
-            let entry = Entry::new(history.id_at(self.position.sequence), store.layout == Layout::Cluster, bytes)?;
-            if entry.first != next {
-                return Err(Error::new(
-                    ErrorKind::Corruption,
-                    format!("entry after {}: got first sequence {}, expected {next}", self.position, entry.first),
-                ));
-            }
-            self.position = Position { replication_id: history.id_at(entry.last).to_owned(), sequence: entry.last };
-            return Ok(Some(entry));
+            return Ok(Some((Arc::clone(store), bytes)));
         }
     }
 
@@ -159,6 +183,37 @@ impl Log {
     }
 }
 
+/// The batch of an entry, where it was found.
+pub struct Bytes {
+    last: u64,
+    kept: Kept,
+}
+
+enum Kept {
+    Ring(Arc<[u8]>),
+    Wal(Vec<u8>),
+}
+
+impl Bytes {
+    fn into_shared(self) -> Arc<[u8]> {
+        match self.kept {
+            Kept::Ring(bytes) => bytes,
+            Kept::Wal(bytes) => bytes.into(),
+        }
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.kept {
+            Kept::Ring(bytes) => bytes,
+            Kept::Wal(bytes) => bytes,
+        }
+    }
+}
+
 /// The entries of an engine that lie after the last position which another history shares with its own, as far as its
 /// log tells: that position, and how many entries come after it.
 pub fn own_entries(store: &Arc<Store>, other: &History, other_latest: u64) -> Result<(u64, u64)> {
@@ -179,23 +234,28 @@ pub fn own_entries(store: &Arc<Store>, other: &History, other_latest: u64) -> Re
     Ok((shared, entries))
 }
 
-/// Where a sequence lies in the log of a store.
-pub fn place(store: &Store, sequence: u64) -> Result<Place> {
+/// Where a sequence lies in the log of a store, and what reads the log from there on: to come to it a file of the log
+/// is gone through from its beginning, up to 64 MB of it, which once is enough for.
+pub fn place(store: &Store, sequence: u64) -> Result<(Place, WalTail)> {
+    let mut tail = WalTail::new(&store.db, sequence);
     let latest = store.db.latest_sequence();
     if sequence > latest {
-        return Ok(if sequence == latest + 1 { Place::End } else { Place::Ahead });
+        return Ok((if sequence == latest + 1 { Place::End } else { Place::Ahead }, tail));
     }
-    // The log is read from the beginning of a file, up to 64 MB of it.
     if let Tail::Entry(..) = store.tail(sequence, None) {
-        return Ok(Place::Start);
+        return Ok((Place::Start, tail));
     }
-    match WalTail::new(&store.db, sequence).read() {
-        Ok(WalRead::Entry(_)) => Ok(Place::Start),
-        Ok(WalRead::CaughtUp) => Ok(Place::End),
-        Ok(WalRead::Gone { .. }) => Ok(Place::Gone),
-        Err(e) if e.kind() == ErrorKind::InvalidArgument => Ok(Place::Inside),
-        Err(e) => Err(e),
-    }
+    let place = match tail.read() {
+        Ok(WalRead::Entry(bytes)) => {
+            tail.put_back(sequence, bytes);
+            Place::Start
+        }
+        Ok(WalRead::CaughtUp) => Place::End,
+        Ok(WalRead::Gone { .. }) => Place::Gone,
+        Err(e) if e.kind() == ErrorKind::InvalidArgument => Place::Inside,
+        Err(e) => return Err(e),
+    };
+    Ok((place, tail))
 }
 
 fn gone(position: &Position, oldest: Option<u64>) -> Error {
@@ -219,7 +279,7 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
         ));
     }
 
-    let guard = instance.lock()?;
+    let mut guard = instance.lock()?;
     guard.check_changeable()?;
     if guard.role() != Role::Replica {
         return Err(Error::new(
@@ -258,23 +318,43 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
             ),
         ));
     }
-    write(instance, guard, effects, (first, last), Arc::clone(&entry.bytes))
+    write(&mut guard, &store, effects, (first, last), Arc::clone(&entry.bytes))?;
+    drop(guard);
+    if instance.options().sync { instance.sync(&store.db, last) } else { Ok(()) }
 }
 
-/// Writes a batch that a link received into the replica, for the wish under which the link runs and the store that it
-/// found. The link has made sure
-/// that it is of the right history and layout.
-pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, bytes: Arc<[u8]>) -> Result<u64> {
-    let (batch, effects) = Effects::parse(&bytes)?;
-    let count = batch.count();
-    let (first, last) = (batch.sequence(), batch.last_sequence());
-    let guard = instance.lock()?;
-    guard.check_wish(wish)?;
-    guard.check_changeable()?;
-    if !Arc::ptr_eq(&guard.generation.store, store) {
-        let message = "entry from the primary: the dataset that it is for was replaced meanwhile";
-        return Err(Error::new(ErrorKind::Diverged, message));
+/// How many entries, and bytes of them, of a link are written before others may have the commit lock.
+const LOCKED_ENTRIES: usize = 64;
+const LOCKED_BYTES: usize = 64 << 10;
+
+/// Writes batches that a link received into the replica, for the wish under which the link runs and the store that it
+/// found. The link has made sure that they are of the right history and layout. One fsync for all, where entries are
+/// synced.
+pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, batches: &[Arc<[u8]>]) -> Result<()> {
+    let mut rest = batches;
+    while !rest.is_empty() {
+        let mut guard = instance.lock()?;
+        guard.check_wish(wish)?;
+        guard.check_changeable()?;
+        if !Arc::ptr_eq(&guard.generation.store, store) {
+            let message = "entry from the primary: the dataset that it is for was replaced meanwhile";
+            return Err(Error::new(ErrorKind::Diverged, message));
+        }
+        let (mut entries, mut written) = (0, 0);
+        while let Some((bytes, others)) = rest.split_first()
+            && entries < LOCKED_ENTRIES
+            && written < LOCKED_BYTES
+        {
+            apply_next(&mut guard, store, bytes)?;
+            (entries, written, rest) = (entries + 1, written + bytes.len(), others);
+        }
     }
+    if instance.options().sync { instance.sync(&store.db, store.db.latest_sequence()) } else { Ok(()) }
+}
+
+fn apply_next(guard: &mut CommitGuard<'_>, store: &Arc<Store>, bytes: &Arc<[u8]>) -> Result<()> {
+    let (batch, effects) = Effects::parse(bytes)?;
+    let (count, first) = (batch.count(), batch.sequence());
     let latest = store.db.latest_sequence();
     if first != latest + 1 || count == 0 {
         return Err(Error::new(
@@ -284,24 +364,26 @@ pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, bytes: A
             ),
         ));
     }
-    write(instance, guard, effects, (first, last), bytes)?;
-    Ok(last)
+    write(guard, store, effects, (first, batch.last_sequence()), Arc::clone(bytes))
 }
 
 fn write(
-    instance: &Instance,
-    mut guard: CommitGuard<'_>,
-    effects: Effects,
+    guard: &mut CommitGuard<'_>,
+    store: &Arc<Store>,
+    mut effects: Effects,
     (first, last): (u64, u64),
     bytes: Arc<[u8]>,
 ) -> Result<()> {
-    let store = Arc::clone(&guard.generation.store);
+    let deleted = std::mem::take(&mut effects.deleted);
+    let held = if deleted.is_empty() { None } else { store.db.hold_memtables() };
     let written = guard.write_verbatim(first, last, bytes)?;
-    let applied = take_effect(&mut guard, &store, effects, first);
+    let applied = take_effect(guard, store, effects, first);
     store.append(written);
     applied?;
-    drop(guard);
-    if instance.options().sync { instance.sync(&store.db, last) } else { Ok(()) }
+    if !deleted.is_empty() {
+        reclaim::deleted_by(guard, held, &deleted, last)?;
+    }
+    Ok(())
 }
 
 /// Makes history and registry what a written entry says.
@@ -320,12 +402,17 @@ fn take_effect(guard: &mut CommitGuard<'_>, store: &Arc<Store>, effects: Effects
 struct Effects {
     registry: bool,
     replication_id: Option<String>,
+    /// Ranges of keys that it deletes, the first of them: whose space is given back.
+    deleted: Vec<Range>,
 }
+
+/// The most ranges of one batch whose space is looked for. Kvrocks' FLUSHDB has one, a dropped namespace five.
+const MOST_RANGES: usize = 16;
 
 impl Effects {
     /// Checks a batch, looks at every record, and decodes what will have to be decoded after the write.
     fn parse(bytes: &[u8]) -> Result<(Batch<'_>, Effects)> {
-        let mut effects = Effects { registry: false, replication_id: None };
+        let mut effects = Effects { registry: false, replication_id: None, deleted: Vec::new() };
         let batch = Batch::parse_each(bytes, |record| {
             match *record {
                 Record::Put { family: PROPAGATE, key, value } if key == REGISTRY_KEY => {
@@ -351,6 +438,13 @@ impl Effects {
                     if begin <= REPLICATION_ID_KEY && REPLICATION_ID_KEY < end {
                         effects.replication_id = Some(String::new());
                     }
+                }
+                Record::DeleteRange {
+                    family: family @ (DEFAULT | METADATA | ZSET_SCORE | STREAM | SEARCH),
+                    begin,
+                    end,
+                } if begin < end && effects.deleted.len() < MOST_RANGES => {
+                    effects.deleted.push(Range { family, begin: begin.to_vec(), end: end.to_vec() });
                 }
                 _ => {}
             }

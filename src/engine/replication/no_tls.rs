@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::TlsClient;
+use crate::engine::format::state::TlsClient;
 use crate::engine::options::TlsServer;
 
 pub enum Tls {}

@@ -12,17 +12,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::sync_in::Watch;
-use super::sync_out;
+use super::sync_out::{self, LinkedFiles};
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::{MANIFEST_NAME, SyncManifest, decode_manifest};
+use crate::engine::format::side::{ManifestFile, encode_manifest};
 use crate::engine::generation::Store;
-use crate::engine::instance::{Instance, random_id};
+use crate::engine::instance::Instance;
+use crate::engine::random::random_id;
 use crate::engine::storage::db::HeldFiles;
 use crate::engine::storage::files;
 
@@ -34,7 +35,6 @@ const SHARED_MS: u64 = 10 * 60 * 1000;
 const LOOK: Duration = Duration::from_secs(10);
 /// What may be kept, where nobody said: the dataset's size again, or this where that is more.
 const LIMIT: u64 = 1 << 30;
-const MANIFEST_LIMIT: u64 = 64 << 20;
 
 /// Who uses a checkpoint.
 struct Uses {
@@ -71,9 +71,9 @@ impl Drop for Reading {
 pub struct Served {
     pub id: String,
     pub folder: PathBuf,
-    pub manifest: SyncManifest,
-    /// The manifest as it goes over the wire.
-    pub encoded: Vec<u8>,
+    pub linked: LinkedFiles,
+    /// The checksums of its first files. Replicas fetch files while this one is read for the rest.
+    summed: Mutex<Vec<ManifestFile>>,
     store: Arc<Store>,
     made_ms: u64,
     uses: Arc<Uses>,
@@ -90,13 +90,51 @@ impl Served {
 
     /// The file of that name, if it is one of the checkpoint's.
     pub fn file(&self, name: &str) -> Result<PathBuf> {
-        if self.manifest.files.iter().any(|file| file.name == name) {
+        if self.linked.files.iter().any(|(listed, _)| listed == name) {
             return Ok(self.folder.join(name));
         }
         Err(Error::new(
             ErrorKind::InvalidArgument,
             format!("file {name:?}: got a name that checkpoint {} does not list", self.id),
         ))
+    }
+
+    /// Its files as they go over the wire: a sync manifest whose checksums are 0.
+    pub fn listed(&self) -> Vec<u8> {
+        let file = |(name, size): &(String, u64)| ManifestFile { name: name.clone(), size: *size, crc32c: 0 };
+        encode_manifest(&self.linked.manifest(self.linked.files.iter().map(file).collect()))
+    }
+
+    /// Its sync manifest as it goes over the wire. `None` when the files could not all be read until `deadline`: the next
+    /// call goes on where this one ended.
+    pub fn manifest(&self, deadline: Option<Instant>) -> Result<Option<Vec<u8>>> {
+        let is_late = || deadline.is_some_and(|deadline| clock::instant() >= deadline);
+        let locked = match deadline {
+            Some(deadline) => self.summed.try_lock_until(deadline),
+            None => Some(self.summed.lock()),
+        };
+        let Some(mut summed) = locked else { return Ok(None) };
+        let mut reader = files::PieceReader::new();
+        while let Some((name, size)) = self.linked.files.get(summed.len()) {
+            if is_late() {
+                return Ok(None);
+            }
+            let done =
+                sync_out::checksum(&self.store, &self.folder, name, *size, &mut reader, |_| self.check_served())?;
+            self.touch();
+            summed.push(done);
+            if summed.len() == self.linked.files.len() {
+                sync_out::remember(&self.store, &summed);
+            }
+        }
+        Ok(Some(encode_manifest(&self.linked.manifest(summed.clone()))))
+    }
+
+    fn check_served(&self) -> Result<()> {
+        if self.is_gone() || self.store.is_retired() {
+            return Err(Error::new(ErrorKind::NotFound, format!("checkpoint {}: it is served no more", self.id)));
+        }
+        Ok(())
     }
 
     /// Whether it is served no more.
@@ -129,7 +167,7 @@ pub struct Serving {
 #[derive(Default)]
 struct State {
     served: Option<Arc<Served>>,
-    /// Peers that have listed it and not come back yet.
+    /// Replicas that have listed it and not come back yet: the run of a Pumice, the address of a Kvrocks' host.
     awaited: HashSet<String>,
     watched: bool,
     watching: Option<JoinHandle<()>>,
@@ -142,9 +180,9 @@ impl Serving {
         Arc::new(Serving { instance: Arc::clone(instance), state, woken, making })
     }
 
-    /// The checkpoint for a replica at `peer`, made where there is none that can be shared. Blocks as
+    /// The checkpoint for `replica`, made where there is none that can be shared. Blocks as
     /// `create_checkpoint` does. What is kept for it may take `limit` bytes beside the dataset.
-    pub fn list(self: &Arc<Serving>, peer: &str, limit: Option<u64>) -> Result<Arc<Served>> {
+    pub fn list(self: &Arc<Serving>, replica: &str, limit: Option<u64>) -> Result<Arc<Served>> {
         let _making = self.making.lock();
         let now_ms = clock::monotonic_ms();
         let shared = self.state.lock().served.clone();
@@ -163,7 +201,7 @@ impl Serving {
             state.served = None;
             return Err(Error::new(ErrorKind::Closed, "checkpoint: the engine is closed"));
         }
-        state.awaited.insert(peer.to_owned());
+        state.awaited.insert(replica.to_owned());
         if !state.watched {
             let serving = Arc::clone(self);
             let started = std::thread::Builder::new().name("pumice-served".to_owned()).spawn(move || serving.watch());
@@ -191,10 +229,13 @@ impl Serving {
         Ok(served)
     }
 
-    /// A replica that may have listed it has come back. The log is to be kept for it until it has what was written so far.
-    pub fn returned(self: &Arc<Serving>, peer: &str) -> Option<Reading> {
+    /// Replicas that may have listed it have come back. The log is to be kept for them until they have what was written so
+    /// far.
+    pub fn returned<'r>(self: &Arc<Serving>, replicas: impl Iterator<Item = &'r str>) -> Option<Reading> {
         let mut state = self.state.lock();
-        state.awaited.remove(peer);
+        for replica in replicas {
+            state.awaited.remove(replica);
+        }
         // Counted before anybody can see that it is awaited no more.
         state.served.as_ref().map(|served| self.reading(served))
     }
@@ -239,17 +280,18 @@ impl Serving {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
-        sync_out::create(&self.instance, &folder, &mut Watch::new(&self.instance, &mut on))?;
-        let encoded = files::read_file(&folder.join(MANIFEST_NAME), MANIFEST_LIMIT)?.unwrap_or_default();
-        let manifest = decode_manifest(&encoded)?;
+        let mut watch = Watch::new(&self.instance, &mut on);
+        let linked = files::make_whole("checkpoint", &folder, &random_id()?, |beside| {
+            sync_out::link(&self.instance, &store, beside, &mut watch)
+        })?;
         let has = kept_bytes(store.db.path());
         let limit = has.saturating_add(limit.unwrap_or_else(|| has.max(LIMIT)));
         let now_ms = clock::monotonic_ms();
         Ok(Served {
             id,
             folder,
-            manifest,
-            encoded,
+            linked,
+            summed: Mutex::default(),
             store,
             made_ms: now_ms,
             uses: Arc::new(Uses {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::engine::directory::Directory;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::failpoint::step;
-use crate::engine::format::side::{MANIFEST_NAME, ManifestFile, Role, SyncManifest, check_file_name, decode_manifest};
+use crate::engine::format::side::{MANIFEST_NAME, ManifestFile, SyncManifest, check_file_name, decode_manifest};
+use crate::engine::format::state::Role;
 use crate::engine::generation::{Generation, Store, sniff_layout};
 use crate::engine::instance::Instance;
 use crate::engine::storage::dir_lock::RocksLock;
@@ -218,6 +219,8 @@ pub fn complete(directory: &Directory, number: u64, received: &[PathBuf], watch:
     step!("apply::received");
     let incoming = directory.incoming(number);
     files::sync_files(received, || watch.check())?;
+    // Of a full sync, which would go on here after a restart.
+    files::remove_file(&incoming.join(MANIFEST_NAME))?;
     files::sync_dir(&incoming)?;
     let folder = directory.generation(number);
     fs::rename(&incoming, &folder).map_err(|e| Error::io(format!("rename {}", incoming.display()), e))?;

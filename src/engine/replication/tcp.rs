@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use super::tls::Tls;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::TlsClient;
+use crate::engine::format::state::TlsClient;
 
 /// As long as a Kvrocks waits for its primary.
 const CONNECT: Duration = Duration::from_millis(3100);

@@ -19,7 +19,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::side::TlsClient;
+use crate::engine::format::state::TlsClient;
 use crate::engine::options::TlsServer;
 
 /// What is read from the socket at a time.

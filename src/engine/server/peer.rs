@@ -24,6 +24,7 @@ use crate::engine::replication::session::feed::Feed;
 use crate::engine::replication::session::primary::{
     Ask, PrimarySession, checkpoint_reply, names_reply, range_head, size_line,
 };
+use crate::engine::storage::wal::WalTail;
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +36,9 @@ pub enum Flow {
 /// Answers a command of a replica. A feed takes the connection until it ends.
 pub fn handle(connection: &mut Connection, args: &[Vec<u8>]) -> Result<Flow> {
     let node = connection.node()?;
-    let ip = connection.client().stream.peer_ip();
-    let mut session = connection.primary.take().unwrap_or_else(|| PrimarySession::new(ip.clone()));
-    let flow = answer(connection, node, &mut session, &ip, args);
+    let begun = connection.primary.take();
+    let mut session = begun.unwrap_or_else(|| PrimarySession::new(connection.client().stream.peer_ip()));
+    let flow = answer(connection, node, &mut session, args);
     connection.primary = Some(session);
     flow
 }
@@ -46,10 +47,9 @@ fn answer(
     connection: &mut Connection,
     node: Arc<Node>,
     session: &mut PrimarySession,
-    ip: &str,
     args: &[Vec<u8>],
 ) -> Result<Flow> {
-    let (ask, store) = match asked(&node, session, args) {
+    let (ask, store, tail) = match asked(&node, session, args) {
         Ok(asked) => asked,
         // Not ERR, which would mean a full sync.
         Err(failed) => {
@@ -66,23 +66,24 @@ fn answer(
             Ok(Flow::Continue)
         }
         Ask::Feed { next, reply } => {
-            connection.reading = node.serving.returned(ip);
+            let returned = session.returned_as(&mut node.admissions.lock());
+            connection.reading = node.serving.returned(returned.iter().map(String::as_str));
             connection.server().counters.sync_partial_ok.fetch_add(1, Relaxed);
-            let address = session.announced();
-            let fed = feed(connection, node, store, session, next, &reply);
-            if let (Ok(node), Some(address)) = (connection.node(), address) {
-                node.admissions.lock().ended(&address, fed);
+            let tail = tail.unwrap_or_else(|| WalTail::new(&store.db, next));
+            let fed = feed(connection, node, store, tail, session, &reply);
+            if let Ok(node) = connection.node() {
+                session.ended(fed, &mut node.admissions.lock());
             }
             Ok(Flow::Close)
         }
         Ask::FileNames => {
             connection.server().counters.sync_full.fetch_add(1, Relaxed);
             let limit = connection.server().options.checkpoint_disk_limit;
-            let names = match node.serving.list(ip, limit) {
+            let names = match node.serving.list(&session.awaited_as(None), limit) {
                 Ok(served) => {
                     connection.reading = Some(node.serving.read(&served));
-                    session.listed(served.manifest.sequence, &mut node.admissions.lock());
-                    let names: Vec<String> = served.manifest.files.iter().map(|file| file.name.clone()).collect();
+                    session.listed(served.linked.sequence, &mut node.admissions.lock());
+                    let names: Vec<String> = served.linked.files.iter().map(|(name, _)| name.clone()).collect();
                     names_reply(&names)
                 }
                 // As a Kvrocks says it.
@@ -111,21 +112,42 @@ fn answer(
             }
             Ok(Flow::Close)
         }
-        Ask::Checkpoint => {
+        Ask::List(run) => {
             connection.server().counters.sync_full.fetch_add(1, Relaxed);
-            let served = node.serving.list(ip, connection.server().options.checkpoint_disk_limit)?;
+            let limit = connection.server().options.checkpoint_disk_limit;
+            let served = node.serving.list(&session.awaited_as(Some(run)), limit)?;
             connection.reading = Some(node.serving.read(&served));
             drop(node);
-            connection.send(&checkpoint_reply(&served.id, &served.encoded))?;
+            connection.send(&checkpoint_reply(&served.id, &served.listed()))?;
+            Ok(Flow::Continue)
+        }
+        Ask::Checkpoint(id) => {
+            let found = match &id {
+                Some(id) => node.serving.find(Some(id)),
+                None => {
+                    connection.server().counters.sync_full.fetch_add(1, Relaxed);
+                    let limit = connection.server().options.checkpoint_disk_limit;
+                    node.serving.list(&session.awaited_as(None), limit)
+                }
+            };
+            let served = match found {
+                Ok(served) => served,
+                Err(gone) if gone.kind() == ErrorKind::NotFound => return not_found(connection, &gone),
+                Err(failed) => return Err(failed),
+            };
+            connection.reading = Some(node.serving.read(&served));
+            drop(node);
+            match served.manifest(id.is_some().then(|| clock::after(SUMMING))) {
+                Ok(manifest) => connection.send(&checkpoint_reply(&served.id, &manifest.unwrap_or_default()))?,
+                Err(gone) if gone.kind() == ErrorKind::NotFound => return not_found(connection, &gone),
+                Err(failed) => return Err(failed),
+            }
             Ok(Flow::Continue)
         }
         Ask::Range { checkpoint, name, offset } => {
             let served = match node.serving.find(Some(&checkpoint)) {
                 Ok(served) => served,
-                Err(gone) => {
-                    connection.reply_bytes(format!("-NOTFOUND {gone}\r\n").as_bytes());
-                    return Ok(Flow::Continue);
-                }
+                Err(gone) => return not_found(connection, &gone),
             };
             connection.reading = Some(node.serving.read(&served));
             let file = served.file(&name)?;
@@ -149,8 +171,16 @@ fn answer(
     }
 }
 
-/// What a request asks for, and the store for which that was found.
-fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<(Ask, Arc<Store>)> {
+fn not_found(connection: &mut Connection, gone: &Error) -> Result<Flow> {
+    connection.reply_bytes(format!("-NOTFOUND {gone}\r\n").as_bytes());
+    Ok(Flow::Continue)
+}
+
+/// How long a replica is kept waiting for checksums before it hears that they are not there yet.
+const SUMMING: Duration = Duration::from_secs(5);
+
+/// What a request asks for, the store for which that was found, and what reads its log from where it was looked up.
+fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<(Ask, Arc<Store>, Option<WalTail>)> {
     let (facts, store) = node.facts()?;
     let mut admissions = node.admissions.lock();
     admissions.set_id(&facts.history.current);
@@ -158,16 +188,16 @@ fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<
     if let Some((epoch, origin)) = session.epoch().filter(|_| facts.primary) {
         node.learn(epoch, origin)?;
     }
-    let Ask::Locate(sequence) = ask else { return Ok((ask, store)) };
+    let Ask::Locate(sequence) = ask else { return Ok((ask, store, None)) };
     // Who comes anew has left its former feed, whatever that one knows: what was sent on it is what it may have.
     if let Some(address) = session.announced()
         && let Some(sent) = node.feeds.supersede(&address.0, address.1)
     {
-        admissions.ended(&address, sent);
+        admissions.superseded(&address, sent);
     }
     drop(admissions);
-    let place = log::place(&store, sequence)?;
-    Ok((session.located(place, &facts, &mut node.admissions.lock()), store))
+    let (place, tail) = log::place(&store, sequence)?;
+    Ok((session.located(place, &facts, &mut node.admissions.lock()), store, Some(tail)))
 }
 
 /// What is sent of a file at a time, unless a rate asks for less.
@@ -239,10 +269,11 @@ fn feed(
     connection: &mut Connection,
     node: Arc<Node>,
     store: Arc<Store>,
+    tail: WalTail,
     session: &PrimarySession,
-    next: u64,
     reply: &[u8],
 ) -> u64 {
+    let next = tail.next();
     let kept = connection.reading.take();
     let state = Arc::new(Mutex::new(Feed::new(session.peer(), next, clock::monotonic_ms())));
     let (host, port) = session.announced().unwrap_or_else(|| (connection.client().stream.peer_ip(), 0));
@@ -301,7 +332,7 @@ fn feed(
     };
     if let Ok(reading) = reading {
         // Why it ended is told by the replica, who comes back or does not.
-        let log = Log::open_after(&instance, store, next - 1);
+        let log = Log::open_at(&instance, store, tail);
         let _ = send_entries(log, kept, &state, &feeds, id, &stream, &over);
         stream.shutdown();
         let _ = reading.join();
@@ -331,10 +362,10 @@ fn send_entries(
     while !over.load(Relaxed) {
         kept = kept.filter(|_| log.position().sequence < latest).inspect(Reading::touch);
         let wait = state.lock().next_tick_ms().saturating_sub(clock::monotonic_ms());
-        let mut next = log.next_entry(Some(Duration::from_millis(wait)))?;
-        while let Some(entry) = next {
-            state.lock().entry(entry.first, entry.last, &entry.bytes, &mut out)?;
-            next = if out.len() < WRITE_BYTES { log.next_entry(None)? } else { None };
+        let mut next = log.next_batch(Some(Duration::from_millis(wait)))?;
+        while let Some((first, last, bytes)) = next {
+            state.lock().entry(first, last, &bytes, &mut out)?;
+            next = if out.len() < WRITE_BYTES { log.next_batch(None)? } else { None };
         }
         let mut feed = state.lock();
         feed.tick(clock::monotonic_ms(), log.latest(), &mut out);

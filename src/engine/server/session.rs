@@ -6,7 +6,7 @@ use crate::engine::command::{Answer, Refusal, bulk, error, integer, is, ok, pars
 use crate::engine::format::key::DEFAULT_NAMESPACE;
 use crate::engine::format::registry::Registry;
 use crate::engine::format::resp::Reply;
-use crate::engine::format::side::Role;
+use crate::engine::format::state::Role;
 
 /// What a connection may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +132,8 @@ pub fn hello(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
 pub fn reset(connection: &mut Connection, _: &[Vec<u8>]) -> Answer {
     connection.set_authority(connection.first_authority());
     connection.client().set_name(b"")?;
+    connection.forget();
+    connection.reads_replica = false;
     Ok(Reply::Simple("RESET".into()))
 }
 

@@ -9,14 +9,18 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use librocksdb_sys as ffi;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use rocksdb::{AsColumnFamilyRef, AsRawPtr, DB, FlushOptions, Options};
 
+use super::filter::Filters;
 use super::fork::{self, Process};
 use super::options::{DbOptions, FAMILY_NAMES};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::batch::METADATA;
+use crate::engine::format::key::Layout;
 
 /// The directories that this process has open for writing, since RocksDB's own lock does not hold against it.
 static OPEN: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
@@ -101,6 +105,9 @@ pub struct Db {
     process: Process,
     id: u64,
     after_close: Mutex<Option<AfterClose>>,
+    pub(super) filters: Arc<Filters>,
+    /// Held by whoever flushes, together, and alone by whoever must have no flush.
+    pub(super) flushes: RwLock<()>,
     held: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -124,10 +131,11 @@ impl Db {
         if exists {
             check_families(&db_options, path, options.read_only)?;
         }
+        let filters = Filters::new();
         let inner = if options.read_only {
-            DB::open_cf_descriptors_read_only(&db_options, path, options.families(), false)
+            DB::open_cf_descriptors_read_only(&db_options, path, options.families(&filters), false)
         } else {
-            DB::open_cf_descriptors(&db_options, path, options.families())
+            DB::open_cf_descriptors(&db_options, path, options.families(&filters))
         }
         .map_err(|e| storage_error(&format!("open RocksDB {}", path.display()), e.into_string()))?;
 
@@ -169,6 +177,8 @@ impl Db {
             process: Process::current(),
             id: IDS.fetch_add(1, Ordering::Relaxed),
             after_close: Mutex::new(None),
+            filters,
+            flushes: RwLock::new(()),
             held,
         }))
     }
@@ -176,6 +186,16 @@ impl Db {
     /// Refuses a folder with column families that this version does not know, before anything in it is changed.
     pub fn check_families(path: &Path, options: &DbOptions) -> Result<()> {
         check_families(&options.db(), path, options.read_only)
+    }
+
+    /// From now on compactions leave out what is dead for good, its keys being of that layout.
+    pub fn leave_out_dead(&self, layout: Layout) {
+        self.filters.begin(self.raw, self.families[METADATA as usize], layout);
+    }
+
+    /// How long compactions keep what has expired.
+    pub fn set_grace(&self, grace: Duration) {
+        self.filters.set_grace(grace);
     }
 
     /// Tells it from every other database that this process had open.
@@ -370,6 +390,7 @@ impl Db {
 
     /// Writes all memtables to SST files and waits for it.
     pub fn flush_memtables(&self) -> Result<()> {
+        let _flushes = self.flushes.read();
         let families: Vec<_> = (0..FAMILY_NAMES.len() as u32).map(|id| self.family(id)).collect();
         let mut options = FlushOptions::default();
         options.set_wait(true);
@@ -378,6 +399,7 @@ impl Db {
 
     /// A view of this moment.
     pub fn snapshot(self: &Arc<Self>) -> Snapshot {
+        self.filters.add_snapshot();
         // SAFETY: released in `Snapshot::drop`, which holds the database open.
         unsafe {
             let raw = ffi::rocksdb_create_snapshot(self.raw);
@@ -469,8 +491,11 @@ impl Drop for Db {
             ManuallyDrop::take(&mut self.inner)
         };
         let path = std::mem::take(&mut self.path);
-        let (held, writer) = (self.held.take(), self.writer);
+        let (held, writer, filters) = (self.held.take(), self.writer, Arc::clone(&self.filters));
         let close = move || {
+            // A compaction may be asking the database for metadata until it has ended.
+            inner.cancel_all_background_work(true);
+            filters.end();
             drop(inner);
             if writer {
                 let mut open = OPEN.lock();
@@ -569,6 +594,7 @@ impl Drop for Snapshot {
                 ffi::rocksdb_readoptions_destroy(self.raw_reads);
                 ffi::rocksdb_release_snapshot(self.db.raw, self.raw);
             }
+            self.db.filters.remove_snapshot();
         }
     }
 }

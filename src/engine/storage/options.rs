@@ -1,5 +1,6 @@
 //! RocksDB options, as Kvrocks sets them (kvrocks: storage.cc InitRocksDBOptions, Open).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rocksdb::{
@@ -7,6 +8,7 @@ use rocksdb::{
     WriteBufferManager,
 };
 
+use super::filter::Filters;
 use crate::engine::format::batch::METADATA;
 
 /// Names of the column families; the place in the list is the id on disk and on the wire.
@@ -107,7 +109,7 @@ impl DbOptions {
         db
     }
 
-    fn family(&self, id: usize) -> Options {
+    fn family(&self, id: usize, filters: &Arc<Filters>) -> Options {
         let mut table = BlockBasedOptions::default();
         // Readable by every RocksDB since 6.6.
         table.set_format_version(5);
@@ -136,10 +138,17 @@ impl DbOptions {
             family.set_memtable_whole_key_filtering(true);
             family.set_memtable_prefix_bloom_ratio(0.1);
         }
+        // We write no blobs, and give back the space of those that a Kvrocks wrote, as it does.
+        family.set_enable_blob_gc(true);
+        family.set_blob_gc_age_cutoff(0.25);
+        if !self.read_only {
+            filters.install(&mut family, id as u32);
+        }
         family
     }
 
-    pub(super) fn families(&self) -> Vec<ColumnFamilyDescriptor> {
-        FAMILY_NAMES.iter().enumerate().map(|(id, name)| ColumnFamilyDescriptor::new(*name, self.family(id))).collect()
+    pub(super) fn families(&self, filters: &Arc<Filters>) -> Vec<ColumnFamilyDescriptor> {
+        let family = |(id, name): (usize, &&str)| ColumnFamilyDescriptor::new(*name, self.family(id, filters));
+        FAMILY_NAMES.iter().enumerate().map(family).collect()
     }
 }

@@ -26,6 +26,8 @@ pub enum WalRead {
 /// A reader of the log from one sequence on.
 pub struct WalTail {
     next: u64,
+    /// The entry at `next` and what is behind it, where it was read already.
+    ahead: Option<(u64, Vec<u8>)>,
     // Before the database that it reads.
     iterator: Option<WalIterator>,
     db: Arc<Db>,
@@ -105,13 +107,25 @@ impl WalIterator {
 impl WalTail {
     /// A reader whose first entry is the one that starts at `next`. Touches nothing yet.
     pub fn new(db: &Arc<Db>, next: u64) -> WalTail {
-        WalTail { db: Arc::clone(db), next, iterator: None }
+        WalTail { db: Arc::clone(db), next, ahead: None, iterator: None }
+    }
+
+    /// The sequence at which the next entry starts.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Gives back what `read` has just given, which started at `first`: it comes once more.
+    pub fn put_back(&mut self, first: u64, bytes: Vec<u8>) {
+        self.ahead = Some((self.next, bytes));
+        self.next = first;
     }
 
     /// Goes on behind an entry that was read elsewhere.
     pub fn skip_to(&mut self, next: u64) {
         if next != self.next {
             self.next = next;
+            self.ahead = None;
             self.iterator = None;
         }
     }
@@ -119,6 +133,10 @@ impl WalTail {
     /// The entry at the next sequence, and moves behind it. Fails with InvalidArgument when that sequence lies
     /// inside an entry, with Corruption or Io when the log cannot be read.
     pub fn read(&mut self) -> Result<WalRead> {
+        if let Some((next, bytes)) = self.ahead.take() {
+            self.next = next;
+            return Ok(WalRead::Entry(bytes));
+        }
         if self.next > self.db.latest_sequence() {
             return Ok(WalRead::CaughtUp);
         }

@@ -353,7 +353,7 @@ impl World {
                 self.restart(n);
             }
         }
-        let highest = self.nodes.iter().map(|node| node.state.highest()).max().unwrap_or(0);
+        let highest = self.nodes.iter().map(|node| node.state.known()).max().unwrap_or(0);
         let whole = self.random.below(2) == 0;
         let version = self.topologies.last().map_or(1, Topology::version).max(highest) + 1;
         self.issue(version, whole);

@@ -1,3 +1,5 @@
+use crate::engine::format::topology::BAD_ID;
+
 use super::*;
 
 fn id(letter: char) -> String {
@@ -136,7 +138,11 @@ fn epochs() {
     assert_eq!(fresh.opened("other"), None);
     assert_eq!(taken(&fresh, &order(5, "A b", 'a')).epoch, epoch(5, "now"), "it goes on under its id");
     let by_hand = taken(&fresh, &order(5, "B a", 'a'));
-    assert_eq!((by_hand.epoch, by_hand.origin.as_str()), (Epoch::default(), ""), "it gives up its claim");
+    assert_eq!((by_hand.epoch.clone(), by_hand.origin.as_str()), (Epoch::default(), ""), "it gives up its claim");
+    assert_eq!(by_hand.known(), 5);
+    let wish = Wish { role: Role::Detached, link: None };
+    let detached = fresh.wished("detach", wish, &dataset()).unwrap();
+    assert_eq!(detached.promoted("x").unwrap().epoch, epoch(2, "x"), "numbers go up all the same");
     let replica = taken(&taken(&fresh, &order(4, "A b", 'a')), &order(5, "B a", 'a'));
     assert_eq!((replica.epoch.clone(), replica.origin.as_str()), (epoch(4, "now"), "first"));
     assert_eq!(taken(&replica, &order(6, "A b", 'a')).epoch, epoch(6, "fresh"));
@@ -222,5 +228,5 @@ fn naming() {
     assert_eq!(named(&state, 'a').unwrap(), Outcome::Same);
     let Ok(Outcome::Taken(other)) = named(&state, 'b') else { panic!() };
     assert_eq!(other.goal().role, Role::Replica);
-    assert_eq!(named(&state, 'x').unwrap_err().kvrocks, BAD_ID);
+    assert_eq!(named(&state, 'x').unwrap_err().kvrocks, "");
 }

@@ -71,18 +71,32 @@ impl Admissions {
         }
     }
 
-    /// A feed to `address` begins.
-    pub fn fed(&mut self, address: Address, peer_ip: &str) {
+    /// A feed to `address` begins. Gives what tells it from those before and after it.
+    pub fn fed(&mut self, address: Address, peer_ip: &str) -> u64 {
         self.put(address, Standing::Fed, peer_ip);
+        self.changes
     }
 
-    /// A feed to `address` ended after `sequence`. Without being told, what the replica wrote itself would pass.
-    pub fn ended(&mut self, address: &Address, sequence: u64) {
+    /// The feed `number` to `address` ended after `sequence`. Without being told, what the replica wrote itself would pass.
+    /// What is known of a later feed stays: a superseded one ends at its own pace.
+    pub fn ended(&mut self, address: &Address, number: u64, sequence: u64) {
+        if self.known.get(address).is_some_and(|known| known.since == number) {
+            self.superseded(address, sequence);
+        }
+    }
+
+    /// The newest feed to `address`, which has sent up to `sequence`, gives way to another.
+    pub fn superseded(&mut self, address: &Address, sequence: u64) {
         if let Some(known) = self.known.get_mut(address)
             && matches!(known.standing, Standing::Fed | Standing::Ended(_))
         {
             known.standing = Standing::Ended(sequence);
         }
+    }
+
+    /// Whether a replica behind that socket address has listed a checkpoint and not come back.
+    pub fn awaits(&mut self, peer_ip: &str) -> bool {
+        self.of_peer(peer_ip).any(|known| matches!(known.standing, Standing::Listed(_) | Standing::Synced(_)))
     }
 
     /// Whether the replica at `address` may go on with the sequence `next`.
@@ -150,9 +164,9 @@ mod tests {
     fn fed() {
         let mut admissions = Admissions::default();
         admissions.set_id("A");
-        admissions.fed(address(1), "10.0.0.1");
+        let feed = admissions.fed(address(1), "10.0.0.1");
         assert!(admissions.admits(&address(1), 1000));
-        admissions.ended(&address(1), 50);
+        admissions.ended(&address(1), feed, 50);
         assert!(admissions.admits(&address(1), 51) && admissions.admits(&address(1), 3));
         assert!(!admissions.admits(&address(1), 52));
         // The list of a checkpoint changes nothing for it.
@@ -163,8 +177,38 @@ mod tests {
         assert!(admissions.admits(&address(1), 51));
         admissions.set_id("B");
         assert!(!admissions.admits(&address(1), 51));
-        admissions.ended(&address(1), 50);
+        admissions.ended(&address(1), feed, 50);
         assert!(!admissions.admits(&address(1), 51), "a feed of another id");
+    }
+
+    /// A feed that was superseded says how far it came when the next one runs already: that does not count.
+    #[test]
+    fn superseded() {
+        let mut admissions = Admissions::default();
+        let former = admissions.fed(address(1), "10.0.0.1");
+        admissions.superseded(&address(1), 50);
+        assert!(admissions.admits(&address(1), 51) && !admissions.admits(&address(1), 52));
+        let feed = admissions.fed(address(1), "10.0.0.1");
+        admissions.ended(&address(1), former, 50);
+        assert!(admissions.admits(&address(1), 80), "it is still fed");
+        admissions.ended(&address(1), feed, 70);
+        admissions.ended(&address(1), former, 90);
+        assert!(admissions.admits(&address(1), 71) && !admissions.admits(&address(1), 72));
+    }
+
+    /// A host is awaited until each of its replicas that were told to full-sync has come back.
+    #[test]
+    fn awaited() {
+        let mut admissions = Admissions::default();
+        admissions.refused(address(1), "10.0.0.1");
+        admissions.refused(address(2), "10.0.0.1");
+        assert!(!admissions.awaits("10.0.0.1"));
+        admissions.listed("10.0.0.1", 9);
+        admissions.taken("10.0.0.1");
+        admissions.fed(address(2), "10.0.0.1");
+        assert!(admissions.awaits("10.0.0.1") && !admissions.awaits("10.0.0.2"));
+        admissions.fed(address(1), "10.0.0.1");
+        assert!(!admissions.awaits("10.0.0.1"));
     }
 
     /// Addresses without end are not kept.

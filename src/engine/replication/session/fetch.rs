@@ -16,6 +16,10 @@ const MAX_FILES: usize = 100_000;
 const LONGEST_LINE: usize = 64 << 10;
 /// A size in decimal has no more digits.
 const LONGEST_SIZE: usize = 20;
+/// The slowest that bytes may come, in bytes a second, looked at once in so many milliseconds: one now and then keeps
+/// nobody waiting for ever.
+const SLOWEST: u64 = 1_000;
+const LOOK_MS: u64 = 60_000;
 /// A checkpoint is its id and its sync manifest.
 const CHECKPOINT: Limits =
     Limits { count: 2, bulk: 64 << 20, line: 64 << 10, inline: false, total: 65 << 20, depth: 1 };
@@ -29,7 +33,9 @@ pub enum FetchEvent<'a> {
     Ready,
     /// The names of all files, checked.
     Names(Vec<String>),
-    /// A checkpoint of a Pumice.
+    /// The checksums of the checkpoint are not known yet: ask again.
+    NotYet,
+    /// A checkpoint of a Pumice, or its files alone.
     Checkpoint {
         /// Its id.
         id: String,
@@ -93,6 +99,8 @@ pub struct Fetch {
     /// How many bytes of files may still come.
     left: u64,
     line: Vec<u8>,
+    /// When the bytes that are counted began to come, and how many have come since.
+    counted: Option<(u64, u64)>,
 }
 
 fn bad(message: String) -> Error {
@@ -120,7 +128,7 @@ impl Fetch {
 
     fn new(password: Option<String>, purpose: Purpose) -> Fetch {
         let (step, asked) = (Step::Connection, VecDeque::new());
-        Fetch { node_id: None, password, purpose, step, asked, left: u64::MAX, line: Vec::new() }
+        Fetch { node_id: None, password, purpose, step, asked, left: u64::MAX, line: Vec::new(), counted: None }
     }
 
     /// The connection stands.
@@ -157,11 +165,30 @@ impl Fetch {
         words.iter().copied().chain(self.node_id.as_deref().map(str::as_bytes)).collect()
     }
 
-    /// Gives the request for a checkpoint, to be sent while nothing else is asked for.
+    /// Gives the request for the files of a checkpoint without their checksums, for the engine's run, to be sent while
+    /// nothing else is asked for.
+    pub fn request_files(&mut self, run_id: &str) -> Result<Vec<u8>> {
+        self.await_checkpoint()?;
+        Ok(encode_request(&self.signed(&[b"PUMICE", b"FILES", run_id.as_bytes()])))
+    }
+
+    /// Gives the request for the checksums of a checkpoint's files, to be sent while nothing else is asked for.
+    pub fn request_checksums(&mut self, id: &str) -> Result<Vec<u8>> {
+        self.await_checkpoint()?;
+        Ok(encode_request(&self.signed(&[b"PUMICE", b"CHECKSUMS", id.as_bytes()])))
+    }
+
+    /// Gives the request for a whole checkpoint, to be sent while nothing else is asked for. The primary may be silent for
+    /// as long as it takes to read it.
     pub fn request_checkpoint(&mut self) -> Result<Vec<u8>> {
+        self.await_checkpoint()?;
+        Ok(encode_request(&self.signed(&[b"PUMICE", b"CHECKPOINT"])))
+    }
+
+    fn await_checkpoint(&mut self) -> Result<()> {
         self.check_ready(self.asked.is_empty())?;
         self.step = Step::Checkpoint(Box::new(ReplyParser::new(CHECKPOINT)));
-        Ok(encode_request(&self.signed(&[b"PUMICE", b"CHECKPOINT"])))
+        Ok(())
     }
 
     /// Gives the request for a file from `offset` on, to be sent. The answer must have `expected` bytes. Several may be
@@ -184,11 +211,40 @@ impl Fetch {
     }
 
     /// Bytes of the primary. After an error nothing more is taken.
-    pub fn receive(&mut self, bytes: &[u8], on: OnEvent<'_>) -> Result<()> {
-        self.read(bytes, on).inspect_err(|_| {
+    pub fn receive(&mut self, now_ms: u64, bytes: &[u8], on: OnEvent<'_>) -> Result<()> {
+        let read = self.check_pace(now_ms, bytes.len() as u64).and_then(|()| self.read(bytes, on));
+        if !self.is_waiting() {
+            self.counted = None;
+        }
+        read.inspect_err(|_| {
             self.step = Step::Failed;
             self.line = Vec::new();
         })
+    }
+
+    /// Whether a part of something has come, and the rest is to come.
+    fn is_waiting(&self) -> bool {
+        match &self.step {
+            Step::Data(_) | Step::BulkEnd | Step::Names | Step::Auth | Step::Checkpoint(_) => true,
+            Step::Size => !self.asked.is_empty(),
+            Step::Connection | Step::Done | Step::Failed => false,
+        }
+    }
+
+    fn check_pace(&mut self, now_ms: u64, more: u64) -> Result<()> {
+        let (since_ms, bytes) = self.counted.unwrap_or((now_ms, 0));
+        let (elapsed_ms, bytes) = (now_ms.saturating_sub(since_ms), bytes.saturating_add(more));
+        if elapsed_ms < LOOK_MS {
+            self.counted = Some((since_ms, bytes));
+            return Ok(());
+        }
+        self.counted = Some((now_ms, 0));
+        let least = LOOK_MS / 1000 * SLOWEST;
+        if bytes >= least {
+            return Ok(());
+        }
+        let message = format!("full sync: got {bytes} bytes in {} s, expected at least {least}", elapsed_ms / 1000);
+        Err(Error::new(ErrorKind::Io, message))
     }
 
     fn read(&mut self, mut input: &[u8], on: OnEvent<'_>) -> Result<()> {
@@ -355,6 +411,9 @@ fn checkpoint(reply: Reply) -> Result<FetchEvent<'static>> {
         return Err(bad("checkpoint: got another reply, expected an id and a sync manifest".to_owned()));
     };
     let id = check_replication_id(id).map_err(|error| error.context("checkpoint id"))?.to_owned();
+    if manifest.is_empty() {
+        return Ok(FetchEvent::NotYet);
+    }
     let manifest = decode_manifest(manifest)?;
     if manifest.files.len() > MAX_FILES {
         return Err(bad(format!("sync manifest: got {} files, expected at most {MAX_FILES}", manifest.files.len())));
@@ -379,6 +438,7 @@ mod tests {
             FetchEvent::Send(bytes) => out.push(text(bytes)),
             FetchEvent::Ready => out.push("ready".to_owned()),
             FetchEvent::Names(names) => out.push(names.join(" ")),
+            FetchEvent::NotYet => out.push("not yet".to_owned()),
             FetchEvent::Checkpoint { id, manifest } => out.push(format!("{id} {}", manifest.files.len())),
             FetchEvent::Begin { name, size } => out.push(format!("{name} {size}: ")),
             FetchEvent::Data(bytes) => out.last_mut().unwrap().push_str(&text(bytes)),
@@ -396,7 +456,7 @@ mod tests {
     fn hear(fetch: &mut Fetch, bytes: &[u8], piece: usize) -> Result<Vec<String>> {
         let mut out = Vec::new();
         for piece in bytes.chunks(piece) {
-            fetch.receive(piece, &mut |event| written(event, &mut out))?;
+            fetch.receive(0, piece, &mut |event| written(event, &mut out))?;
         }
         Ok(out)
     }
@@ -496,7 +556,7 @@ mod tests {
             FetchEvent::Data(_) => Err(Error::new(ErrorKind::Io, "disk full")),
             _ => Ok(()),
         };
-        assert_eq!(fetch.receive(b"3\r\nabc", &mut { full }).unwrap_err().message(), "disk full");
+        assert_eq!(fetch.receive(0, b"3\r\nabc", &mut { full }).unwrap_err().message(), "disk full");
         assert!(fetch.closed().is_err());
     }
 
@@ -531,6 +591,48 @@ mod tests {
             fetch.closed().unwrap();
             fetch.request_range(ID, "1.sst", 0, 3).unwrap();
             assert_eq!(hear(&mut fetch, b"$3\r\nabc\r\n", piece).unwrap(), ["1.sst 3: abc."]);
+        }
+    }
+
+    /// The files alone come first, and their checksums when the primary has them.
+    #[test]
+    fn files_first() {
+        let mut fetch = Fetch::pumice(None);
+        start(&mut fetch);
+        let request = fetch.request_files("RUNRUNRUNRUNRUN0").unwrap();
+        assert_eq!(request, encode_request(&[b"PUMICE", b"FILES", b"RUNRUNRUNRUNRUN0"]));
+        assert_eq!(hear(&mut fetch, &checkpoint_reply(ID, &manifest()), 7).unwrap(), [format!("{ID} 2")]);
+        for said in [checkpoint_reply(ID, b""), checkpoint_reply(ID, &manifest())] {
+            let request = fetch.request_checksums(ID).unwrap();
+            assert_eq!(request, encode_request(&[b"PUMICE", b"CHECKSUMS", ID.as_bytes()]));
+            let whole = said.len() > 60;
+            let expected = if whole { format!("{ID} 2") } else { "not yet".to_owned() };
+            assert_eq!(hear(&mut fetch, &said, 7).unwrap(), [expected]);
+        }
+        fetch.closed().unwrap();
+    }
+
+    /// A byte now and then is no progress; a slow primary, and one that has long nothing to send, is none that drips.
+    #[test]
+    fn dripping() {
+        let drip = |piece: &[u8], every_ms: u64| {
+            let mut fetch = Fetch::files(None, names("CURRENT"), 1 << 30);
+            start(&mut fetch);
+            let mut now_ms = 0;
+            let mut receive = |bytes: &[u8]| {
+                now_ms += every_ms;
+                fetch.receive(now_ms, bytes, &mut |_| Ok(()))
+            };
+            receive(b"1000000000\r\n")?;
+            (0..1000).try_for_each(|_| receive(piece))
+        };
+        assert!(drip(b"x", 30_000).unwrap_err().message().contains("expected at least 60000"));
+        assert!(drip(&[b'x'; 10_000], 1_000).is_ok());
+        let mut fetch = Fetch::pumice(None);
+        start(&mut fetch);
+        for minutes in 1..10 {
+            fetch.request_range(ID, "1.sst", 0, 3).unwrap();
+            fetch.receive(minutes * 60_000, b"$3\r\nabc\r\n", &mut |_| Ok(())).unwrap();
         }
     }
 

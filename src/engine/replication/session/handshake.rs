@@ -5,7 +5,7 @@
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::key::Layout;
 use crate::engine::format::registry::{REPLICATION_ID_LENGTH, check_replication_id};
-use crate::engine::format::side::Epoch;
+use crate::engine::format::state::Epoch;
 use crate::engine::format::topology::check_node_id;
 
 /// The version of the dialect. A later one must still understand this one.

@@ -239,7 +239,7 @@ fn answer_fed(recording: &Recording, to_master: &[u8], to_replica: &[u8], admiss
         feed.tick(now_ms, feed.sent(), &mut out);
         frames = &frames[out.len() - before..];
     }
-    admissions.ended(&session.announced().unwrap(), feed.sent());
+    session.ended(feed.sent(), admissions);
     out
 }
 
@@ -438,7 +438,7 @@ fn take(mut fetch: Fetch, to_master: &[u8], to_replica: &[u8], piece: usize) -> 
     };
     fetch.start(&mut on).unwrap();
     for piece in to_replica.chunks(piece) {
-        fetch.receive(piece, &mut on).unwrap();
+        fetch.receive(0, piece, &mut on).unwrap();
     }
     fetch.closed().unwrap();
     assert_eq!(taken.sent, to_master);

@@ -10,7 +10,7 @@ use crate::engine::error::{Error, ErrorKind, shown};
 use crate::engine::format::batch::{Batch, HEADER};
 use crate::engine::format::key::Layout;
 use crate::engine::format::resp::{Limits, Reply, ReplyParser, encode_request};
-use crate::engine::format::side::Epoch;
+use crate::engine::format::state::Epoch;
 use crate::engine::replication::position::Position;
 
 /// How long a primary may say nothing. It has something to say every two seconds.

@@ -228,7 +228,7 @@ impl Link {
         *heard_ms = now_ms;
         let sync = &mut self.sync;
         let mut listed = false;
-        fetch.receive(bytes, &mut |event| {
+        fetch.receive(now_ms, bytes, &mut |event| {
             match event {
                 FetchEvent::Names(names) => sync.names = Some(names),
                 FetchEvent::Checkpoint { id, manifest } => {
@@ -243,7 +243,7 @@ impl Link {
                 FetchEvent::End => {
                     sync.files.entry(sync.current.clone()).or_default();
                 }
-                FetchEvent::Send(_) | FetchEvent::Ready => {}
+                FetchEvent::Send(_) | FetchEvent::Ready | FetchEvent::NotYet => {}
             }
             Ok(())
         })?;

@@ -111,7 +111,7 @@ impl Served {
             Ask::Files(names) => {
                 self.whole = self.send_files(&names, node);
             }
-            Ask::Checkpoint => {
+            Ask::Checkpoint(_) | Ask::List(_) => {
                 let checkpoint = node.checkpoint(random);
                 self.out.push(checkpoint_reply(&checkpoint.id, &encode_manifest(&checkpoint.manifest)));
             }
@@ -252,8 +252,8 @@ impl Served {
 
     /// The connection is over.
     pub fn close(&mut self, node: &mut Node) {
-        if let (Some(feed), Some(address)) = (self.feed.take(), self.session.announced()) {
-            node.admissions.ended(&address, feed.sent());
+        if let Some(feed) = self.feed.take() {
+            self.session.ended(feed.sent(), &mut node.admissions);
         }
     }
 }
