@@ -170,7 +170,7 @@ impl Words {
                     _ => self.number(0, 40_000).to_string(),
                 },
                 "i" => match self.random.below(8) {
-                    0 => self.pick(&["9223372036854775807", "-9223372036854775808", "x", "8192"]).into(),
+                    0 => self.pick(&["9223372036854775807", "-9223372036854775808", "8192"]).into(),
                     _ => self.number(-20, 20).to_string(),
                 },
                 "t" => {
