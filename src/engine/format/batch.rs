@@ -254,6 +254,7 @@ impl<'a> Batch<'a> {
 pub struct BatchBuilder {
     bytes: Vec<u8>,
     count: u32,
+    deleted_keys: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Default for BatchBuilder {
@@ -268,7 +269,7 @@ impl BatchBuilder {
         // Room for a record of usual size with its notes, so that it need not grow.
         let mut bytes = Vec::with_capacity(256);
         bytes.resize(HEADER, 0);
-        BatchBuilder { bytes, count: 0 }
+        BatchBuilder { bytes, count: 0, deleted_keys: Vec::new() }
     }
 
     /// Sets a key.
@@ -298,6 +299,14 @@ impl BatchBuilder {
         self.varstring(&[begin]);
         self.varstring(&[end]);
         self.count = self.count.saturating_add(1);
+        if family == METADATA {
+            self.deleted_keys.push((begin.to_vec(), end.to_vec()));
+        }
+    }
+
+    /// The ranges of metadata that it removes: whole keys, of whatever number.
+    pub fn deleted_keys(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        &self.deleted_keys
     }
 
     /// Adds a note.
