@@ -143,6 +143,27 @@ typedef enum {
 } pumice_role;
 
 /**
+ * What a reply is.
+ */
+typedef enum {
+    /**
+     * No value: `nil`.
+     */
+    PUMICE_REPLY_NIL = 0,
+    PUMICE_REPLY_INTEGER = 1,
+    PUMICE_REPLY_BYTES = 2,
+    /**
+     * A short text, like `OK`.
+     */
+    PUMICE_REPLY_STATUS = 3,
+    /**
+     * The text of an error. Only as an element: a command that fails has no reply.
+     */
+    PUMICE_REPLY_ERROR = 4,
+    PUMICE_REPLY_ARRAY = 5,
+} pumice_reply_type;
+
+/**
  * What a long call is doing.
  */
 typedef enum {
@@ -264,6 +285,40 @@ typedef enum {
 } pumice_peer;
 
 /**
+ * What an event is about. Later versions may add numbers.
+ */
+typedef enum {
+    /**
+     * Nothing: of no event.
+     */
+    PUMICE_EVENT_KIND_NONE = 0,
+    /**
+     * The engine has another role, or takes writes no more, or again.
+     */
+    PUMICE_EVENT_KIND_ROLE = 1,
+    /**
+     * The link to the primary is in another state.
+     */
+    PUMICE_EVENT_KIND_LINK = 2,
+    /**
+     * A topology was set, or contradicts the one that governs.
+     */
+    PUMICE_EVENT_KIND_TOPOLOGY = 3,
+    /**
+     * A full sync began, or was done.
+     */
+    PUMICE_EVENT_KIND_FULL_SYNC = 4,
+    /**
+     * Entries of the engine's own are given up.
+     */
+    PUMICE_EVENT_KIND_DIVERGENCE = 5,
+    /**
+     * A feed to a replica began, or ended.
+     */
+    PUMICE_EVENT_KIND_FEED = 6,
+} pumice_event_kind;
+
+/**
  * The type of a key. Other numbers up to 15 are types of a later Kvrocks: their keys are alive and opaque.
  */
 typedef enum {
@@ -359,6 +414,17 @@ typedef struct pumice_entry pumice_entry;
 typedef struct pumice_error pumice_error;
 
 /**
+ * Something that happened. It holds nothing of the engine.
+ */
+typedef struct pumice_event pumice_event;
+
+/**
+ * What happens in an engine from the moment on when it was asked for, in order. It does not keep the engine open. At most
+ * 1,024 events wait; whoever is slower loses the oldest, and is told how many.
+ */
+typedef struct pumice_events pumice_events;
+
+/**
  * The feeds of a primary at one moment.
  */
 typedef struct pumice_feeds pumice_feeds;
@@ -420,6 +486,11 @@ typedef struct pumice_namespace pumice_namespace;
 typedef struct pumice_options pumice_options;
 
 /**
+ * What a command answered. It holds no data of the engine open.
+ */
+typedef struct pumice_reply pumice_reply;
+
+/**
  * How to serve an engine.
  */
 typedef struct pumice_serve_options pumice_serve_options;
@@ -434,6 +505,16 @@ typedef struct pumice_snapshot pumice_snapshot;
  * One namespace as a snapshot sees it. It holds what the snapshot holds. It may be used from any thread.
  */
 typedef struct pumice_snapshot_namespace pumice_snapshot_namespace;
+
+/**
+ * How a topology is set.
+ */
+typedef struct pumice_topology_options pumice_topology_options;
+
+/**
+ * What a node is meant to be and what it is: one moment of both. Of NULL every number is 0, every text NULL.
+ */
+typedef struct pumice_topology_status pumice_topology_status;
 
 /**
  * What a dataset holds. Bytes are those of keys and values as they are stored, before compression.
@@ -679,6 +760,44 @@ typedef struct {
 } pumice_feed_status;
 
 /**
+ * Slots from the first to the last, both included.
+ */
+typedef struct {
+    uint16_t first;
+    uint16_t last;
+} pumice_slot_range;
+
+/**
+ * One node of a topology. What it points to is lent until the status is freed.
+ */
+typedef struct {
+    /**
+     * Its id: 40 characters.
+     */
+    const char *id;
+    /**
+     * The host name or address under which it listens.
+     */
+    const char *host;
+    /**
+     * The id of the primary that it follows; NULL for a primary.
+     */
+    const char *primary;
+    /**
+     * The slots of a primary, in order.
+     */
+    const pumice_slot_range *slots;
+    /**
+     * How many ranges of slots it has.
+     */
+    size_t slot_range_count;
+    /**
+     * The port on which it listens.
+     */
+    uint16_t port;
+} pumice_node;
+
+/**
  * Something that is not as it must be, in UTF-8.
  */
 typedef struct {
@@ -811,6 +930,11 @@ const char *pumice_link_state_name(int32_t state);
  * The name of a pumice_peer, like "kvrocks"; "unknown" of any other number.
  */
 const char *pumice_peer_name(int32_t peer);
+
+/**
+ * The name of a pumice_event_kind, like "full_sync"; "unknown" of any other number.
+ */
+const char *pumice_event_kind_name(int32_t kind);
 
 /**
  * The bytes of a value, lent until it is freed; never NULL but of NULL.
@@ -1354,6 +1478,56 @@ pumice_status pumice_items_next(pumice_items *items,
  * Ends a walk.
  */
 void pumice_items_free(pumice_items *items);
+
+/**
+ * Runs a command of Redis on the keys of a namespace, in this process: `args` are `count` words, the name of the command
+ * first. What a Redis would answer is the reply. A command is one entry of the log at most, durable as the engine was
+ * opened.
+ *
+ * On the default namespace it may do what an admin of a listener may: CONFIG, NAMESPACE, REPLICAOF. Commands that belong
+ * to a connection (AUTH, MULTI, SUBSCRIBE) answer PUMICE_UNSUPPORTED. One that waits for an element, like BLPOP, waits
+ * no time here.
+ *
+ * An error reply is an error with the server's words as its message: PUMICE_WRONG_TYPE, PUMICE_READ_ONLY, else of the
+ * kind that the failure has, and PUMICE_INVALID_ARGUMENT for what is wrong with the command itself.
+ */
+pumice_status pumice_namespace_execute(const pumice_namespace *ns,
+                                       const pumice_bytes *args,
+                                       size_t count,
+                                       pumice_reply **reply,
+                                       pumice_error **error);
+
+/**
+ * What a reply is; PUMICE_REPLY_NIL of NULL.
+ */
+pumice_reply_type pumice_reply_kind(const pumice_reply *reply);
+
+/**
+ * The number of a PUMICE_REPLY_INTEGER; 0 of every other.
+ */
+int64_t pumice_reply_integer(const pumice_reply *reply);
+
+/**
+ * The bytes of a PUMICE_REPLY_BYTES, the text of a status or an error, lent until the reply is freed; without `data` of
+ * every other.
+ */
+pumice_bytes pumice_reply_bytes(const pumice_reply *reply);
+
+/**
+ * How many elements a PUMICE_REPLY_ARRAY has; 0 of every other.
+ */
+size_t pumice_reply_count(const pumice_reply *reply);
+
+/**
+ * An element, lent until the whole reply is freed, and not to be freed itself; NULL when there is none at that index.
+ */
+const pumice_reply *pumice_reply_at(const pumice_reply *reply,
+                                    size_t index);
+
+/**
+ * Frees a reply with all its elements.
+ */
+void pumice_reply_free(pumice_reply *reply);
 
 /**
  * A batch of writes that happen together or not at all.
@@ -2030,6 +2204,202 @@ pumice_status pumice_listener_close(const pumice_listener *listener,
  * Closes a listener and frees it.
  */
 void pumice_listener_free(pumice_listener *listener);
+
+/**
+ * Options of setting a topology, to be changed and freed. As they come: the other nodes are reached with the password and
+ * over TLS as the engine's own listener is, and a version must be higher than the one that governs.
+ */
+pumice_topology_options *pumice_topology_options_new(void);
+
+/**
+ * The admin password of the other nodes, in UTF-8. It is kept in the file `state`, which only the owner can read. Unset,
+ * that of the engine's own listener.
+ */
+pumice_status pumice_topology_options_set_password(pumice_topology_options *options,
+                                                   const char *password,
+                                                   size_t password_size,
+                                                   pumice_error **error);
+
+/**
+ * Whether a version that is not higher than the one that governs is taken too. Unset, false.
+ */
+pumice_status pumice_topology_options_set_force(pumice_topology_options *options,
+                                                bool force,
+                                                pumice_error **error);
+
+/**
+ * Reaches the other nodes over TLS: their certificates must be signed by one of the CA certificates in the PEM file `ca`.
+ * The path is kept, and the file read at every connection. Unset, as the engine's own listener says.
+ */
+pumice_status pumice_topology_options_set_tls(pumice_topology_options *options,
+                                              const char *ca,
+                                              pumice_error **error);
+
+/**
+ * Our own certificate, with those between it and its CA, and its key, for nodes that ask for one: PEM files, read as the
+ * CA's. Only together with pumice_topology_options_set_tls.
+ */
+pumice_status pumice_topology_options_set_tls_certificate(pumice_topology_options *options,
+                                                          const char *certificate,
+                                                          const char *key,
+                                                          pumice_error **error);
+
+/**
+ * The name that the certificate of every node must bear. Unset, the host of the node. Only together with
+ * pumice_topology_options_set_tls.
+ */
+pumice_status pumice_topology_options_set_tls_server_name(pumice_topology_options *options,
+                                                          const char *server_name,
+                                                          pumice_error **error);
+
+/**
+ * Frees options of setting a topology.
+ */
+void pumice_topology_options_free(pumice_topology_options *options);
+
+/**
+ * Says which nodes there are, who follows whom, and which of them this engine is: from then on that alone decides whether it
+ * is a primary, a replica and of whom, or, when it is not listed, detached. `text` is that of `CLUSTERX SETNODES`, a line for
+ * each node: `<id> <host> <port> <master|slave> <-|id of its master> [<slot>|<first>-<last> ...]`; ids have 40 characters.
+ * `options` may be NULL.
+ *
+ * Kept durably before it takes effect, and kept to across restarts until a later version comes. When it returns, a link to a
+ * former primary and the feeds of nodes that are not replicas of this one are closed; the new link is made, and made again
+ * whenever it breaks, by itself. `changed`, which may be NULL, is whether anything did: the version that governs already is
+ * no news, and when it comes with other nodes that is an event, and a finding of pumice_engine_verify.
+ *
+ * While a topology lists this node, pumice_engine_follow, _detach, _promote and _hand_over are refused. A node that is no longer
+ * listed goes on serving reads and takes no writes until it is promoted by hand or listed again.
+ *
+ * PUMICE_INVALID_ARGUMENT for a version below the one that governs, and for a text or a node id that cannot be; PUMICE_IO and
+ * PUMICE_POISONED when it cannot be kept. The old topology governs then.
+ */
+pumice_status pumice_engine_set_topology(const pumice_engine *engine,
+                                         uint64_t version,
+                                         const char *text,
+                                         size_t text_size,
+                                         const char *node_id,
+                                         const pumice_topology_options *options,
+                                         bool *changed,
+                                         pumice_error **error);
+
+/**
+ * What this node is meant to be and what it is, side by side, computed from what runs.
+ */
+pumice_status pumice_engine_topology(const pumice_engine *engine,
+                                     pumice_topology_status **status,
+                                     pumice_error **error);
+
+/**
+ * The version of the topology; PUMICE_UNKNOWN where none was set.
+ */
+uint64_t pumice_topology_status_version(const pumice_topology_status *status);
+
+/**
+ * Who this node is in it, lent until the status is freed; NULL where that was not said.
+ */
+const char *pumice_topology_status_node_id(const pumice_topology_status *status);
+
+/**
+ * How many nodes it has.
+ */
+size_t pumice_topology_status_node_count(const pumice_topology_status *status);
+
+/**
+ * A node, in the order in which they were given, lent until the status is freed; NULL when there is none at that index.
+ */
+const pumice_node *pumice_topology_status_node_at(const pumice_topology_status *status,
+                                                  size_t index);
+
+/**
+ * The role of this node; PUMICE_ROLE_DETACHED of NULL.
+ */
+pumice_role pumice_topology_status_role(const pumice_topology_status *status);
+
+/**
+ * The number of the epoch under which this primary writes, or that this replica has seen.
+ */
+uint64_t pumice_topology_status_epoch(const pumice_topology_status *status);
+
+/**
+ * The host of the primary that it is meant to follow, lent until the status is freed; NULL for nobody.
+ */
+const char *pumice_topology_status_desired_host(const pumice_topology_status *status);
+
+/**
+ * The port of the primary that it is meant to follow; 0 for nobody.
+ */
+uint16_t pumice_topology_status_desired_port(const pumice_topology_status *status);
+
+/**
+ * The link that runs, lent until the status is freed, for pumice_link_status_state and the like; NULL when there is none. It
+ * is not freed by itself.
+ */
+const pumice_link_status *pumice_topology_status_actual(const pumice_topology_status *status);
+
+/**
+ * Whether what runs is what was wished.
+ */
+bool pumice_topology_status_converged(const pumice_topology_status *status);
+
+/**
+ * Since when it has been so, or has not, in unix milliseconds.
+ */
+uint64_t pumice_topology_status_since_ms(const pumice_topology_status *status);
+
+/**
+ * Why it has not, lent until the status is freed; else NULL.
+ */
+const char *pumice_topology_status_reason(const pumice_topology_status *status);
+
+/**
+ * Frees the status of a topology.
+ */
+void pumice_topology_status_free(pumice_topology_status *status);
+
+/**
+ * What happens from now on: changes of the role, the link and the topology, full syncs, data given up, feeds.
+ */
+pumice_status pumice_engine_events(const pumice_engine *engine, pumice_events **events, pumice_error **error);
+
+/**
+ * The next event, waiting up to `timeout_ms` for it; 0 does not wait. `*event` is NULL when none came in that time; else
+ * free it. PUMICE_CLOSED when the engine was closed and every event was taken; a close ends the wait.
+ */
+pumice_status pumice_events_next(const pumice_events *events,
+                                 uint64_t timeout_ms,
+                                 pumice_event **event,
+                                 pumice_error **error);
+
+/**
+ * Frees events; those that wait are lost.
+ */
+void pumice_events_free(pumice_events *events);
+
+/**
+ * When it happened, in unix milliseconds; 0 of NULL.
+ */
+uint64_t pumice_event_time_ms(const pumice_event *event);
+
+/**
+ * What it is about; PUMICE_EVENT_KIND_NONE of NULL.
+ */
+pumice_event_kind pumice_event_get_kind(const pumice_event *event);
+
+/**
+ * What happened, for people, lent until the event is freed; NULL of NULL.
+ */
+const char *pumice_event_message(const pumice_event *event);
+
+/**
+ * How many events before this one were dropped, because nobody took them in time.
+ */
+uint64_t pumice_event_lost(const pumice_event *event);
+
+/**
+ * Frees an event.
+ */
+void pumice_event_free(pumice_event *event);
 
 /**
  * Compares what must be equal: registry and stored key, link and open folder, history and log; and, as deep as `depth`

@@ -244,6 +244,13 @@ struct ServeOptions {
     std::optional<TlsServer> tls;
 };
 
+/** How a topology is set; what is left out is as pumice_topology_options_new has it. */
+struct TopologyOptions {
+    std::optional<std::string_view> password = std::nullopt;
+    std::optional<TlsClient> tls = std::nullopt;
+    bool force = false;
+};
+
 namespace detail {
 
 using OptionsHandle = Handle<pumice_options, pumice_options_free>;
@@ -251,6 +258,7 @@ using WriteOptionsHandle = Handle<pumice_write_options, pumice_write_options_fre
 using FollowOptionsHandle = Handle<pumice_follow_options, pumice_follow_options_free>;
 using ConvertOptionsHandle = Handle<pumice_convert_options, pumice_convert_options_free>;
 using ServeOptionsHandle = Handle<pumice_serve_options, pumice_serve_options_free>;
+using TopologyOptionsHandle = Handle<pumice_topology_options, pumice_topology_options_free>;
 
 /** A time of C++ as C wants it. What is less than nothing becomes 0, which C refuses where it must. */
 inline std::uint64_t milliseconds(Milliseconds time) {
@@ -314,6 +322,26 @@ inline FollowOptionsHandle follow_options(const FollowOptions &options) {
             run(pumice_follow_options_set_tls_server_name, made.get(), tls.server_name->c_str());
         }
     }
+    return made;
+}
+
+inline TopologyOptionsHandle topology_options(const TopologyOptions &options) {
+    TopologyOptionsHandle made(pumice_topology_options_new());
+    if (options.password) {
+        run(pumice_topology_options_set_password, made.get(), options.password->data(), options.password->size());
+    }
+    if (options.tls) {
+        const auto &tls = *options.tls;
+        const auto path = [](const std::optional<std::string> &given) { return given ? given->c_str() : nullptr; };
+        run(pumice_topology_options_set_tls, made.get(), tls.ca.c_str());
+        if (tls.certificate || tls.key) {
+            run(pumice_topology_options_set_tls_certificate, made.get(), path(tls.certificate), path(tls.key));
+        }
+        if (tls.server_name) {
+            run(pumice_topology_options_set_tls_server_name, made.get(), tls.server_name->c_str());
+        }
+    }
+    run(pumice_topology_options_set_force, made.get(), options.force);
     return made;
 }
 
@@ -383,6 +411,39 @@ struct Item {
     /** The value of a string; nothing for every other type. */
     std::optional<std::string_view> value;
     pumice_kind kind;
+};
+
+/** What a command answered, or an element of it, which lives as long as the whole. */
+class ReplyView {
+public:
+    explicit ReplyView(const pumice_reply *reply) : reply_(reply) {}
+
+    pumice_reply_type kind() const { return pumice_reply_kind(reply_); }
+    bool is_nil() const { return kind() == PUMICE_REPLY_NIL; }
+
+    /** The number of an integer; 0 of every other. */
+    std::int64_t integer() const { return pumice_reply_integer(reply_); }
+
+    /** The bytes, or the text of a status or an error; nothing of every other. */
+    std::optional<std::string_view> bytes() const { return detail::optional_view(pumice_reply_bytes(reply_)); }
+
+    /** How many elements an array has; 0 of every other. */
+    std::size_t size() const { return pumice_reply_count(reply_); }
+
+    /** An element; nil where there is none. */
+    ReplyView operator[](std::size_t index) const { return ReplyView(pumice_reply_at(reply_, index)); }
+
+private:
+    const pumice_reply *reply_;
+};
+
+/** What a command answered. */
+class Reply : public ReplyView {
+public:
+    explicit Reply(pumice_reply *reply) : ReplyView(reply), handle_(reply) {}
+
+private:
+    detail::Handle<pumice_reply, pumice_reply_free> handle_;
 };
 
 /** A walk through keys in order, for `for (const pumice::Item &item : ns.items())`. It can be walked once. */
@@ -577,6 +638,16 @@ public:
 
     /** Deletes all keys. */
     void clear() const { detail::run(pumice_namespace_clear, handle()); }
+
+    /** Runs a command of Redis: its name, then its arguments. An error reply is an Error with the server's words. */
+    Reply execute(const std::vector<std::string_view> &args) const {
+        std::vector<pumice_bytes> words;
+        words.reserve(args.size());
+        for (const std::string_view arg : args) {
+            words.push_back(detail::bytes(arg));
+        }
+        return Reply(detail::made<pumice_reply *>(pumice_namespace_execute, handle(), words.data(), words.size()));
+    }
 };
 
 /** One namespace as a snapshot sees it. */
@@ -785,6 +856,37 @@ struct LinkStatus {
     std::uint64_t full_syncs;
 };
 
+/** One node of a topology; see pumice_node. */
+struct Node {
+    std::string id;
+    std::string host;
+    std::uint16_t port;
+    std::optional<std::string> primary;
+    std::vector<std::pair<std::uint16_t, std::uint16_t>> slots;
+};
+
+/** What a node is meant to be and what it is; see pumice_topology_status. */
+struct TopologyStatus {
+    std::optional<std::uint64_t> version;
+    std::vector<Node> nodes;
+    std::optional<std::string> node_id;
+    Role role;
+    std::uint64_t epoch;
+    std::optional<std::pair<std::string, std::uint16_t>> desired;
+    std::optional<LinkStatus> actual;
+    bool converged;
+    std::uint64_t since_ms;
+    std::optional<std::string> reason;
+};
+
+/** Something that happened; see pumice_event. */
+struct Event {
+    std::uint64_t time_ms;
+    pumice_event_kind kind;
+    std::string message;
+    std::uint64_t lost;
+};
+
 /** A running feed of a primary at one moment; see pumice_feed_status. */
 struct FeedStatus {
     std::uint64_t id;
@@ -834,7 +936,60 @@ inline LinkStatus link(const pumice_link_status *link) {
             pumice_link_status_full_syncs(link)};
 }
 
+inline Node node(const pumice_node &node) {
+    Node out = {node.id, node.host, node.port, known_text(node.primary), {}};
+    for (std::size_t i = 0; i < node.slot_range_count; i++) {
+        out.slots.emplace_back(node.slots[i].first, node.slots[i].last);
+    }
+    return out;
+}
+
+inline TopologyStatus topology(const pumice_topology_status *status) {
+    TopologyStatus out = {known(pumice_topology_status_version(status)),
+                          {},
+                          known_text(pumice_topology_status_node_id(status)),
+                          pumice_topology_status_role(status),
+                          pumice_topology_status_epoch(status),
+                          std::nullopt,
+                          std::nullopt,
+                          pumice_topology_status_converged(status),
+                          pumice_topology_status_since_ms(status),
+                          known_text(pumice_topology_status_reason(status))};
+    for (std::size_t i = 0; i < pumice_topology_status_node_count(status); i++) {
+        out.nodes.push_back(node(*pumice_topology_status_node_at(status, i)));
+    }
+    if (const char *host = pumice_topology_status_desired_host(status)) {
+        out.desired.emplace(host, pumice_topology_status_desired_port(status));
+    }
+    if (const auto *actual = pumice_topology_status_actual(status)) {
+        out.actual = link(actual);
+    }
+    return out;
+}
+
 }  // namespace detail
+
+/** What happens in an engine from the moment on when it was asked for. It does not keep the engine open. */
+class Events {
+public:
+    explicit Events(pumice_events *events) : handle_(events) {}
+
+    /** The next event, waiting for it so long; nothing when none came. PUMICE_CLOSED when the engine was closed and every
+     * event was taken. */
+    std::optional<Event> next(Milliseconds timeout) const {
+        const detail::Handle<pumice_event, pumice_event_free> owned(
+            detail::made<pumice_event *>(pumice_events_next, handle_.get(), detail::milliseconds(timeout)));
+        if (!owned) {
+            return std::nullopt;
+        }
+        const auto *event = owned.get();
+        return Event{pumice_event_time_ms(event), pumice_event_get_kind(event), pumice_event_message(event),
+                     pumice_event_lost(event)};
+    }
+
+private:
+    detail::Handle<pumice_events, pumice_events_free> handle_;
+};
 
 /** A listener: Redis clients and replicas talk to the engine through it, until it is closed or destroyed, or the engine
  * is closed. It does not keep the engine open. */
@@ -1027,6 +1182,25 @@ public:
         return detail::made<std::size_t>(pumice_engine_wait_acked, handle(), &there, replicas,
                                          detail::milliseconds(timeout));
     }
+
+    /** Says which nodes there are, who follows whom, and which of them this engine is, in the text of `CLUSTERX SETNODES`.
+     * That alone decides then what this engine is, until a later version comes. Whether anything changed. */
+    bool set_topology(std::uint64_t version, std::string_view text, const std::string &node_id,
+                      const TopologyOptions &options = {}) const {
+        const auto how = detail::topology_options(options);
+        return detail::made<bool>(pumice_engine_set_topology, handle(), version, text.data(), text.size(),
+                                  node_id.c_str(), how.get());
+    }
+
+    /** What this node is meant to be and what it is, side by side. */
+    TopologyStatus topology() const {
+        const detail::Handle<pumice_topology_status, pumice_topology_status_free> owned(
+            detail::made<pumice_topology_status *>(pumice_engine_topology, handle()));
+        return detail::topology(owned.get());
+    }
+
+    /** What happens from now on. */
+    Events events() const { return Events(detail::made<pumice_events *>(pumice_engine_events, handle())); }
 
     std::vector<Finding> verify(pumice_depth depth = PUMICE_DEPTH_QUICK) const {
         const detail::Handle<pumice_findings, pumice_findings_free> found(

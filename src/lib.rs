@@ -39,7 +39,11 @@ pub mod cli;
 mod python;
 
 pub use engine::batch::Batch;
-pub use engine::collections::{Elements, Fields, Hash, List, Members, Scores, Set, SortedSet};
+pub use engine::collections::{
+    Bitmap, Elements, Fields, Hash, HyperLogLog, Json, List, Members, Scores, Set, SortedSet, Stream, StreamGroup,
+};
+#[cfg(feature = "python")]
+pub(crate) use engine::command::execute::Session;
 pub use engine::convert::{ConvertOptions, Converted, convert};
 pub use engine::engine::Engine;
 pub use engine::error::{Error, ErrorKind, Result};
@@ -47,7 +51,9 @@ pub use engine::events::{Event, EventKind, Events};
 pub use engine::format::change::{Change, Operation};
 pub use engine::format::entry::Entry;
 pub use engine::format::metadata::Kind;
+pub use engine::format::resp::Reply;
 pub use engine::format::state::{Role, TlsClient};
+pub use engine::format::stream::StreamId;
 pub use engine::format::topology::{Node, Topology};
 pub use engine::info::Info;
 pub use engine::namespace::Namespace;
@@ -66,10 +72,12 @@ pub use engine::server::listener::{Listener, ServeOptions};
 pub use engine::server::stream::Address;
 pub use engine::snapshot::{Snapshot, SnapshotNamespace};
 pub use engine::storage::options::Compression;
+pub use engine::types::bitmap::{BitOperation, BitRange};
 pub use engine::types::items::{Item, Range};
 pub use engine::types::keys::Ttl;
 pub use engine::types::list::End;
 pub use engine::types::sorted_set::{Add, Added, MemberBound, Part, ScoreBound, Span};
+pub use engine::types::stream::StreamEntry;
 pub use engine::types::string::Value;
 pub use engine::usage::{KindUsage, NamespaceUsage, Usage};
 pub use engine::verify::{Depth, Finding};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The files in the order in which a reader of the header should meet their functions.
-const FILES: [&str; 22] = [
+const FILES: [&str; 25] = [
     "error",
     "constants",
     "bytes",
@@ -13,6 +13,7 @@ const FILES: [&str; 22] = [
     "engine",
     "namespace",
     "items",
+    "reply",
     "batch",
     "snapshot",
     "progress",
@@ -23,6 +24,8 @@ const FILES: [&str; 22] = [
     "link",
     "feeds",
     "listener",
+    "topology",
+    "events",
     "verify",
     "info",
     "usage",

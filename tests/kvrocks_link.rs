@@ -2,135 +2,17 @@
 
 mod support;
 
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use pumice::{Engine, FollowOptions, LinkState, Options, Peer, ServeOptions};
+use support::kvrocks::{Server, spawn};
 use support::wire::{Fault, Proxy};
 use support::{Random, assert_sound, open, open_replica, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
-
-/// A running server in a directory of its own.
-struct Server {
-    process: Child,
-    binary: PathBuf,
-    configuration: PathBuf,
-    port: u16,
-}
-
-impl Server {
-    /// `None`, said aloud, where there is no server.
-    fn start(dir: &Path, more: &str) -> Option<Server> {
-        let Some(binary) = std::env::var_os("PUMICE_KVROCKS") else {
-            support::skipped("PUMICE_KVROCKS is not set");
-            return None;
-        };
-        fs::create_dir_all(dir).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let configuration = dir.join("kvrocks.conf");
-        let lines = format!("bind 127.0.0.1\nport {port}\ndir {}\ndaemonize no\n{more}\n", dir.display());
-        fs::write(&configuration, lines).unwrap();
-        let binary = PathBuf::from(binary);
-        let process = spawn(&binary, &configuration);
-        let mut server = Server { process, binary, configuration, port };
-        server.wait();
-        Some(server)
-    }
-
-    fn wait(&mut self) {
-        wait_until("the server listens", || {
-            assert!(self.process.try_wait().unwrap().is_none(), "the server ended instead of listening");
-            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
-        });
-    }
-
-    /// Kills it as `kill -9` does, and starts it again.
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        self.process = spawn(&self.binary, &self.configuration);
-        self.wait();
-    }
-
-    /// Sets keys with values that no compression makes smaller.
-    fn fill(&self, name: &str, count: usize, random: &mut Random) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let mut lines = BufReader::new(stream.try_clone().unwrap());
-        for n in 0..count {
-            let (key, value) = (format!("{name}{n}"), random.bytes(10_000));
-            let head = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${}\r\n", key.len(), value.len());
-            stream.write_all(&[head.as_bytes(), &value, b"\r\n"].concat()).unwrap();
-            assert_eq!(reply(&mut lines), "+OK");
-        }
-    }
-
-    fn restart(&mut self) {
-        self.ask("rootpw", &["SHUTDOWN"]);
-        self.process.wait().unwrap();
-        self.process = spawn(&self.binary, &self.configuration);
-        self.wait();
-    }
-
-    /// One command on a connection of its own: the reply's words.
-    fn ask(&self, password: &str, words: &[&str]) -> String {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return String::new() };
-        let mut lines = BufReader::new(stream.try_clone().unwrap());
-        let mut say = |words: &[&str]| {
-            let mut request = format!("*{}\r\n", words.len());
-            words.iter().for_each(|word| request.push_str(&format!("${}\r\n{word}\r\n", word.len())));
-            let _ = stream.write_all(request.as_bytes());
-            reply(&mut lines)
-        };
-        if !password.is_empty() {
-            assert_eq!(say(&["AUTH", password]), "+OK");
-        }
-        say(words)
-    }
-
-    fn all(&self, password: &str) -> Vec<(String, String)> {
-        let keys = self.ask(password, &["KEYS", "*"]);
-        let mut found: Vec<(String, String)> =
-            keys.split_whitespace().map(|key| (key.to_owned(), self.ask(password, &["GET", key]))).collect();
-        found.sort();
-        found
-    }
-}
-
-fn spawn(binary: &Path, configuration: &Path) -> Child {
-    Command::new(binary).arg("-c").arg(configuration).stdout(Stdio::null()).spawn().unwrap()
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn reply(lines: &mut impl BufRead) -> String {
-    let mut line = String::new();
-    if lines.read_line(&mut line).unwrap_or(0) == 0 {
-        return String::new();
-    }
-    let line = line.trim_end().to_owned();
-    let number = || line[1..].parse::<i64>().unwrap();
-    match line.as_bytes()[0] {
-        b'$' if number() < 0 => "(nil)".to_owned(),
-        b'$' => {
-            let mut bytes = vec![0; number() as usize + 2];
-            lines.read_exact(&mut bytes).unwrap();
-            String::from_utf8_lossy(&bytes[..bytes.len() - 2]).into_owned()
-        }
-        b'*' => (0..number()).map(|_| reply(lines)).collect::<Vec<_>>().join(" "),
-        _ => line,
-    }
-}
 
 fn linked(engine: &Engine) {
     assert!(engine.wait_linked(Some(SOON), &mut |_| ControlFlow::Continue(())).unwrap(), "{:?}", engine.link());
@@ -272,13 +154,13 @@ fn speaks_tls() -> Option<(u16, String)> {
         support::skipped("PUMICE_KVROCKS is not set");
         return None;
     };
-    let binary = fs::read(binary).unwrap();
+    let binary = std::fs::read(binary).unwrap();
     let option = b"tls-replication";
     if !binary.windows(option.len()).any(|window| window == option) {
         support::skipped("PUMICE_KVROCKS was built without TLS");
         return None;
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let pem = support::fixture("tls");
     let pem = pem.display();
     Some((

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pumice::{
-    Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, FollowOptions, Kind, LinkStatus, Listener, Namespace,
-    Operation, Options, Peer, Position, Range, Role, ServeOptions, Snapshot, SnapshotNamespace, TlsClient, TlsServer,
-    Ttl, WriteOptions,
+    Batch, ConvertOptions, Depth, Engine, Error, ErrorKind, Events, FollowOptions, Kind, LinkStatus, Listener,
+    Namespace, Node, Operation, Options, Peer, Position, Range, Reply, Role, ServeOptions, Snapshot, SnapshotNamespace,
+    TlsClient, TlsServer, Topology, TopologyOptions, TopologyStatus, Ttl, WriteOptions,
 };
 
 type Answer = Result<String, Error>;
@@ -21,6 +21,7 @@ struct Story {
     root: PathBuf,
     engines: HashMap<String, Engine>,
     listeners: HashMap<String, Listener>,
+    events: HashMap<String, Events>,
     batches: HashMap<String, Batch>,
     snapshots: HashMap<String, Snapshot>,
 }
@@ -82,6 +83,16 @@ fn list(words: impl IntoIterator<Item = String>) -> String {
 
 fn value(found: Option<impl AsRef<[u8]>>) -> String {
     found.map_or("none".to_owned(), |found| encode(found.as_ref()))
+}
+
+fn reply(found: Reply) -> String {
+    match found {
+        Reply::Nil | Reply::NilArray => "none".to_owned(),
+        Reply::Integer(number) => number.to_string(),
+        Reply::Bulk(bytes) => encode(&bytes),
+        Reply::Simple(text) | Reply::Error(text) => encode(text.as_bytes()),
+        Reply::Array(items) => format!("[{}]", items.into_iter().map(reply).collect::<Vec<_>>().join(" ")),
+    }
 }
 
 fn ok(_: ()) -> String {
@@ -155,6 +166,9 @@ impl Story {
                 ..,
             ]
             | ["wait_for" | "wait_acked" | "feeds", ..] => self.link(words),
+            ["set_topology" | "topology" | "topology_says" | "converged" | "events" | "event", ..] => {
+                self.topology(words)
+            }
             _ => self.strings(words),
         };
         told.unwrap_or_else(|e| format!("error {}", e.kind().name()))
@@ -300,6 +314,7 @@ impl Story {
                 }
                 list(words)
             }
+            ("execute", args) => reply(namespace.execute(&args.iter().map(|arg| decode(arg)).collect::<Vec<_>>())?),
             _ => panic!("unknown operation"),
         })
     }
@@ -398,6 +413,58 @@ impl Story {
         }
     }
 
+    fn topology(&mut self, words: &[&str]) -> Answer {
+        let [operation, name, rest @ ..] = words else { panic!("unknown operation") };
+        let engine = self.engine(name);
+        let until = |wait: Duration, is_so: &dyn Fn(&TopologyStatus) -> bool| {
+            let began = std::time::Instant::now();
+            loop {
+                let so = is_so(&engine.topology()?);
+                if so || began.elapsed() >= wait {
+                    return Ok::<_, Error>(so.to_string());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        match (*operation, rest) {
+            ("set_topology", [version, nodes @ ..]) => {
+                let force = nodes.first() == Some(&"force");
+                let node = |word: &&str| {
+                    let (name, primary) = word.split_once(':').map_or((*word, None), |(a, b)| (a, Some(id_of(b))));
+                    let address = self.listeners[name].address();
+                    Node { primary, ..Node::primary(id_of(name), address.host(), address.port()) }
+                };
+                let nodes = nodes[usize::from(force)..].iter().map(node).collect();
+                let topology = Topology::new(version.parse().unwrap(), nodes)?;
+                let options = TopologyOptions { force, ..Default::default() };
+                Ok(engine.set_topology(&topology, &id_of(name), &options)?.to_string())
+            }
+            ("topology", [field]) => Ok(status_field(&engine.topology()?, field)),
+            ("converged", given) => until(patience(given), &|status| status.converged),
+            ("topology_says", [part]) => {
+                let says = |reason: &String| reason.contains(&text(part));
+                until(patience(&[]), &|status| status.reason.as_ref().is_some_and(says))
+            }
+            ("events", []) => {
+                let events = engine.events()?;
+                self.events.insert((*name).to_owned(), events);
+                Ok("ok".to_owned())
+            }
+            ("event", [kind, part]) => {
+                let events = &self.events[*name];
+                while let Some(event) = events.next(Some(patience(&[]))) {
+                    assert!(event.time_ms > 0 && event.lost == 0, "{event:?}");
+                    if event.kind.name() == *kind && event.message.contains(&text(part)) {
+                        return Ok("true".to_owned());
+                    }
+                }
+                // What the other faces raise here.
+                Ok(if events.is_over() { "error Closed" } else { "false" }.to_owned())
+            }
+            _ => panic!("unknown operation"),
+        }
+    }
+
     fn link(&mut self, words: &[&str]) -> Answer {
         let [operation, name, rest @ ..] = words else { panic!("unknown operation") };
         let engine = self.engine(name);
@@ -476,6 +543,41 @@ impl Story {
     }
 }
 
+/// The id of the node that an engine is: its name, filled up.
+fn id_of(name: &str) -> String {
+    format!("{name:0<40}")
+}
+
+/// The engine that a node is.
+fn name_of(id: &str) -> String {
+    id.trim_end_matches('0').to_owned()
+}
+
+/// A node as the words have it.
+fn word_of(node: &Node) -> String {
+    let primary = node.primary.as_ref().map(|id| format!(":{}", name_of(id))).unwrap_or_default();
+    name_of(&node.id) + &primary
+}
+
+/// A field of a topology as a word.
+fn status_field(status: &TopologyStatus, field: &str) -> String {
+    let none = || "none".to_owned();
+    match field {
+        "version" => status.version.map_or_else(none, |version| version.to_string()),
+        "node_id" => status.node_id.as_deref().map_or_else(none, name_of),
+        "nodes" => list(status.nodes.iter().map(word_of)),
+        "role" => status.role.name().to_owned(),
+        "epoch" => status.epoch.to_string(),
+        "desired" => status.desired.as_ref().map_or_else(none, |(host, port)| {
+            let there = status.nodes.iter().find(|node| (&node.host, node.port) == (host, *port));
+            name_of(&there.unwrap().id)
+        }),
+        "actual" => status.actual.as_ref().map_or_else(none, |link| link.state.name().to_owned()),
+        "reason" => status.reason.clone().unwrap_or_else(none),
+        _ => panic!("unknown field {field}"),
+    }
+}
+
 /// A field of a link as a word.
 fn field_of(link: &LinkStatus, field: &str) -> String {
     match field {
@@ -496,6 +598,7 @@ fn run(file: &Path) {
         root: dir.path().to_owned(),
         engines: HashMap::new(),
         listeners: HashMap::new(),
+        events: HashMap::new(),
         batches: HashMap::new(),
         snapshots: HashMap::new(),
     };

@@ -30,7 +30,7 @@ template <class T> constexpr bool only_moves =
 static_assert(only_moves<pumice::Engine> && only_moves<pumice::Namespace> && only_moves<pumice::Value>);
 static_assert(only_moves<pumice::Items> && only_moves<pumice::Snapshot> && only_moves<pumice::SnapshotNamespace>);
 static_assert(only_moves<pumice::Batch> && only_moves<pumice::Log> && only_moves<pumice::Entry>);
-static_assert(only_moves<pumice::Changes> && only_moves<pumice::Listener>);
+static_assert(only_moves<pumice::Reply> && only_moves<pumice::Changes> && only_moves<pumice::Listener>);
 
 template <class Reader> static void read_all(const Reader &ns) {
     CHECK(ns.name() == "n");
@@ -192,6 +192,41 @@ static void convert(const std::string &folder) {
     CHECK(*cluster.default_namespace().get("k") == "value");
 }
 
+static void govern(const std::string &folder) {
+    const auto engine = pumice::Engine::open(folder + "/governed");
+    const auto before = engine.topology();
+    CHECK(!before.version && !before.node_id && before.nodes.empty() && before.converged && !before.actual);
+    const auto events = engine.events();
+    CHECK(!events.next(Milliseconds(0)));
+    const std::string a(40, 'a'), b(40, 'b');
+    const std::string first = a + " 127.0.0.1 1 master - 0-100 200\n" + b + " 127.0.0.1 2 slave " + a;
+    CHECK(engine.set_topology(7, first, a) && !engine.set_topology(7, first, a));
+    auto status = engine.topology();
+    CHECK(status.version == 7u && status.node_id == a && status.role == PUMICE_ROLE_PRIMARY && status.epoch == 7);
+    CHECK(status.nodes.size() == 2 && !status.nodes[0].primary && status.nodes[1].primary == a);
+    CHECK(status.nodes[1].port == 2 && status.nodes[1].host == "127.0.0.1" && status.nodes[1].id == b);
+    CHECK(status.nodes[0].slots.size() == 2 && status.nodes[0].slots[1].second == 200);
+    CHECK(!status.desired && status.converged && !status.reason && status.since_ms > 0);
+    const auto event = events.next(Milliseconds(60000));
+    CHECK(event && event->kind == PUMICE_EVENT_KIND_TOPOLOGY && event->time_ms > 0 && event->lost == 0);
+    CHECK(event->message.find("version 7") != std::string::npos);
+    pumice::TopologyOptions options;
+    options.password = "secret";
+    CHECK(kind_of([&] { engine.set_topology(6, first, b); }) == PUMICE_INVALID_ARGUMENT);
+    options.force = true;
+    CHECK(engine.set_topology(6, first, b, options));
+    status = engine.topology();
+    CHECK(status.role == PUMICE_ROLE_REPLICA && status.desired->second == 1 && status.actual && !status.converged);
+    CHECK(status.actual->port == 1 && status.reason->find("127.0.0.1:1") != std::string::npos);
+    CHECK(kind_of([&] { engine.promote(); }) == PUMICE_INVALID_ARGUMENT);
+    engine.close();
+    while (true) {
+        const auto kind = kind_of([&] { (void)events.next(Milliseconds(60000)); });
+        CHECK(kind == PUMICE_OK || kind == PUMICE_CLOSED);
+        if (kind == PUMICE_CLOSED) break;
+    }
+}
+
 static void run(const std::string &folder) {
     CHECK(!pumice::version().empty());
     pumice::Options options;
@@ -278,6 +313,10 @@ static void run(const std::string &folder) {
     CHECK(replica.role() == PUMICE_ROLE_PRIMARY && replica.verify(PUMICE_DEPTH_RECORDS).empty());
     replica.drop_namespace("n");
     CHECK(replica.namespaces().size() == 1);
+    const auto found = ns.execute({"MGET", "a", "missing"});
+    CHECK(found.kind() == PUMICE_REPLY_ARRAY && found.size() == 2 && *found[0].bytes() == "1" && found[1].is_nil());
+    CHECK(ns.execute({"DEL", "a", "missing"}).integer() == 1 && found[2].is_nil() && !found.bytes());
+    CHECK(kind_of([&] { ns.execute({"NOPE", "x"}); }) == PUMICE_INVALID_ARGUMENT);
     ns.clear();
     CHECK(ns.empty());
     primary.flush();
@@ -297,7 +336,8 @@ int main(int argc, char **argv) {
     } else {
         run(folder.string());
         replicate(folder.string());
-        convert(folder.string());
+        govern(folder.string());
+    convert(folder.string());
         pumice::release((folder / "p").string());
         CHECK(std::filesystem::is_directory(std::filesystem::symlink_status(folder / "p" / "db")));
     }

@@ -57,6 +57,15 @@ def boolean(value: bool) -> str:
     return "true" if value else "false"
 
 
+def id_of(name: str) -> str:
+    """The id of the node that an engine is: its name, filled up."""
+    return name.ljust(40, "0")
+
+
+def name_of(node_id: str) -> str:
+    return node_id.rstrip("0")
+
+
 class World:
     """The engines, batches and snapshots of one scenario."""
 
@@ -64,6 +73,7 @@ class World:
         self.folder = folder
         self.engines: dict[str, pumice.Engine] = {}
         self.listeners: dict[str, pumice.Listener] = {}
+        self.events: dict[str, pumice.Events] = {}
         self.batches: dict[str, pumice.Batch] = {}
         self.snapshots: dict[str, pumice.Snapshot] = {}
 
@@ -168,6 +178,14 @@ class World:
 
     def value(self, namespace: pumice.Namespace, key: bytes, value: bytes | None) -> str:
         return f"({shown(namespace.kind(key))})" if value is None else shown(value)
+
+    def do_execute(self, name: str, namespace: str, *args: str) -> str:
+        return self.reply(self.namespace(name, namespace).execute(*map(bytes_of, args)))
+
+    def reply(self, found: Any) -> str:
+        if isinstance(found, list):
+            return f"[{' '.join(map(self.reply, found))}]"
+        return str(found) if isinstance(found, int) else shown(found)
 
     def do_batch(self, name: str) -> None:
         self.batches[name] = self.engines[name].batch()
@@ -288,6 +306,51 @@ class World:
     def do_feeds(self, name: str) -> str:
         return words([f"{feed.peer}:{feed.lag_sequences}" for feed in self.engines[name].feeds()])
 
+    def do_set_topology(self, name: str, version: str, *nodes: str) -> str:
+        force = nodes[:1] == ("force",)
+        made = [self.node(*node.split(":")) for node in nodes[force:]]
+        changed = self.engines[name].set_topology(made, version=int(version), node_id=id_of(name), force=force)
+        return boolean(changed)
+
+    def node(self, name: str, primary: str | None = None) -> pumice.Node:
+        return pumice.Node(id_of(name), *self.address(name), primary and id_of(primary))
+
+    def do_topology(self, name: str, field: str) -> str:
+        status = self.engines[name].topology()
+        if field == "nodes":
+            return words([name_of(node.id) + (f":{name_of(node.primary)}" if node.primary else "") for node in status.nodes])
+        if field == "desired":
+            named = [name_of(node.id) for node in status.nodes if (node.host, node.port) == status.desired]
+            return named[0] if status.desired else "none"
+        if field == "actual":
+            return shown(status.actual and status.actual.state)
+        found = getattr(status, field)
+        return name_of(found) if field == "node_id" and found else shown(None if found is None else str(found))
+
+    def until(self, name: str, ms: str, is_so: Callable[[pumice.TopologyStatus], bool]) -> str:
+        deadline = time.monotonic() + int(ms) / 1000
+        while not is_so(self.engines[name].topology()):
+            if time.monotonic() >= deadline:
+                return "false"
+            time.sleep(0.005)
+        return "true"
+
+    def do_converged(self, name: str, ms: str = MINUTE) -> str:
+        return self.until(name, ms, lambda status: status.converged)
+
+    def do_topology_says(self, name: str, part: str) -> str:
+        return self.until(name, MINUTE, lambda status: text(part) in (status.reason or ""))
+
+    def do_events(self, name: str) -> None:
+        self.events[name] = self.engines[name].events()
+
+    def do_event(self, name: str, kind: str, part: str) -> str:
+        while (event := self.events[name].next(int(MINUTE) / 1000)) is not None:
+            assert event.time > 0 and event.lost == 0
+            if event.kind == kind and text(part) in event.message:
+                return "true"
+        return "false"
+
     def do_same_position(self, one: str, other: str) -> str:
         return boolean(self.engines[one].position == self.engines[other].position)
 
@@ -341,7 +404,7 @@ class World:
 def test_there_are_scenarios() -> None:
     """The folder of scenarios was found, with those that every language must tell."""
     names = {file.stem for file in FILES}
-    assert names >= {"strings", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over", "convert"}
+    assert names >= {"strings", "commands", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over", "convert", "topology"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -57,6 +57,13 @@ def main(folder: Path) -> int:
         trusted = pumice.TlsClient(tls.client_ca or "ca.pem", certificate=tls.certificate, key=tls.key, server_name="p")
         with engine.serve(tls=tls), pumice.open(folder / "t") as secured:
             secured.follow("p", 6666, tls=trusted)
+        me = pumice.Node("a" * 40, "127.0.0.1", 6666, slots=[(0, 16383)])
+        events: pumice.Events = engine.events()
+        changed: bool = engine.set_topology([me], version=1, node_id=me.id, password="secret", force=False)
+        status: pumice.TopologyStatus = engine.topology()
+        wanted: tuple[str, int] | None = status.desired
+        event: pumice.Event | None = events.next(timedelta(seconds=1))
+        print(changed, status.nodes[0].slots, wanted, status.actual and status.actual.state, event and event.message)
         try:
             engine.namespace("nobody")
         except pumice.NotFoundError as error:

@@ -1,7 +1,16 @@
 """The compiled half of pumice. Import its names from `pumice`."""
 
 import collections.abc
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+    Sequence,
+)
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
@@ -15,6 +24,7 @@ _Bytes: TypeAlias = str | Buffer
 _Path: TypeAlias = str | PathLike[str]
 _Seconds: TypeAlias = float | timedelta
 _Role: TypeAlias = Literal["primary", "replica", "detached"]
+_Reply: TypeAlias = int | bytes | None | list["_Reply"]
 _Compression: TypeAlias = Literal["none", "snappy", "zlib", "lz4", "zstd"]
 
 __version__: Final[str]
@@ -223,6 +233,35 @@ class Engine:
     def promote(self) -> None:
         """Makes this engine a primary, durably. On a primary it does nothing."""
 
+    def set_topology(
+        self,
+        nodes: str | Iterable[Node],
+        *,
+        version: int,
+        node_id: str,
+        password: str | None = None,
+        tls: TlsClient | None = None,
+        force: bool = False,
+    ) -> bool:
+        """Says which nodes there are, who follows whom, and which of them this engine is: from then on that alone decides
+        whether it is a primary, a replica and of whom, or, when it is not listed, detached. `nodes` are `Node`s, or the text
+        of `CLUSTERX SETNODES`. It is kept, and kept to across restarts, until a later version comes. `password` is the admin
+        password of the other nodes and `tls` how they are reached over TLS, both as this engine's own listener says when
+        they are not given; `force` takes a version that is not higher than the one that governs.
+
+        When it returns, a link to a former primary and the feeds of nodes that are not replicas of this one are closed;
+        the new link is made, and made again whenever it breaks, by itself. Returns whether anything changed: the version
+        that governs already is no news, and when it comes with other nodes that is an event, and a finding of `verify`.
+
+        While a topology lists this node, `follow`, `detach`, `promote` and `hand_over` raise InvalidArgumentError. A node
+        that is no longer listed goes on serving reads and takes no writes until it is promoted by hand or listed again."""
+
+    def topology(self) -> TopologyStatus:
+        """What this node is meant to be and what it is, side by side, computed from what runs."""
+
+    def events(self) -> Events:
+        """What happens from now on: changes of the role, the link and the topology, full syncs, data given up, feeds."""
+
     def verify(self, depth: Literal["quick", "checksums", "records"] = "quick") -> list[Finding]:
         """Compares what must be equal, and lists what is not: empty when all is well."""
 
@@ -378,8 +417,153 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
         """The sorted set of that key, as a mutable mapping of members to scores. Nothing is looked up before it is
         used."""
 
+    def bitmap(self, key: _Bytes) -> Bitmap:
+        """The bitmap of that key: `bitmap[7] = True`. Nothing is looked up before it is used."""
+
+    def hyperloglog(self, key: _Bytes) -> HyperLogLog:
+        """The HyperLogLog of that key. Nothing is looked up before it is used."""
+
+    def json(self, key: _Bytes) -> Json:
+        """The JSON document of that key. Nothing is looked up before it is used."""
+
+    def stream(self, key: _Bytes) -> Stream:
+        """The stream of that key. Nothing is looked up before it is used."""
+
+@final
+class Bitmap:
+    """The bitmap of one key: `bitmap[7] = True`. Bits are off until they are set.
+
+    It need not be there; a string is worked on as the bits that it is. Each call is one write or one look. A key of
+    another type raises WrongTypeError.
+    """
+
+    def __getitem__(self, offset: int, /) -> bool: ...
+    def __setitem__(self, offset: int, on: bool, /) -> None: ...
+    def count(self, start: int = 0, end: int | None = None) -> int:
+        """How many bits are on, from the bit `start` on, before `end`."""
+
+    def find(self, on: bool = True, start: int = 0, end: int | None = None) -> int | None:
+        """The first bit that is on, or with `False` off, from the bit `start` on, before `end`. None when there is
+        none."""
+
+    def clear(self) -> None:
+        """Removes all bits."""
+
+@final
+class HyperLogLog:
+    """The HyperLogLog of one key: how many different elements there were, within about 0.8 %.
+
+    It need not be there. Each call is one write or one look. A key of another type raises WrongTypeError.
+    """
+
+    def add(self, element: _Bytes) -> bool:
+        """Adds an element. Whether the estimate may be another now."""
+
+    def update(self, elements: Iterable[_Bytes]) -> bool:
+        """Adds elements in one write. Whether the estimate may be another now."""
+
+    def count(self) -> int:
+        """The estimated number of different elements."""
+
+    def merge(self, keys: Iterable[_Bytes]) -> None:
+        """Adds what other keys of the namespace have counted."""
+
+    def clear(self) -> None:
+        """Forgets all elements."""
+
+@final
+class Json:
+    """The JSON document of one key, read and changed by JSONPath. Values are what Python's `json` makes of them.
+
+    It need not be there. A document is one record: every change writes all of it. A key of another type raises
+    WrongTypeError, a path that is none InvalidArgumentError.
+    """
+
+    def get(self) -> Any:
+        """The whole document, None when there is none."""
+
+    def find(self, path: str) -> list[Any] | None:
+        """A list of what a path finds, None when there is no document."""
+
+    def set(self, value: Any, path: str = "$") -> None:
+        """Sets the document, or what a path finds in it."""
+
+    def merge(self, patch: Any, path: str = "$") -> None:
+        """Merges a patch into what a path finds: members that are None in it go."""
+
+    def append(self, value: Any, path: str = "$") -> list[int | None]:
+        """Appends a value to the arrays that a path finds. Their lengths then, None for what is no array."""
+
+    def remove(self, path: str = "$") -> int:
+        """Removes what a path finds; the whole document without one. How many values went."""
+
+    def clear(self) -> None:
+        """Removes the document."""
+
+@final
+class Stream:
+    """The stream of one key: a log of entries, each an id like "1700000000000-0" and a dict of fields.
+
+    It need not be there. Each call is one write or one look. A key of another type raises WrongTypeError.
+    """
+
+    def __len__(self) -> int: ...
+    def append(self, fields: dict[_Bytes, _Bytes], *, id: str | None = None) -> str:
+        """Appends an entry, with the next id or with one that is behind the last. Gives its id."""
+
+    def entries(
+        self, start: str | None = None, end: str | None = None, *, count: int | None = None, reverse: bool = False
+    ) -> list[tuple[str, dict[bytes, bytes]]]:
+        """Pairs of id and fields from one id to another, which is among them, `count` at most; from the last to the
+        first with `reverse`."""
+
+    def remove(self, ids: list[str]) -> int:
+        """Deletes entries. How many were there."""
+
+    def trim(self, count: int) -> int:
+        """Deletes the oldest entries but `count`. How many went."""
+
+    def group(self, name: _Bytes) -> StreamGroup:
+        """A group of consumers of this stream, there or not."""
+
+    def clear(self) -> None:
+        """Removes the stream with its entries and groups."""
+
+@final
+class StreamGroup:
+    """A group of consumers that share a stream: each entry is given to one of them, and pending until it is
+    acknowledged."""
+
+    def create(self, behind: str = "0-0") -> bool:
+        """Makes the group, and the stream where there is none; it is given the entries behind an id. False when it is
+        there."""
+
+    def remove(self) -> bool:
+        """Removes the group with what is pending. Whether it was there."""
+
+    def read(self, consumer: _Bytes, count: int = 100) -> list[tuple[str, dict[bytes, bytes]]]:
+        """Gives a consumer entries that none of the group was given, `count` at most."""
+
+    def acknowledge(self, ids: list[str]) -> int:
+        """Entries are done with. How many were pending."""
+
+    def claim(
+        self, consumer: _Bytes, min_idle: float = 0.0, count: int = 100
+    ) -> list[tuple[str, dict[bytes, bytes]]]:
+        """Gives a consumer what has been pending for anyone for at least so many seconds, `count` entries at most."""
+
+    def pending(self) -> dict[bytes, int]:
+        """How many entries are pending for each consumer that has some."""
+
     def clear(self) -> None:
         """Deletes all keys: one range delete, whatever their number."""
+
+    def execute(self, *args: _Bytes | float) -> _Reply:
+        """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
+        list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
+        is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of
+        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError, and one that
+        waits for an element, like BLPOP, waits no time."""
 
     def __setitem__(self, key: _Bytes, value: _Bytes, /) -> None: ...
     def __delitem__(self, key: _Bytes, /) -> None: ...
@@ -1235,6 +1419,116 @@ class FeedStatus:
     def since(self) -> float:
         """When it began, as `time.time()` counts."""
 
+@final
+class Node:
+    """One node of a topology. `primary` is the id of the node that it follows, None for a primary; `slots` are those of a
+    primary, pairs of first and last."""
+
+    def __new__(
+        cls, id: str, host: str, port: int, primary: str | None = None, slots: Sequence[tuple[int, int]] = ()
+    ) -> Self: ...
+    @property
+    def id(self) -> str:
+        """Its id: 40 characters."""
+
+    @property
+    def host(self) -> str:
+        """The host name or address under which it listens."""
+
+    @property
+    def port(self) -> int:
+        """The port on which it listens."""
+
+    @property
+    def primary(self) -> str | None:
+        """The id of the primary that it follows; None for a primary."""
+
+    @property
+    def slots(self) -> tuple[tuple[int, int], ...]:
+        """The slots of a primary: pairs of first and last."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class TopologyStatus:
+    """What a node is meant to be and what it is: one moment of both."""
+
+    @property
+    def version(self) -> int | None:
+        """The version of the topology; None where none was set."""
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Its nodes."""
+
+    @property
+    def node_id(self) -> str | None:
+        """Who this node is in it; None where that was not said."""
+
+    @property
+    def role(self) -> _Role:
+        """The role of this node."""
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch under which this primary writes, or that this replica has seen."""
+
+    @property
+    def desired(self) -> tuple[str, int] | None:
+        """Host and port of the primary that it is meant to follow."""
+
+    @property
+    def actual(self) -> LinkStatus | None:
+        """The link that runs."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether what runs is what was wished."""
+
+    @property
+    def since(self) -> float:
+        """Since when it has been so, or has not, as `time.time()` counts."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it has not."""
+
+@final
+class Events(Iterator[Event]):
+    """What happens in an engine from the moment on when it was asked for, in order. A loop over it waits for the next event
+    and ends when the engine is closed. It does not keep the engine open. At most 1,024 events wait; whoever is slower loses
+    the oldest, and `lost` of the next one says how many."""
+
+    def next(self, timeout: _Seconds | None = None) -> Event | None:
+        """The next event, waiting for it so many seconds, or as long as it takes; None when none came in that time.
+        ClosedError when the engine was closed and every event was taken."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Event: ...
+
+@final
+class Event:
+    """Something that happened."""
+
+    @property
+    def time(self) -> float:
+        """When, as `time.time()` counts."""
+
+    @property
+    def kind(self) -> Literal["role", "link", "topology", "full_sync", "divergence", "feed"]:
+        """What it is about."""
+
+    @property
+    def message(self) -> str:
+        """What happened, for people."""
+
+    @property
+    def lost(self) -> int:
+        """How many events before this one were dropped, because nobody took them in time."""
+
 class Error(Exception):
     """The base of all errors of Pumice."""
 
@@ -1278,3 +1572,16 @@ class WrongTypeError(Error):
 
 class InternalError(Error):
     """A fault in Pumice itself: please report it."""
+
+@final
+class Session:
+    """A conversation about one namespace, with the transaction that it has begun. Not for users: `pumice.redis` is."""
+
+    def __new__(
+        cls, namespace: Namespace, encode: Callable[[Any], bytes | memoryview], error: Callable[[str], object]
+    ) -> Self: ...
+    def execute(self, args: tuple[Any, ...]) -> Any:
+        """Runs one command and gives its reply."""
+
+    def execute_all(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        """Runs several commands, one after the other, and gives their replies."""

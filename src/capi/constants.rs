@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::sync::LazyLock;
 
-use crate::{Compression, Depth, ErrorKind, Kind, LinkState, Operation, Peer, Role, Stage};
+use crate::{Compression, Depth, ErrorKind, EventKind, Kind, LinkState, Operation, Peer, Role, Stage};
 
 /// What an engine is.
 #[repr(C)]
@@ -135,6 +135,26 @@ pub enum pumice_peer {
     PUMICE_PEER_PUMICE = 2,
 }
 
+/// What an event is about. Later versions may add numbers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub enum pumice_event_kind {
+    /// Nothing: of no event.
+    PUMICE_EVENT_KIND_NONE = 0,
+    /// The engine has another role, or takes writes no more, or again.
+    PUMICE_EVENT_KIND_ROLE = 1,
+    /// The link to the primary is in another state.
+    PUMICE_EVENT_KIND_LINK = 2,
+    /// A topology was set, or contradicts the one that governs.
+    PUMICE_EVENT_KIND_TOPOLOGY = 3,
+    /// A full sync began, or was done.
+    PUMICE_EVENT_KIND_FULL_SYNC = 4,
+    /// Entries of the engine's own are given up.
+    PUMICE_EVENT_KIND_DIVERGENCE = 5,
+    /// A feed to a replica began, or ended.
+    PUMICE_EVENT_KIND_FEED = 6,
+}
+
 /// What a number is that is not known.
 pub const PUMICE_UNKNOWN: u64 = 0xFFFF_FFFF_FFFF_FFFF;
 
@@ -203,6 +223,27 @@ impl From<Peer> for pumice_peer {
     }
 }
 
+impl From<EventKind> for pumice_event_kind {
+    fn from(kind: EventKind) -> pumice_event_kind {
+        match kind {
+            EventKind::Role => pumice_event_kind::PUMICE_EVENT_KIND_ROLE,
+            EventKind::Link => pumice_event_kind::PUMICE_EVENT_KIND_LINK,
+            EventKind::Topology => pumice_event_kind::PUMICE_EVENT_KIND_TOPOLOGY,
+            EventKind::FullSync => pumice_event_kind::PUMICE_EVENT_KIND_FULL_SYNC,
+            EventKind::Divergence => pumice_event_kind::PUMICE_EVENT_KIND_DIVERGENCE,
+            EventKind::Feed => pumice_event_kind::PUMICE_EVENT_KIND_FEED,
+        }
+    }
+}
+
+const EVENT_KINDS: [EventKind; 6] = [
+    EventKind::Role,
+    EventKind::Link,
+    EventKind::Topology,
+    EventKind::FullSync,
+    EventKind::Divergence,
+    EventKind::Feed,
+];
 const LINK_STATES: [LinkState; 5] =
     [LinkState::Connecting, LinkState::Handshake, LinkState::Syncing, LinkState::Streaming, LinkState::Waiting];
 const PEERS: [Peer; 2] = [Peer::Kvrocks, Peer::Pumice];
@@ -301,6 +342,13 @@ pub extern "C" fn pumice_peer_name(peer: i32) -> *const c_char {
     NAMES.of(peer)
 }
 
+/// The name of a pumice_event_kind, like "full_sync"; "unknown" of any other number.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_event_kind_name(kind: i32) -> *const c_char {
+    static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(EVENT_KINDS.map(|kind| (kind as i32, kind.name()))));
+    NAMES.of(kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,6 +364,9 @@ mod tests {
         }
         for state in LINK_STATES {
             assert_eq!(pumice_link_state::from(state) as i32, state as i32);
+        }
+        for kind in EVENT_KINDS {
+            assert_eq!(pumice_event_kind::from(kind) as i32, kind as i32);
         }
         for operation in Operation::ALL {
             assert_eq!(pumice_operation::from(operation) as i32, operation as i32);

@@ -7,13 +7,13 @@ use super::arguments::{self, depth_name};
 use super::progress::Display;
 use super::report::{Report, name_json, name_text, position_json, position_text};
 use super::table::{Table, count, size};
-use crate::{Depth, Engine, Finding, Info, NamespaceUsage, Options, Usage};
+use crate::{Depth, Engine, Finding, Info, NamespaceUsage, Options, TopologyStatus, Usage};
 
 pub fn run(call: &arguments::Inspect) -> Result<Report, Failure> {
     let mut display = Display::begin("open");
     let options = Options { create: false, read_only: true, memory_budget: 64 << 20, ..Default::default() };
     let engine = Engine::open(&call.directory, &options)?;
-    let info = engine.info()?;
+    let (info, topology) = (engine.info()?, engine.topology()?);
     let usage = if call.brief {
         None
     } else {
@@ -33,7 +33,7 @@ pub fn run(call: &arguments::Inspect) -> Result<Report, Failure> {
     engine.close()?;
     drop(display);
 
-    let mut text = figures(&info).to_string();
+    let mut text = figures(&info, &topology).to_string();
     text.push('\n');
     match &usage {
         Some(usage) => text.push_str(&keys(usage)),
@@ -51,6 +51,7 @@ pub fn run(call: &arguments::Inspect) -> Result<Report, Failure> {
     let status = i32::from(verified.as_ref().is_some_and(|(_, findings)| !findings.is_empty()));
 
     let mut json = json_of(&info);
+    json.insert("topology".to_owned(), topology_json(&topology));
     json.insert(
         "namespaces".to_owned(),
         match &usage {
@@ -78,10 +79,20 @@ pub fn run(call: &arguments::Inspect) -> Result<Report, Failure> {
     Ok(Report { text, json: Value::Object(json), status })
 }
 
-fn figures(info: &Info) -> Table {
+fn figures(info: &Info, topology: &TopologyStatus) -> Table {
     let mut table = Table::new(&[]);
     table.row(["directory", &info.path.display().to_string()]);
     table.row(["role", info.role.name()]);
+    table.row(["epoch", &topology.epoch.to_string()]);
+    let version = topology.version.map_or("none".to_owned(), |version| {
+        let nodes = topology.nodes.len();
+        format!("version {version}, {nodes} node{}", if nodes == 1 { "" } else { "s" })
+    });
+    table.row(["topology", &version]);
+    if let Some(id) = &topology.node_id {
+        let listed = topology.nodes.iter().any(|node| node.id == *id) || topology.version.is_none();
+        table.row(["node id", &format!("{id}{}", if listed { "" } else { " (not listed)" })]);
+    }
     table.row(["layout", info.layout]);
     let generation = match info.generation {
         0 => "none, db is a plain folder".to_owned(),
@@ -170,6 +181,25 @@ fn json_of(info: &Info) -> Map<String, Value> {
         Value::Object(object) => object,
         _ => Map::new(),
     }
+}
+
+fn topology_json(topology: &TopologyStatus) -> Value {
+    let node = |node: &crate::Node| {
+        json!({
+            "id": node.id,
+            "host": node.host,
+            "port": node.port,
+            "primary": node.primary,
+            "slots": node.slots,
+        })
+    };
+    json!({
+        "version": topology.version,
+        "node_id": topology.node_id,
+        "role": topology.role.name(),
+        "epoch": topology.epoch,
+        "nodes": topology.nodes.iter().map(node).collect::<Vec<_>>(),
+    })
 }
 
 fn namespace_json(namespace: &NamespaceUsage) -> Value {

@@ -112,12 +112,12 @@ impl Engine {
     /// The handle of a namespace that is registered, or that has data (a Kvrocks may keep its registry in a
     /// configuration file). NotFound otherwise. The handle stays valid across `apply_checkpoint`.
     pub fn namespace(&self, name: impl AsRef<[u8]>) -> Result<Namespace> {
-        Namespace::open(&self.node.instance, name.as_ref())
+        Namespace::open(&self.node, name.as_ref())
     }
 
     /// The handle of the default namespace, which is always there.
     pub fn default_namespace(&self) -> Namespace {
-        Namespace::default_of(&self.node.instance)
+        Namespace::default_of(&self.node)
     }
 
     /// Names of all registered namespaces, the default one first as `__namespace`, the others in order.

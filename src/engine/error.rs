@@ -101,6 +101,11 @@ impl Error {
         self
     }
 
+    /// The same error in other words.
+    pub(crate) fn reworded(self, message: String) -> Error {
+        Error { message, ..self }
+    }
+
     /// Whether it was for want of space.
     pub(crate) fn is_full_disk(&self) -> bool {
         let source = self.source.as_ref().and_then(|source| source.downcast_ref::<std::io::Error>());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::clock;
+use super::storage::fork::Process;
 
 /// What an event is about. The number never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,7 +103,7 @@ impl Subscriptions {
     pub fn subscribe(&self) -> Events {
         let queue = Arc::new(Queue::default());
         self.queues.lock().push(Arc::downgrade(&queue));
-        Events { queue }
+        Events { queue, process: Process::current() }
     }
 
     /// No more events will come.
@@ -130,11 +131,16 @@ impl Subscriptions {
 /// ```
 pub struct Events {
     queue: Arc<Queue>,
+    /// A forked child may have got the queue locked, and nothing comes into it there.
+    process: Process,
 }
 
 impl Events {
     /// The next event. `None` when none comes within the timeout, or without a timeout when the engine was closed.
     pub fn next(&self, timeout: Option<Duration>) -> Option<Event> {
+        if !self.process.is_current() {
+            return None;
+        }
         let deadline = timeout.map(clock::after);
         let mut waiting = self.queue.waiting.lock();
         loop {
@@ -156,8 +162,11 @@ impl Events {
         }
     }
 
-    /// Whether the engine was closed and every event was taken.
+    /// Whether the engine was closed and every event was taken, or this process is a fork of the one that asked for them.
     pub fn is_over(&self) -> bool {
+        if !self.process.is_current() {
+            return true;
+        }
         let waiting = self.queue.waiting.lock();
         waiting.closed && waiting.events.is_empty()
     }

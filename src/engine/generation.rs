@@ -16,6 +16,7 @@ use super::format::state::Role;
 use super::storage::db::Db;
 use super::storage::filter::{GRACE, GRACE_OF_REPLICA};
 use super::storage::iterator::Cursor;
+use super::waiters::{Waiter, Waiters};
 
 /// One RocksDB with what belongs to it and not to its successor.
 pub struct Store {
@@ -49,6 +50,8 @@ struct Ring {
     wanted: Option<u64>,
     /// How often all waiters were told to look around.
     nudges: u64,
+    /// Who waits for changes of keys.
+    waiters: Waiters,
     retired: bool,
 }
 
@@ -226,6 +229,12 @@ impl Store {
     pub fn append(&self, Written { first, last, bytes }: Written) {
         let mut ring = self.ring.lock();
         ring.latest = last;
+        if !ring.waiters.is_empty() {
+            match &bytes {
+                Some(bytes) => ring.waiters.wake_by(bytes),
+                None => ring.waiters.wake_all(),
+            }
+        }
         let Ring { entries, bytes: total, .. } = &mut *ring;
         if let Some(bytes) = bytes {
             *total += bytes.len();
@@ -295,6 +304,20 @@ impl Store {
         ring.latest >= sequence
     }
 
+    /// Has a waiter woken by changes of keys, given as they are in the metadata, from now on.
+    pub fn begin_waiting(&self, keys: &[Vec<u8>], waiter: &Arc<Waiter>) {
+        let mut ring = self.ring.lock();
+        keys.iter().for_each(|key| ring.waiters.add(key, waiter));
+        if ring.retired {
+            waiter.ring();
+        }
+    }
+
+    pub fn end_waiting(&self, keys: &[Vec<u8>], waiter: &Arc<Waiter>) {
+        let mut ring = self.ring.lock();
+        keys.iter().for_each(|key| ring.waiters.remove(key, waiter));
+    }
+
     /// Whether another store is current now, or none.
     pub fn is_retired(&self) -> bool {
         self.ring.lock().retired
@@ -308,7 +331,10 @@ impl Store {
 
     /// Wakes all waiters for good: another store is current now, or none.
     pub fn retire(&self) {
-        self.ring.lock().retired = true;
+        let mut ring = self.ring.lock();
+        ring.retired = true;
+        ring.waiters.wake_all();
+        drop(ring);
         self.appended.notify_all();
     }
 }

@@ -6,6 +6,7 @@ pub mod error;
 mod failpoint;
 #[allow(dead_code, reason = "the layouts of all types are here, also of those that are still opaque")]
 pub mod format;
+pub mod pattern;
 mod random;
 // Floor 1: one RocksDB.
 pub mod storage;
@@ -13,12 +14,15 @@ pub mod storage;
 pub mod events;
 mod topology;
 // Floor 3: directories, generations, the swap.
+mod channels;
+mod cursors;
 mod directory;
 mod generation;
 mod group_sync;
 mod instance;
 pub mod options;
 mod reclaim;
+mod waiters;
 // Floor 4: what is done on a generation.
 pub mod replication;
 pub mod types;

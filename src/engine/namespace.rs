@@ -1,8 +1,8 @@
 //! Namespaces: their registry, and the handle through which keys are read and written.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::engine::same_engine;
@@ -16,6 +16,7 @@ use super::instance::{CommitGuard, Instance};
 use super::options::WriteOptions;
 use super::random::random_text;
 use super::reclaim;
+use super::replication::node::Node;
 use super::types::items::{Items, Range};
 use super::types::keys::{self, Ttl};
 use super::types::reading::Reading;
@@ -56,6 +57,8 @@ pub struct Namespace {
 
 struct Inner {
     instance: Arc<Instance>,
+    /// The engine among others, which a handle of a namespace does not keep up.
+    node: Weak<Node>,
     name: Vec<u8>,
     prefix: Vec<u8>,
     /// Whether it was registered when it was opened: then it must stay so. Else it must have data.
@@ -65,25 +68,26 @@ struct Inner {
 }
 
 impl Namespace {
-    pub(super) fn default_of(instance: &Arc<Instance>) -> Namespace {
-        Namespace::new(instance, DEFAULT_NAMESPACE, true)
+    pub(super) fn default_of(node: &Arc<Node>) -> Namespace {
+        Namespace::new(node, DEFAULT_NAMESPACE, true)
     }
 
-    pub(super) fn open(instance: &Arc<Instance>, name: &[u8]) -> Result<Namespace> {
-        let generation = instance.generation()?;
+    pub(super) fn open(node: &Arc<Node>, name: &[u8]) -> Result<Namespace> {
+        let generation = node.instance.generation()?;
         if name == DEFAULT_NAMESPACE {
-            return Ok(Namespace::default_of(instance));
+            return Ok(Namespace::default_of(node));
         }
         check_openable(name)?;
-        let namespace = Namespace::new(instance, name, generation.is_registered(name));
+        let namespace = Namespace::new(node, name, generation.is_registered(name));
         namespace.admit(&generation)?;
         Ok(namespace)
     }
 
-    fn new(instance: &Arc<Instance>, name: &[u8], registered: bool) -> Namespace {
+    fn new(node: &Arc<Node>, name: &[u8], registered: bool) -> Namespace {
         Namespace {
             inner: Arc::new(Inner {
-                instance: Arc::clone(instance),
+                instance: Arc::clone(&node.instance),
+                node: Arc::downgrade(node),
                 name: name.to_vec(),
                 prefix: namespace_prefix(name),
                 registered,
@@ -147,6 +151,15 @@ impl Namespace {
             self.admit(generation)?;
             write(&mut Writing::new(&generation.store, &self.inner.prefix, batch))
         })
+    }
+
+    pub(super) fn instance(&self) -> &Arc<Instance> {
+        &self.inner.instance
+    }
+
+    /// The engine among others; `None` when its last handle is gone.
+    pub(super) fn node(&self) -> Option<Arc<Node>> {
+        self.inner.node.upgrade()
     }
 
     pub(super) fn prefix(&self) -> &[u8] {

@@ -1,9 +1,11 @@
 //! What a node is to do: role and link as a function of topology, node id and what was asked for by hand, and how each order
 //! changes that. Pure: a state goes in, the next one comes out.
 
+pub mod routes;
+
 use super::error::{Error, ErrorKind, Result};
 use super::format::state::{DesiredLink, Epoch, Governing, Role, State, TlsClient, Wish};
-use super::format::topology::{BAD_ID, BAD_VERSION, Node, Refused, Topology, check_node_id};
+use super::format::topology::{BAD_VERSION, Node, Refused, Topology, check_node_id};
 
 /// What a topology says of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +202,7 @@ impl State {
         }
         if self.topology().is_some_and(|topology| topology.node(node_id).is_none()) {
             let text = format!("node id {node_id}: the topology does not list it; set one that does first");
-            return Err(Refused { kvrocks: BAD_ID, error: Error::new(ErrorKind::InvalidArgument, text) });
+            return Err(Refused { kvrocks: "", error: Error::new(ErrorKind::InvalidArgument, text) });
         }
         Ok(self.governed(self.governing.clone(), node_id.to_owned(), false, dataset, id))
     }

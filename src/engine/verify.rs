@@ -91,7 +91,7 @@ pub fn verify(node: &Node, depth: Depth) -> Result<Vec<Finding>> {
     drop(guard);
     match poisoned {
         Some(why) => found("poison", why),
-        None => node.topology()?.reason.into_iter().for_each(|why| found("topology", why)),
+        None => node.topology()?.apart.into_iter().for_each(|(what, why)| found(what, why)),
     }
 
     match oldest_sequence(&store.db) {

@@ -8,6 +8,7 @@ use pyo3::types::{PyList, PyString, PyTuple};
 
 use super::arguments::{self, Name, Seconds};
 use super::batch::Batch;
+use super::events::Events;
 use super::leases::Shared;
 use super::listener::Listener;
 use super::log::{Change, Entry, Log};
@@ -16,9 +17,10 @@ use super::records::{Checkpoint, Finding, Info, Position};
 use super::replication::{FeedStatus, LinkStatus};
 use super::snapshot::Snapshot;
 use super::tls::{TlsClient, TlsServer};
+use super::topology::{self, TopologyStatus};
 use super::usage::Usage;
 use super::{calls, errors};
-use crate::{Depth, ErrorKind, FollowOptions, Options, ServeOptions};
+use crate::{Depth, ErrorKind, FollowOptions, Options, ServeOptions, TopologyOptions};
 
 /// Opens the data directory `path`, the folder that holds `db/`, as a Kvrocks' `dir` does.
 ///
@@ -368,6 +370,48 @@ impl Engine {
     /// Makes this engine a primary, durably. On a primary it does nothing.
     fn promote(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.engine().promote())?)
+    }
+
+    /// Says which nodes there are, who follows whom, and which of them this engine is: from then on that alone decides whether
+    /// it is a primary, a replica and of whom, or, when it is not listed, detached. `nodes` are `Node`s, or the text of
+    /// `CLUSTERX SETNODES`. It is kept, and kept to across restarts, until a later version comes. `password` is the admin
+    /// password of the other nodes and `tls` how they are reached over TLS, both as this engine's own listener says when they
+    /// are not given; `force` takes a version that is not higher than the one that governs.
+    ///
+    /// When it returns, a link to a former primary and the feeds of nodes that are not replicas of this one are closed; the
+    /// new link is made, and made again whenever it breaks, by itself. Returns whether anything changed: the version that
+    /// governs already is no news, and when it comes with other nodes that is an event, and a finding of `verify`.
+    ///
+    /// While a topology lists this node, `follow`, `detach`, `promote` and `hand_over` raise InvalidArgumentError. A node that is
+    /// no longer listed goes on serving reads and takes no writes until it is promoted by hand or listed again.
+    #[pyo3(signature = (nodes, *, version, node_id, password=None, tls=None, force=false))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments")]
+    fn set_topology(
+        &self,
+        py: Python<'_>,
+        nodes: &Bound<'_, PyAny>,
+        version: u64,
+        node_id: String,
+        password: Option<String>,
+        tls: Option<&TlsClient>,
+        force: bool,
+    ) -> PyResult<bool> {
+        self.engine().check_open()?;
+        let topology = topology::topology(version, nodes)?;
+        let options = TopologyOptions { password, tls: tls.map(|tls| tls.0.clone()), force };
+        let engine = self.engine().clone();
+        // It may look up names, which can take long.
+        calls::run(py, None, move |_| engine.set_topology(&topology, &node_id, &options))
+    }
+
+    /// What this node is meant to be and what it is, side by side, computed from what runs.
+    fn topology(&self, py: Python<'_>) -> PyResult<TopologyStatus> {
+        TopologyStatus::new(py, py.detach(|| self.engine().topology())?)
+    }
+
+    /// What happens from now on: changes of the role, the link and the topology, full syncs, data given up, feeds.
+    fn events(&self) -> PyResult<Events> {
+        Ok(Events::new(self.engine().events()?))
     }
 
     /// Compares what must be equal, and lists what is not. `depth` is "quick", "checksums" (and the checksum of every

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString};
+use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString, PyTuple};
 
 use super::arguments::{self, Bytes, Seconds};
+use super::bitmaps::{Bitmap, HyperLogLog};
 use super::hashes::Hash;
 use super::iterators::{NamespaceIterator, What};
+use super::jsons::Json;
 use super::leases::{Lease, Shared};
 use super::lists::List;
 use super::sets::Set;
 use super::sorted_sets::SortedSet;
+use super::streams::Stream;
 use super::views::{ItemsView, KeysView, ValuesView};
-use super::{buffer, calls};
+use super::{buffer, calls, reply};
 use crate::{Items, Kind, Range, SnapshotNamespace, Ttl, Value, WriteOptions};
 
 /// What a namespace reads: the dataset of now, or that of a snapshot.
@@ -401,9 +404,39 @@ impl Namespace {
         SortedSet::new(&slf.as_super().get().shared, slf.get().live.sorted_set(&*key))
     }
 
+    /// The bitmap of that key: `bitmap[7] = True`. Nothing is looked up before it is used.
+    fn bitmap(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Bitmap {
+        Bitmap { live: slf.get().live.bitmap(&*key) }
+    }
+
+    /// The HyperLogLog of that key. Nothing is looked up before it is used.
+    fn hyperloglog(slf: &Bound<'_, Self>, key: Bytes<'_>) -> HyperLogLog {
+        HyperLogLog { live: slf.get().live.hyperloglog(&*key) }
+    }
+
+    /// The JSON document of that key. Nothing is looked up before it is used.
+    fn json(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Json {
+        Json { live: slf.get().live.json(&*key) }
+    }
+
+    /// The stream of that key. Nothing is looked up before it is used.
+    fn stream(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Stream {
+        Stream { live: slf.get().live.stream(&*key) }
+    }
+
     /// Deletes all keys: one range delete, whatever their number.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.live.clear())?)
+    }
+
+    /// Runs a command of Redis, its name and its arguments (bytes, str, another buffer or numbers), and gives what a Redis
+    /// would answer: int, bytes, None, or a list of these. An error reply raises, with the server's words: WrongTypeError,
+    /// ReadOnlyError, else what the failure is, and InvalidArgumentError for what is wrong with the command.
+    #[pyo3(signature = (*args))]
+    fn execute<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let words = reply::words(args, None)?;
+        let answer = py.detach(|| self.live.execute(&words))?;
+        reply::object(py, &answer, None)
     }
 
     fn __setitem__(&self, py: Python<'_>, key: Bytes<'_>, value: Bytes<'_>) -> PyResult<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 /// Unix milliseconds as the seconds of `time.time()`.
-fn time(ms: u64) -> f64 {
+pub fn time(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 

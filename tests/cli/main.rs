@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use pumice::{Engine, Options, Role, WriteOptions};
+use pumice::{Engine, Node, Options, Role, Topology, TopologyOptions, WriteOptions};
 use serde_json::{Value as Json, json};
 use support::{Random, assert_sound, copy_tree, fixture, job, names, open, process, raw_write, records, said, shown};
 
@@ -143,6 +143,39 @@ fn inspect_counts_what_a_kvrocks_wrote() {
             }
         }
     }
+}
+
+/// A directory that a topology governs says so: version, nodes, who it is, role and epoch; one without says none.
+#[test]
+fn inspect_shows_the_topology() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    open(&path).close().unwrap();
+    let json = good(&mut pumice([&"inspect", &path]))["topology"].clone();
+    assert_eq!((&json["version"], &json["node_id"], &json["nodes"]), (&Json::Null, &Json::Null, &json!([])));
+    let (a, b) = ("a".repeat(40), "b".repeat(40));
+    let nodes = vec![Node::primary(&a, "host-a", 1).with_slots(&[(0, 9)]), Node::replica(&b, "host-b", 2, &a)];
+    let inspected = |version: u64, nodes: Vec<Node>| {
+        let engine = open(&path);
+        engine.set_topology(&Topology::new(version, nodes).unwrap(), &b, &TopologyOptions::default()).unwrap();
+        engine.close().unwrap();
+        let output = pumice([&"inspect", &path]).output().unwrap();
+        (good(&mut pumice([&"inspect", &path]))["topology"].clone(), text(&output.stdout).to_owned())
+    };
+    let (json, shown) = inspected(7, nodes);
+    let expected = json!({ "version": 7, "node_id": b, "role": "replica", "epoch": 0, "nodes": [
+        { "id": a, "host": "host-a", "port": 1, "primary": null, "slots": [[0, 9]] },
+        { "id": b, "host": "host-b", "port": 2, "primary": a, "slots": [] },
+    ]});
+    assert_eq!(json, expected);
+    for words in
+        ["role         replica", "epoch        0", "topology     version 7, 2 nodes", &format!("node id      {b}\n")]
+    {
+        assert!(shown.contains(words), "no {words:?} in\n{shown}");
+    }
+    let (json, shown) = inspected(8, vec![Node::primary(&a, "host-a", 1)]);
+    assert_eq!((&json["role"], &json["version"]), (&json!("detached"), &json!(8)));
+    assert!(shown.contains("version 8, 1 node\n") && shown.contains(&format!("{b} (not listed)")), "{shown}");
 }
 
 /// A data directory with three namespaces, one of them not registered, and what inspect must say about it.

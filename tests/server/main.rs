@@ -4,9 +4,13 @@
 mod support;
 
 mod authority;
+mod cluster;
 mod hostile;
 mod life;
+mod messages;
 mod namespaces;
+mod transactions;
+mod waiting;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

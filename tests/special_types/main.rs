@@ -5,6 +5,7 @@
 mod support;
 
 mod bad_input;
+#[path = "../types/client.rs"]
 mod client;
 mod fixtures;
 mod redis;

@@ -56,7 +56,6 @@ BITFIELD_RO k GET t o GET t #1
 BITFIELD k GET u64 0
 SETBIT k 4294967296 1
 SETBIT k 1 2
-BITCOUNT k 1
 DEL k
 GET k
 SET k m
@@ -135,7 +134,6 @@ XCLAIM k g c 0 d FORCE JUSTID RETRYCOUNT 7
 XCLAIM k g c 1000000 d
 XAUTOCLAIM k g c 0 d COUNT 2 _|JUSTID
 XAUTOCLAIM k g c 0 0 _|JUSTID
-XSETID k d
 XINFO GROUPS k
 DEL k
 EXISTS k
@@ -242,7 +240,12 @@ fn run(kind: &'static str, templates: &str, rounds: usize) {
         let command = words.command(template);
         before.push(command.join(" "));
         let (our, their) = (plain(&command, ours.ask(&command)), plain(&command, theirs.ask(&command)));
-        let trail = || before[before.len().saturating_sub(25)..].join("\n");
+        // What was done to the same keys.
+        let same = |line: &&String| command.iter().any(|word| word.starts_with(kind) && line.contains(word.as_str()));
+        let trail = || {
+            let all: Vec<&str> = before.iter().filter(same).map(String::as_str).collect();
+            all[all.len().saturating_sub(40)..].join("\n")
+        };
         assert_eq!(our, their, "{command:?}, seed {seed}, after\n{}", trail());
         match our {
             Reply::Error(_) => errors += 1,

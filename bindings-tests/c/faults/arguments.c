@@ -35,6 +35,7 @@ void test_nulls(void) {
     pumice_listener *listener;
     pumice_link_status *link;
     pumice_feeds *feeds;
+    pumice_reply *reply;
     const pumice_bytes key = {"k", 1}, bad = {NULL, 1};
     const pumice_range bad_prefix = {{NULL, 1}, NULL, NULL, false};
     const pumice_range bad_start = {{NULL, 0}, &bad, NULL, false}, bad_end = {{NULL, 0}, NULL, &bad, false};
@@ -197,6 +198,12 @@ void test_nulls(void) {
     REFUSED(pumice_namespace_count(h.ns, NULL, &error));
     REFUSED(pumice_namespace_is_empty(NULL, &answer, &error));
     REFUSED(pumice_namespace_is_empty(h.ns, NULL, &error));
+    REFUSED(pumice_namespace_execute(NULL, &key, 1, &reply, &error));
+    REFUSED(pumice_namespace_execute(h.ns, NULL, 1, &reply, &error));
+    REFUSED(pumice_namespace_execute(h.ns, &bad, 1, &reply, &error));
+    REFUSED(pumice_namespace_execute(h.ns, &key, 1, NULL, &error));
+    REFUSED(pumice_namespace_execute(h.ns, NULL, 0, &reply, &error));
+    CHECK(reply == NULL);
     REFUSED(pumice_items_next(NULL, &item, &error));
     REFUSED(pumice_items_next(h.items, NULL, &error));
 
@@ -279,6 +286,9 @@ void test_nothing_of_nothing(void) {
     CHECK(pumice_names_count(NULL) == 0 && pumice_names_at(NULL, 0).data == NULL);
     CHECK(pumice_engine_path(NULL) == NULL);
     CHECK(pumice_namespace_name(NULL).data == NULL && pumice_snapshot_namespace_name(NULL).data == NULL);
+    CHECK(pumice_reply_kind(NULL) == PUMICE_REPLY_NIL && pumice_reply_integer(NULL) == 0);
+    CHECK(pumice_reply_bytes(NULL).data == NULL && pumice_reply_count(NULL) == 0 && pumice_reply_at(NULL, 0) == NULL);
+    pumice_reply_free(NULL);
     CHECK(pumice_batch_count(NULL) == 0);
     CHECK(pumice_snapshot_position(NULL).sequence == 0 && pumice_log_position(NULL).replication_id[0] == 0);
     CHECK(pumice_checkpoint_path(NULL) == NULL && pumice_checkpoint_position(NULL).sequence == 0);

@@ -76,17 +76,21 @@ void test_empty_bytes(void);
 void test_options(void);
 void test_write_options(void);
 void test_kinds(void);
+void test_replies(void);
 void test_cancel(void);
 void test_convert(void);
 void test_large_values(void);
 void test_log(void);
 void test_replication(void);
 void test_tls(void);
+void test_topology(void);
+void test_events(void);
 void test_close_wakes(void);
 void test_closed(void);
 void test_any_order(void);
 void test_threads(void);
 void test_fork(void);
+void test_fork_events(void);
 void test_fork_and_kill(void);
 
 #endif

@@ -170,6 +170,10 @@ static void all_closed(handles *h) {
     IS(PUMICE_CLOSED, pumice_namespace_items(h->ns, NULL, &items, &error));
     IS(PUMICE_CLOSED, pumice_namespace_count(h->ns, &count, &error));
     IS(PUMICE_CLOSED, pumice_namespace_is_empty(h->ns, &answer, &error));
+    const pumice_bytes dbsize = {"DBSIZE", 6};
+    pumice_reply *reply;
+    IS(PUMICE_CLOSED, pumice_namespace_execute(h->ns, &dbsize, 1, &reply, &error));
+    CHECK(reply == NULL);
 
     IS(PUMICE_CLOSED, pumice_snapshot_namespaces(h->snapshot, &names, &error));
     IS(PUMICE_CLOSED, pumice_snapshot_open_namespace(h->snapshot, "n", 1, &then, &error));

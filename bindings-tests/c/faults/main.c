@@ -91,6 +91,7 @@ static const struct {
     {"options", test_options},
     {"write_options", test_write_options},
     {"kinds", test_kinds},
+    {"replies", test_replies},
     {"closed", test_closed},
     {"any_order", test_any_order},
     {"cancel", test_cancel},
@@ -99,9 +100,12 @@ static const struct {
     {"close_wakes", test_close_wakes},
     {"replication", test_replication},
     {"tls", test_tls},
+    {"topology", test_topology},
+    {"events", test_events},
     {"large_values", test_large_values},
     {"threads", test_threads},
     {"fork", test_fork},
+    {"fork_events", test_fork_events},
 };
 
 int main(int argc, char **argv) {

@@ -10,7 +10,7 @@
 
 static const operation *find(const char *name) {
     const operation *const tables[] = {engine_operations, namespace_operations, batch_operations,  snapshot_operations,
-                                       log_operations,    link_operations,      convert_operations};
+                                       log_operations,    link_operations,      topology_operations, convert_operations};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         for (const operation *known = tables[i]; known->name != NULL; known++) {
             if (strcmp(known->name, name) == 0) return known;

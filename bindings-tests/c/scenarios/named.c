@@ -37,9 +37,11 @@ void forget(engine_slot *engine) {
     for (size_t i = 0; i < engine->namespace_count; i++) pumice_namespace_free(engine->namespaces[i]);
     pumice_batch_free(engine->batch);
     pumice_listener_free(engine->listener);
+    pumice_events_free(engine->events);
     engine->engine = NULL;
     engine->listener = NULL;
     engine->batch = NULL;
+    engine->events = NULL;
     engine->namespace_count = 0;
 }
 

@@ -193,6 +193,35 @@ static void do_items(void) {
     pumice_items_free(items);
 }
 
+static void say_reply(const pumice_reply *reply) {
+    const pumice_bytes found = pumice_reply_bytes(reply);
+    switch (pumice_reply_kind(reply)) {
+        case PUMICE_REPLY_NIL: say("none"); break;
+        case PUMICE_REPLY_INTEGER: say("%lld", (long long)pumice_reply_integer(reply)); break;
+        case PUMICE_REPLY_ARRAY:
+            say("[");
+            for (size_t i = 0; i < pumice_reply_count(reply); i++) {
+                if (i > 0) say(" ");
+                say_reply(pumice_reply_at(reply, i));
+            }
+            say("]");
+            break;
+        default: say_bytes(found.data, found.size);
+    }
+}
+
+static void do_execute(void) {
+    pumice_error *error;
+    pumice_reply *reply;
+    pumice_bytes args[MOST_WORDS];
+    const pumice_namespace *ns = ns_of(at(1), 2);
+    for (size_t i = 3; i < word_count; i++) args[i - 3] = bytes(i);
+    if (ns != NULL && ok(pumice_namespace_execute(ns, args, word_count - 3, &reply, &error), &error)) {
+        say_reply(reply);
+        pumice_reply_free(reply);
+    }
+}
+
 const operation namespace_operations[] = {
     {"create", do_create},
     {"drop", do_drop},
@@ -214,5 +243,6 @@ const operation namespace_operations[] = {
     {"is_empty", do_is_empty},
     {"clear", do_clear},
     {"items", do_items},
+    {"execute", do_execute},
     {NULL, NULL},
 };

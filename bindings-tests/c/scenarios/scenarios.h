@@ -47,6 +47,7 @@ typedef struct {
     pumice_engine *engine;
     pumice_listener *listener;
     pumice_batch *batch;
+    pumice_events *events;
     pumice_namespace *namespaces[MOST_NAMED];
     size_t namespace_count;
 } engine_slot;
@@ -81,6 +82,7 @@ extern const operation engine_operations[];
 extern const operation convert_operations[];
 extern const operation log_operations[];
 extern const operation link_operations[];
+extern const operation topology_operations[];
 extern const operation batch_operations[];
 extern const operation snapshot_operations[];
 extern const operation namespace_operations[];

@@ -1,9 +1,13 @@
 //! Handles of keys that hold more than one value.
 
+pub mod bitmap;
 pub mod hash;
+pub mod hyperloglog;
+pub mod json;
 pub mod list;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 
 use super::error::{Result, shown};
 use super::format::metadata::Kind;
@@ -12,10 +16,14 @@ use super::types::keys;
 use super::types::reading::{Reading, Subkeys};
 use super::types::writing::Writing;
 
+pub use bitmap::Bitmap;
 pub use hash::{Fields, Hash};
+pub use hyperloglog::HyperLogLog;
+pub use json::Json;
 pub use list::{Elements, List};
 pub use set::{Members, Set};
 pub use sorted_set::{Scores, SortedSet};
+pub use stream::{Stream, StreamGroup};
 
 impl Namespace {
     /// The hash of that key. Nothing is looked up before it is used, and nothing stored before it has a field.
@@ -36,6 +44,26 @@ impl Namespace {
     /// The sorted set of that key. Nothing is looked up before it is used, and nothing stored before it has a member.
     pub fn sorted_set(&self, key: impl AsRef<[u8]>) -> SortedSet {
         SortedSet { key: Key::new(self, key.as_ref()) }
+    }
+
+    /// The bitmap of that key. Nothing is looked up before it is used, and nothing stored before a bit was set.
+    pub fn bitmap(&self, key: impl AsRef<[u8]>) -> Bitmap {
+        Bitmap { key: Key::new(self, key.as_ref()) }
+    }
+
+    /// The HyperLogLog of that key. Nothing is looked up before it is used, and nothing stored before something is added.
+    pub fn hyperloglog(&self, key: impl AsRef<[u8]>) -> HyperLogLog {
+        HyperLogLog { key: Key::new(self, key.as_ref()) }
+    }
+
+    /// The JSON document of that key. Nothing is looked up before it is used, and nothing stored before it is set.
+    pub fn json(&self, key: impl AsRef<[u8]>) -> Json {
+        Json { key: Key::new(self, key.as_ref()) }
+    }
+
+    /// The stream of that key. Nothing is looked up before it is used, and nothing stored before it has an entry or a group.
+    pub fn stream(&self, key: impl AsRef<[u8]>) -> Stream {
+        Stream { key: Key::new(self, key.as_ref()) }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Answer, Context, Refusal, error, integer, is, parse_integer};
 use crate::engine::format::bits::{Field, Overflow};
 use crate::engine::format::resp::Reply;
-use crate::engine::types::bitmap::{self, FieldAction, FieldStep, Operation, Window};
+use crate::engine::types::bitmap::{self, BitOperation, BitRange, FieldAction, FieldStep};
 
 fn parse_offset(bytes: &[u8]) -> Result<u32, Refusal> {
     let offset = parse_integer(bytes).ok().and_then(|offset| u32::try_from(offset).ok());
@@ -26,8 +26,8 @@ pub fn setbit(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 }
 
 /// Reads `[start [end [BYTE|BIT]]]`.
-fn window(args: &[Vec<u8>]) -> Result<Window, Refusal> {
-    let mut window = Window::ALL;
+fn window(args: &[Vec<u8>]) -> Result<BitRange, Refusal> {
+    let mut window = BitRange::ALL;
     if let Some(start) = args.first() {
         window.start = parse_integer(start)?;
     }
@@ -62,9 +62,9 @@ pub fn bitpos(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 }
 
 pub fn bitop(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    let all = [Operation::And, Operation::Or, Operation::Xor, Operation::Not];
+    let all = [BitOperation::And, BitOperation::Or, BitOperation::Xor, BitOperation::Not];
     let operation = all.into_iter().find(|operation| is(&args[1], operation.name())).ok_or_else(Refusal::syntax)?;
-    if operation == Operation::Not && args.len() != 4 {
+    if operation == BitOperation::Not && args.len() != 4 {
         return Err(error("BITOP NOT must be called with a single source key."));
     }
     context.write(|writing| Ok(integer(bitmap::combine(writing, operation, &args[2], &args[3..])?)))

@@ -27,13 +27,13 @@ pub fn config(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 /// No password is among them.
 fn parameters(context: &Context<'_>) -> Result<Vec<(&'static str, String)>, Refusal> {
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-    let cluster = context.engine.instance().generation()?.store.layout == Layout::Cluster;
+    let cluster = context.namespace.instance().generation()?.store.layout == Layout::Cluster;
     let mut parameters = vec![
         ("appendonly", yes(false)),
         ("cluster-enabled", yes(cluster)),
         ("databases", "16".to_owned()),
         ("db-name", super::info::DB_NAME.to_owned()),
-        ("dir", context.engine.path().display().to_string()),
+        ("dir", context.namespace.instance().path().display().to_string()),
         ("maxmemory", "0".to_owned()),
         ("maxmemory-policy", "noeviction".to_owned()),
         ("proto-max-bulk-len", (512 << 20).to_string()),

@@ -52,7 +52,7 @@ pub fn mode(layout: Layout) -> &'static str {
 }
 
 fn server(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
-    let mode = mode(context.engine.instance().generation()?.store.layout);
+    let mode = mode(context.namespace.instance().generation()?.store.layout);
     let (port, uptime) = context.server.map_or((0, 0), |s| (s.address.port(), s.uptime().as_secs()));
     let _ = write!(out, "# Server\r\nversion:{KVROCKS_VERSION}\r\nkvrocks_version:{KVROCKS_VERSION}\r\n");
     let _ = write!(out, "redis_version:{REDIS_VERSION}\r\npumice_version:{}\r\n", env!("CARGO_PKG_VERSION"));
@@ -66,7 +66,8 @@ fn server(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
 fn clients(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
     let (most, connected) = context.server.map_or((0, 0), |s| (s.options.max_connections, s.clients.count()));
     let _ = write!(out, "# Clients\r\nmaxclients:{most}\r\nconnected_clients:{connected}\r\n");
-    out.push_str("monitor_clients:0\r\nblocked_clients:0\r\n");
+    let blocked = context.server.map_or(0, |server| server.counters.blocked.load(Relaxed));
+    let _ = write!(out, "monitor_clients:0\r\nblocked_clients:{blocked}\r\n");
     Ok(())
 }
 
@@ -82,7 +83,7 @@ fn memory(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
     let pages = proc_numbers("/proc/self/statm").get(1).copied().unwrap_or(0);
     let resident = pages * rustix::param::page_size() as u64;
     let mebibytes = resident as f64 / f64::from(1 << 20);
-    let info = context.engine.info()?;
+    let info = context.engine()?.info()?;
     let _ = write!(out, "# Memory\r\nused_memory_rss:{resident}\r\nused_memory_rss_human:{mebibytes:.2}M\r\n");
     let _ = write!(out, "used_memory_lua:0\r\nmaxmemory:0\r\nmemory_budget:{}\r\n", info.memory_budget);
     Ok(())
@@ -125,14 +126,14 @@ fn commandstats(_: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
 }
 
 fn cluster(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
-    let enabled = u8::from(context.engine.instance().generation()?.store.layout == Layout::Cluster);
+    let enabled = u8::from(context.namespace.instance().generation()?.store.layout == Layout::Cluster);
     let _ = write!(out, "# Cluster\r\ncluster_enabled:{enabled}\r\n");
     Ok(())
 }
 
 /// Without a count of keys, which would read them all: DBSIZE gives that.
 fn keyspace(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
-    let info = context.engine.info()?;
+    let info = context.engine()?.info()?;
     let _ = write!(out, "# Keyspace\r\n# WARN: DBSIZE SCAN never performed yet\r\n");
     let _ = write!(out, "db0:keys=0,expires=0,avg_ttl=0,expired=0\r\nsequence:{}\r\n", info.position.sequence);
     let _ = write!(out, "used_db_size:{}\r\nmax_db_size:0\r\n", info.table_bytes + info.blob_bytes);
@@ -140,7 +141,7 @@ fn keyspace(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
 }
 
 fn rocksdb(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
-    let info = context.engine.info()?;
+    let info = context.engine()?.info()?;
     let _ = write!(out, "# RocksDB\r\nblock_cache_usage:{}\r\n", info.cache_bytes);
     let _ = write!(out, "estimate_keys:{}\r\nall_mem_tables:{}\r\n", info.records_estimate, info.write_buffer_bytes);
     let _ = write!(out, "index_and_filter_cache_usage:{}\r\n", info.table_reader_bytes);

@@ -11,6 +11,10 @@ use crate::engine::types::writing::Writing;
 
 pub fn del(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     context.write(|writing| {
+        if args.len() > 2 {
+            // As Kvrocks notes it of many keys, and not of one.
+            writing.log_words(Kind::NONE, &[]);
+        }
         let mut deleted = 0;
         for key in &args[1..] {
             deleted += u64::from(keys::delete(writing, key)?);
@@ -128,12 +132,12 @@ pub fn move_nowhere(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 
 /// Kvrocks' MOVEX: moves a key into the namespace of a token, unless it is there.
 pub fn movex(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    let generation = context.engine.instance().generation()?.clone();
+    let generation = context.namespace.instance().generation()?.clone();
     let token = std::str::from_utf8(&args[2]).unwrap_or_default();
     let target = match generation.registry.name_of(token) {
-        Some(name) => context.engine.namespace(name)?,
+        Some(name) => context.engine()?.namespace(name)?,
         None if context.server.is_some_and(|server| server.options.password.as_deref() == Some(token)) => {
-            context.engine.default_namespace()
+            context.engine()?.default_namespace()
         }
         None => return Err(error("Invalid password")),
     };
@@ -222,6 +226,10 @@ pub fn flushdb(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         [_, how] if is(how, "sync") || is(how, "async") => {}
         _ => return Err(Refusal::syntax()),
     }
-    context.write(|writing| Ok(keys::clear(writing)?))?;
+    match context.transaction {
+        // Alone it also sees to the space that comes back.
+        None => context.namespace.clear()?,
+        Some(writing) => keys::clear(&mut writing.borrow_mut())?,
+    }
     Ok(ok())
 }

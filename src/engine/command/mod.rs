@@ -1,9 +1,13 @@
 //! Commands: what can be asked in Redis' words, with Kvrocks' replies. One table for everyone who runs them.
 
 pub mod bits;
+pub mod blocking;
 pub mod blooms;
+pub mod cluster;
+pub mod clusterx;
 pub mod config;
 pub mod dumps;
+pub mod execute;
 pub mod general;
 pub mod geo;
 pub mod hashes;
@@ -13,7 +17,7 @@ pub mod jsons;
 pub mod keys;
 pub mod lists;
 pub mod namespaces;
-pub mod pattern;
+pub mod pubsub;
 pub mod replication;
 pub mod scan;
 pub mod sets;
@@ -24,8 +28,11 @@ pub mod stream_groups;
 pub mod streams;
 pub mod strings;
 pub mod table;
+pub mod transaction;
+pub mod watch;
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use super::engine::Engine;
 use super::error::{Error, ErrorKind};
@@ -33,28 +40,32 @@ use super::format::double::{format_double, parse_double};
 use super::format::resp::{self, Reply};
 use super::namespace::Namespace;
 use super::server::Server;
-use super::server::connection::Connection;
 use super::types::keys::MAX_BYTES;
 use super::types::random::Draw;
 use super::types::reading::{Budget, Reading};
 use super::types::writing::Writing;
 
-pub use table::{Command, Run};
+pub use super::pattern;
+pub use table::Command;
 
 /// What a command runs on, and for whom.
 pub struct Context<'a> {
-    pub engine: &'a Engine,
     pub namespace: &'a Namespace,
     /// Whether the caller may see and change more than the namespace.
     pub admin: bool,
     /// The listener that it came by, if by one.
     pub server: Option<&'a Server>,
-    pub cursors: &'a scan::Cursors,
     /// The transaction that it is a part of: it reads what that has written, and writes into the same entry.
     pub transaction: Option<&'a RefCell<Writing<'a>>>,
 }
 
 impl Context<'_> {
+    /// The engine among others. Closed when its last handle is gone, which a namespace outlives.
+    pub fn engine(&self) -> Result<Engine, Refusal> {
+        let gone = || Error::new(ErrorKind::Closed, "the last handle of the engine is gone; keep one");
+        Ok(Engine::of(self.namespace.node().ok_or_else(gone)?))
+    }
+
     /// Reads in the namespace, for what is one record or needs no moment.
     #[inline]
     pub fn read<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
@@ -94,6 +105,26 @@ impl Context<'_> {
 /// What a command answers.
 pub type Answer = Result<Reply, Refusal>;
 
+/// What came of a command that may have to wait.
+pub enum Attempt {
+    Done(Reply),
+    Wait(Wait),
+}
+
+/// What a command waits for before it is tried again.
+pub struct Wait {
+    /// A change of any of these keys.
+    pub keys: Vec<Vec<u8>>,
+    /// Whether all who wait for a key are tried again; else one after the other, who came first the first.
+    pub all: bool,
+    /// For how long, all tries together; for ever without it.
+    pub timeout: Option<Duration>,
+    /// What it answers when the time is over.
+    pub late: Reply,
+    /// What it is tried again with, where that is not what it was called with.
+    pub args: Option<Vec<Vec<u8>>>,
+}
+
 /// Why a command was not done, on its way to the caller.
 #[derive(Debug)]
 pub enum Refusal {
@@ -122,16 +153,32 @@ impl Refusal {
         error("admin permission required to perform the command")
     }
 
-    /// The reply that says so, as Kvrocks words it.
+    /// The reply that says so.
     pub fn reply(self) -> Reply {
         Reply::Error(match self {
             Refusal::Text(text) => text,
-            Refusal::Engine(error) => match error.kind() {
-                ErrorKind::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value".to_owned(),
-                ErrorKind::ReadOnly => "READONLY You can't write against a read only slave.".to_owned(),
-                _ => format!("ERR {error}"),
-            },
+            Refusal::Engine(error) => worded(&error),
         })
+    }
+
+    /// The same as an error with the words of the reply.
+    pub fn into_error(self) -> Error {
+        match self {
+            Refusal::Text(text) => Error::new(ErrorKind::InvalidArgument, text),
+            Refusal::Engine(error) => {
+                let words = worded(&error);
+                error.reworded(words)
+            }
+        }
+    }
+}
+
+/// An error as Kvrocks words it.
+fn worded(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value".to_owned(),
+        ErrorKind::ReadOnly => "READONLY You can't write against a read only slave.".to_owned(),
+        _ => format!("ERR {error}"),
     }
 }
 
@@ -157,13 +204,10 @@ impl Command {
     }
 }
 
-/// Runs a command that came by a connection, but for those of replication, which `None` hands back.
-pub fn execute_for(connection: &mut Connection, command: &Command, args: &[Vec<u8>]) -> Option<Answer> {
-    match command.run {
-        Run::Data(run) => Some(connection.context(|context| run(context, args))),
-        Run::Connection(run) => Some(run(connection, args)),
-        Run::Peer => None,
-    }
+/// Why a command without a connection is not done.
+fn of_a_connection(command: &Command) -> Refusal {
+    let message = format!("{}: it belongs to a connection; serve() the engine", command.name);
+    Error::new(ErrorKind::Unsupported, message).into()
 }
 
 pub fn ok() -> Reply {

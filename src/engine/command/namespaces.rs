@@ -15,7 +15,7 @@ pub fn namespace(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     if !context.admin {
         return Err(Refusal::admin());
     }
-    if !is(subcommand, "get") && context.engine.role()? != Role::Primary {
+    if !is(subcommand, "get") && context.namespace.instance().role()? != Role::Primary {
         return Err(error("namespace is read-only for slave"));
     }
     match args {
@@ -28,7 +28,7 @@ pub fn namespace(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 }
 
 fn get(context: &Context<'_>, name: &[u8]) -> Answer {
-    let generation = context.engine.instance().generation()?;
+    let generation = context.namespace.instance().generation()?;
     let registry = &generation.registry;
     if name == b"*" {
         let password = password(context).unwrap_or_default().as_bytes();
@@ -41,7 +41,7 @@ fn get(context: &Context<'_>, name: &[u8]) -> Answer {
 
 fn set(context: &Context<'_>, name: &[u8], token: &[u8]) -> Answer {
     check(context, name, token)?;
-    namespace::register(context.engine.instance(), name, text(token)?).map_err(|e| match e.kind() {
+    namespace::register(context.namespace.instance(), name, text(token)?).map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists => error("the token already exists"),
         _ => e.into(),
     })?;
@@ -59,7 +59,7 @@ fn check(context: &Context<'_>, name: &[u8], token: &[u8]) -> Result<(), Refusal
     let Some(password) = password(context) else {
         return Err(error("forbidden to add namespace when requirepass was empty"));
     };
-    if context.engine.instance().generation()?.store.layout == Layout::Cluster {
+    if context.namespace.instance().generation()?.store.layout == Layout::Cluster {
         return Err(error("forbidden to add namespace when cluster mode was enabled"));
     }
     if name == DEFAULT_NAMESPACE {
@@ -76,7 +76,7 @@ fn add(context: &Context<'_>, name: &[u8], token: &[u8]) -> Answer {
         return answer;
     }
     check(context, name, token)?;
-    match namespace::create(context.engine.instance(), name, Some(text(token)?)) {
+    match namespace::create(context.namespace.instance(), name, Some(text(token)?)) {
         Ok(()) => Ok(ok()),
         // Somebody else was faster.
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
@@ -88,7 +88,7 @@ fn add(context: &Context<'_>, name: &[u8], token: &[u8]) -> Answer {
 
 /// What ADD answers when the name or the token is registered.
 fn registered(context: &Context<'_>, name: &[u8], token: &[u8]) -> Result<Option<Answer>, Error> {
-    let generation = context.engine.instance().generation()?;
+    let generation = context.namespace.instance().generation()?;
     let registry = &generation.registry;
     Ok(match std::str::from_utf8(name).ok().and_then(|name| registry.token_of(name)) {
         Some(registered) if registered.as_bytes() == token => Some(Ok(ok())),
@@ -106,10 +106,10 @@ fn del(context: &Context<'_>, name: &[u8]) -> Answer {
         return Err(error("forbidden to delete the default namespace"));
     }
     let missing = || error("the namespace was not found");
-    if !context.engine.instance().generation()?.is_registered(name) {
+    if !context.namespace.instance().generation()?.is_registered(name) {
         return Err(missing());
     }
-    context.engine.drop_namespace(name).map_err(|e| match e.kind() {
+    namespace::remove(context.namespace.instance(), name).map_err(|e| match e.kind() {
         ErrorKind::NotFound => missing(),
         _ => e.into(),
     })?;

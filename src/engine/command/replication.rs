@@ -50,7 +50,7 @@ fn shown(engine: &Engine) -> Result<Shown, Refusal> {
 
 /// The section of INFO, field for field as a Kvrocks (server.cc GetReplicationInfo).
 pub fn section(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
-    let shown = shown(context.engine)?;
+    let shown = shown(&context.engine()?)?;
     let Shown { latest, link, .. } = &shown;
     let _ = write!(out, "# Replication\r\nrole:{}\r\n", if shown.primary { "master" } else { "slave" });
     if !shown.primary {
@@ -73,7 +73,7 @@ pub fn section(context: &Context<'_>, out: &mut String) -> Result<(), Refusal> {
 
 /// As a Kvrocks, which gives every number as a bulk string.
 pub fn role(context: &Context<'_>, _: &[Vec<u8>]) -> Answer {
-    let Shown { primary, latest, link, replicas } = shown(context.engine)?;
+    let Shown { primary, latest, link, replicas } = shown(&context.engine()?)?;
     if !primary {
         let state = match link.state {
             Some(LinkState::Streaming) => "connected",
@@ -92,11 +92,12 @@ pub fn role(context: &Context<'_>, _: &[Vec<u8>]) -> Answer {
 
 /// REPLICAOF and SLAVEOF: `host port` follows with this listener's own password, `NO ONE` promotes.
 pub fn replicaof(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    context.engine()?.instance().standing()?.state.check_free("REPLICAOF")?;
     if is(&args[1], "no") && is(&args[2], "one") {
-        context.engine.promote()?;
+        context.engine()?.promote()?;
         return Ok(ok());
     }
-    if context.engine.instance().generation()?.store.layout == Layout::Cluster {
+    if context.namespace.instance().generation()?.store.layout == Layout::Cluster {
         return Err(error("can't change to slave in cluster mode"));
     }
     let port = std::str::from_utf8(&args[2]).ok().and_then(|port| port.parse::<u16>().ok());
@@ -115,12 +116,12 @@ pub fn replicaof(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
             tls: server.options.tls.as_ref().and_then(TlsServer::peers),
         };
     }
-    if context.engine.feeds()?.iter().any(|feed| feed.host == host && feed.port == port) {
+    if context.engine()?.feeds()?.iter().any(|feed| feed.host == host && feed.port == port) {
         return Err(error("can't replicate your own replicas"));
     }
-    let link = context.engine.link()?;
+    let link = context.engine()?.link()?;
     if !link.is_some_and(|link| link.host == host && link.port == port) {
-        context.engine.follow(&host, port, &options)?;
+        context.engine()?.follow(&host, port, &options)?;
     }
     Ok(ok())
 }

@@ -112,7 +112,7 @@ fn elements(reading: &Reading<'_>, key: &[u8], reverse: bool, budget: &mut Budge
     let Some(metadata) = reading.metadata(key)? else { return Ok(Vec::new()) };
     let mut elements = Vec::new();
     let mut walk = match metadata.kind {
-        Kind::LIST => list::range(reading, key, 0, -1, false)?,
+        Kind::LIST => list::elements(reading, key, false)?,
         Kind::SET => set::members(reading, key, b"")?,
         Kind::ZSET => {
             let scored = sorted_set::range(reading, key, &Span::Rank(0, -1), Part { reverse, ..Part::ALL })?;

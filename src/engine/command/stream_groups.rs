@@ -1,7 +1,7 @@
 //! Commands on the groups of streams.
 
-use super::streams::{bound, entries, entry, id, parse_id, parse_read, read_answer};
-use super::{Answer, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_count, parse_integer};
+use super::streams::{bound, entries, entry, id, parse_id, parse_read, read_or_wait};
+use super::{Answer, Attempt, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_count, parse_integer};
 use crate::engine::clock::now_ms;
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
@@ -94,7 +94,7 @@ pub fn xgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     Err(if known.iter().any(|known| is(subcommand, known)) { Refusal::arity() } else { error("unknown subcommand") })
 }
 
-pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Refusal> {
     let [word, name, consumer, rest @ ..] = &args[1..] else { return Err(Refusal::arity()) };
     if !is(word, "group") {
         return Err(Refusal::syntax());
@@ -133,7 +133,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
             };
             found.push(Reply::Array(vec![bulk(*key), answer]));
         }
-        Ok(read_answer(found))
+        Ok(read_or_wait(&asked, found, None))
     })
 }
 

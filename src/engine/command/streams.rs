@@ -1,9 +1,11 @@
 //! Commands on streams.
 
-use super::{Answer, Context, Refusal, bulk, error, integer, is, ok, parse_count};
+use std::time::Duration;
+
+use super::{Answer, Attempt, Context, Refusal, Wait, bulk, error, integer, is, ok, parse_count};
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
-use crate::engine::types::stream::{self, Entry, Keep, NewId, Stream, Trim};
+use crate::engine::types::stream::{self, Keep, NewId, Stream, StreamEntry, Trim};
 
 pub fn parse_id(bytes: &[u8]) -> Result<StreamId, Refusal> {
     parse_id_with(bytes, 0)
@@ -18,12 +20,12 @@ pub fn id(id: StreamId) -> Reply {
     bulk(id.to_string())
 }
 
-pub fn entry(entry: Entry) -> Reply {
+pub fn entry(entry: StreamEntry) -> Reply {
     let values = entry.values.into_iter().map(bulk).collect();
     Reply::Array(vec![id(entry.id), Reply::Array(values)])
 }
 
-pub fn entries(entries: Vec<Entry>) -> Reply {
+pub fn entries(entries: Vec<StreamEntry>) -> Reply {
     Reply::Array(entries.into_iter().map(entry).collect())
 }
 
@@ -174,8 +176,7 @@ pub fn xtrim(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 pub fn xsetid(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let last = parse_id(&args[2])?;
     let (mut added, mut deleted) = (None, None);
-    let mut rest = args[3..].chunks(2);
-    while let Some(option) = rest.next() {
+    for option in args[3..].chunks(2) {
         match option {
             [word, count] if is(word, "entriesadded") => {
                 added = Some(number(count).ok_or_else(|| error("value is not an integer or out of range"))?);
@@ -194,13 +195,15 @@ pub fn xsetid(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 pub struct Asked<'a> {
     pub limit: u64,
     pub no_ack: bool,
+    /// How long to wait for something new; `None` within for ever.
+    pub block: Option<Option<Duration>>,
     /// Each stream with the id behind which it is read.
     pub streams: Vec<(&'a [u8], &'a [u8])>,
 }
 
-/// Reads `[COUNT n] [BLOCK ms] [NOACK] STREAMS key … id …`. Nobody waits: BLOCK is answered as if its time had passed.
+/// Reads `[COUNT n] [BLOCK ms] [NOACK] STREAMS key … id …`.
 pub fn parse_read(mut args: &[Vec<u8>], in_group: bool) -> Result<Asked<'_>, Refusal> {
-    let (mut limit, mut no_ack) = (u64::MAX, false);
+    let (mut limit, mut no_ack, mut block) = (u64::MAX, false, None);
     while let Some((word, rest)) = args.split_first() {
         args = rest;
         let number = || {
@@ -214,15 +217,14 @@ pub fn parse_read(mut args: &[Vec<u8>], in_group: bool) -> Result<Asked<'_>, Ref
             }
             let (keys, ids) = rest.split_at(rest.len() / 2);
             let streams = keys.iter().zip(ids).map(|(key, id)| (key.as_slice(), id.as_slice())).collect();
-            return Ok(Asked { limit, no_ack, streams });
+            return Ok(Asked { limit, no_ack, block, streams });
         } else if is(word, "count") {
             // Nothing, or less, means all.
             limit = u64::try_from(number()?).ok().filter(|&count| count > 0).unwrap_or(u64::MAX);
             args = rest.get(1..).unwrap_or_default();
         } else if is(word, "block") {
-            if number()? < 0 {
-                return Err(error("timeout is negative"));
-            }
+            let timeout = u64::try_from(number()?).map_err(|_| error("timeout is negative"))?;
+            block = Some((timeout > 0).then(|| Duration::from_millis(timeout)));
             args = rest.get(1..).unwrap_or_default();
         } else if in_group && is(word, "noack") {
             no_ack = true;
@@ -234,26 +236,43 @@ pub fn parse_read(mut args: &[Vec<u8>], in_group: bool) -> Result<Asked<'_>, Ref
 }
 
 /// What was read of each stream, where there was something.
-pub fn read_answer(found: Vec<Reply>) -> Reply {
+fn read_answer(found: Vec<Reply>) -> Reply {
     if found.is_empty() { Reply::NilArray } else { Reply::Array(found) }
 }
 
-pub fn xread(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+/// The answer, or, when nothing is new and it may wait, what it waits for; `args` are what it is tried again with.
+pub fn read_or_wait(asked: &Asked<'_>, found: Vec<Reply>, args: Option<Vec<Vec<u8>>>) -> Attempt {
+    match asked.block {
+        Some(timeout) if found.is_empty() => {
+            let keys = asked.streams.iter().map(|(key, _)| key.to_vec()).collect();
+            Attempt::Wait(Wait { keys, all: true, timeout, late: Reply::NilArray, args })
+        }
+        _ => Attempt::Done(read_answer(found)),
+    }
+}
+
+pub fn xread(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Refusal> {
     let asked = parse_read(&args[1..], false)?;
     let mut behind = Vec::with_capacity(asked.streams.len());
     for (_, id) in &asked.streams {
         behind.push(if *id == b"$" { None } else { Some(parse_id(id)?) });
     }
     context.view(|reading| {
-        let mut found = Vec::new();
+        let (mut found, mut ids) = (Vec::new(), Vec::new());
         for ((key, _), behind) in asked.streams.iter().zip(&behind) {
+            let stream = Stream::find(reading, key)?;
+            // What is new is so from the first look on.
+            let last = stream.as_ref().map_or(StreamId::default(), |stream| stream.state.last_generated);
+            ids.push(behind.unwrap_or(last));
             let Some(from) = behind.and_then(StreamId::next) else { continue };
-            let Some(stream) = Stream::find(reading, key)? else { continue };
+            let Some(stream) = stream else { continue };
             let new = stream.range(reading, from, StreamId::MAX, false, asked.limit)?;
             if !new.is_empty() {
                 found.push(Reply::Array(vec![bulk(*key), entries(new)]));
             }
         }
-        Ok(read_answer(found))
+        let words = args.len() - ids.len();
+        let again = args[..words].iter().cloned().chain(ids.iter().map(|id| id.to_string().into_bytes())).collect();
+        Ok(read_or_wait(&asked, found, Some(again)))
     })
 }

@@ -1,12 +1,13 @@
 //! The table of commands, and COMMAND, which shows it.
 
 use super::super::server::connection::Connection;
-use super::super::server::{client, session};
+use super::super::server::{client, routing, session, subscription};
+use super::transaction::{self, Transaction};
 use super::{
-    Answer, Context, Refusal, bulk, config, error, general, hashes, info, integer, is, keys, lists, namespaces,
+    Answer, Attempt, Context, Refusal, bits, blocking, blooms, bulk, cluster, clusterx, config, dumps, error, general,
+    geo, hashes, hyperloglogs, info, integer, is, jsons, keys, lists, namespaces, pubsub, replication, scan, sets,
+    sort, sorted_ints, sorted_sets, stream_groups, streams, strings,
 };
-use super::{bits, blooms, dumps, geo, hyperloglogs, jsons, replication, scan, sets, sort, sorted_ints, sorted_sets};
-use super::{stream_groups, streams, strings};
 use crate::engine::format::resp::Reply;
 
 /// One command.
@@ -25,8 +26,13 @@ pub struct Command {
 /// How a command is run.
 #[derive(Clone, Copy)]
 pub enum Run {
-    /// On the data of an engine, wherever it came from.
+    /// On the data of an engine, wherever it came from. In a transaction that is under the commit lock, which what it does must not take again: it reads and writes by its
+    /// context, or is `NO_MULTI`.
     Data(fn(&Context<'_>, &[Vec<u8>]) -> Answer),
+    /// As `Data`, and it may have to wait.
+    Waiting(fn(&Context<'_>, &[Vec<u8>]) -> Result<Attempt, Refusal>),
+    /// On what the client has begun.
+    Transaction(fn(&mut Transaction, &Context<'_>, &[Vec<u8>]) -> Answer),
     /// On the connection that it came by.
     Connection(fn(&mut Connection, &[Vec<u8>]) -> Answer),
     /// By the primary's side of replication.
@@ -42,7 +48,11 @@ pub const ADMIN: u32 = 4;
 /// It is answered before the caller has said who they are.
 pub const NO_AUTH: u32 = 8;
 
-const FLAG_NAMES: [(u32, &str); 4] = [(WRITE, "write"), (READ, "readonly"), (ADMIN, "admin"), (NO_AUTH, "no_auth")];
+/// It cannot be a part of a transaction.
+pub const NO_MULTI: u32 = 16;
+
+const FLAG_NAMES: [(u32, &str); 5] =
+    [(WRITE, "write"), (READ, "readonly"), (ADMIN, "admin"), (NO_AUTH, "no_auth"), (NO_MULTI, "no-multi")];
 
 const fn data(
     name: &'static str,
@@ -58,8 +68,27 @@ const fn own(name: &'static str, arity: i32, flags: u32, run: fn(&mut Connection
     Command { name, arity, flags, keys: NONE, run: Run::Connection(run) }
 }
 
+const fn waiting(
+    name: &'static str,
+    arity: i32,
+    flags: u32,
+    keys: (i32, i32, i32),
+    run: fn(&Context<'_>, &[Vec<u8>]) -> Result<Attempt, Refusal>,
+) -> Command {
+    Command { name, arity, flags, keys, run: Run::Waiting(run) }
+}
+
+const fn transaction(
+    name: &'static str,
+    arity: i32,
+    keys: (i32, i32, i32),
+    run: fn(&mut Transaction, &Context<'_>, &[Vec<u8>]) -> Answer,
+) -> Command {
+    Command { name, arity, flags: READ, keys, run: Run::Transaction(run) }
+}
+
 const fn peer(name: &'static str, arity: i32) -> Command {
-    Command { name, arity, flags: READ | ADMIN, keys: NONE, run: Run::Peer }
+    Command { name, arity, flags: READ | ADMIN | NO_MULTI, keys: NONE, run: Run::Peer }
 }
 
 const NONE: (i32, i32, i32) = (0, 0, 0);
@@ -72,7 +101,7 @@ pub static COMMANDS: &[Command] = &[
     peer("_fetch_file", 2),
     peer("_fetch_meta", 1),
     data("append", 3, WRITE, ONE, strings::append),
-    own("auth", -2, READ | NO_AUTH, session::auth),
+    own("auth", -2, READ | NO_AUTH | NO_MULTI, session::auth),
     data("bf.add", 3, WRITE, ONE, blooms::add),
     data("bf.card", 2, READ, ONE, blooms::card),
     data("bf.exists", 3, READ, ONE, blooms::exists),
@@ -86,16 +115,28 @@ pub static COMMANDS: &[Command] = &[
     data("bitfield_ro", -2, READ, ONE, bits::bitfield),
     data("bitop", -4, WRITE, (2, -1, 1), bits::bitop),
     data("bitpos", -3, READ, ONE, bits::bitpos),
-    own("client", -2, READ, client::client),
+    waiting("blmove", 6, WRITE, (1, 2, 1), blocking::list_move),
+    waiting("blmpop", -5, WRITE, NONE, blocking::list_pop_some),
+    waiting("blpop", -3, WRITE, (1, -2, 1), blocking::list_pop),
+    waiting("brpop", -3, WRITE, (1, -2, 1), blocking::list_pop),
+    waiting("brpoplpush", 4, WRITE, (1, 2, 1), blocking::list_move),
+    waiting("bzmpop", -5, WRITE, NONE, blocking::sorted_set_pop_some),
+    waiting("bzpopmax", -3, WRITE, (1, -2, 1), blocking::sorted_set_pop),
+    waiting("bzpopmin", -3, WRITE, (1, -2, 1), blocking::sorted_set_pop),
+    own("client", -2, READ | NO_MULTI, client::client),
+    own("cluster", -2, READ | ADMIN | NO_MULTI, cluster::cluster),
+    own("clusterx", -2, READ | ADMIN | NO_MULTI, clusterx::clusterx),
     data("command", -1, READ, NONE, command),
-    data("config", -2, READ | ADMIN, NONE, config::config),
+    data("config", -2, READ | ADMIN | NO_MULTI, NONE, config::config),
     data("copy", -3, WRITE, (1, 2, 1), keys::copy),
     data("dbsize", -1, READ, NONE, keys::dbsize),
     data("decr", 2, WRITE, ONE, strings::incrby),
     data("decrby", 3, WRITE, ONE, strings::incrby),
     data("del", -2, WRITE, ALL, keys::del),
+    transaction("discard", 1, NONE, transaction::discard),
     data("dump", 2, READ, ONE, dumps::dump),
     data("echo", 2, READ, NONE, general::echo),
+    transaction("exec", 1, NONE, transaction::exec),
     data("exists", -2, READ, ALL, keys::exists),
     data("expire", -3, WRITE, ONE, keys::expire),
     data("expireat", -3, WRITE, ONE, keys::expire),
@@ -118,7 +159,7 @@ pub static COMMANDS: &[Command] = &[
     data("getrange", 4, READ, ONE, strings::getrange),
     data("getset", 3, WRITE, ONE, strings::getset),
     data("hdel", -3, WRITE, ONE, hashes::hdel),
-    own("hello", -1, READ | NO_AUTH, session::hello),
+    own("hello", -1, READ | NO_AUTH | NO_MULTI, session::hello),
     data("hexists", 3, READ, ONE, hashes::hexists),
     data("hget", 3, READ, ONE, hashes::hget),
     data("hgetall", 2, READ, ONE, hashes::hgetall),
@@ -138,7 +179,7 @@ pub static COMMANDS: &[Command] = &[
     data("incr", 2, WRITE, ONE, strings::incrby),
     data("incrby", 3, WRITE, ONE, strings::incrby),
     data("incrbyfloat", 3, WRITE, ONE, strings::incrbyfloat),
-    data("info", -1, READ, NONE, info::info),
+    data("info", -1, READ | NO_MULTI, NONE, info::info),
     data("json.arrappend", -4, WRITE, ONE, jsons::arrappend),
     data("json.arrindex", -4, READ, ONE, jsons::arrindex),
     data("json.arrinsert", -5, WRITE, ONE, jsons::arrinsert),
@@ -183,7 +224,8 @@ pub static COMMANDS: &[Command] = &[
     data("movex", 3, WRITE, ONE, keys::movex),
     data("mset", -3, WRITE, (1, -1, 2), strings::mset),
     data("msetnx", -3, WRITE, (1, -1, 2), strings::msetnx),
-    data("namespace", -2, READ, NONE, namespaces::namespace),
+    transaction("multi", 1, NONE, transaction::multi),
+    data("namespace", -2, READ | NO_MULTI, NONE, namespaces::namespace),
     data("object", -2, READ, NONE, keys::object),
     data("persist", 2, WRITE, ONE, keys::persist),
     data("pexpire", -3, WRITE, ONE, keys::expire),
@@ -194,18 +236,24 @@ pub static COMMANDS: &[Command] = &[
     data("pfmerge", -2, WRITE, ALL, hyperloglogs::pfmerge),
     data("ping", -1, READ, NONE, general::ping),
     data("psetex", 4, WRITE, ONE, strings::setex),
+    own("psubscribe", -2, READ | NO_MULTI, subscription::subscribe),
     peer("psync", -2),
     data("pttl", 2, READ, ONE, keys::ttl),
+    data("publish", 3, WRITE, NONE, pubsub::publish),
+    data("pubsub", -2, READ, NONE, pubsub::pubsub),
     peer("pumice", -2),
+    own("punsubscribe", -1, READ | NO_MULTI, subscription::unsubscribe),
     own("quit", -1, READ | NO_AUTH, session::quit),
     data("randomkey", 1, READ, NONE, keys::randomkey),
+    own("readonly", 1, READ | NO_MULTI, routing::readonly),
+    own("readwrite", 1, READ | NO_MULTI, routing::readwrite),
     data("rename", 3, WRITE, (1, 2, 1), keys::rename),
     data("renamenx", 3, WRITE, (1, 2, 1), keys::rename),
     peer("replconf", -3),
-    data("replicaof", 3, READ | ADMIN, NONE, replication::replicaof),
+    data("replicaof", 3, READ | ADMIN | NO_MULTI, NONE, replication::replicaof),
     own("reset", 1, READ | NO_AUTH, session::reset),
     data("restore", -4, WRITE, ONE, dumps::restore),
-    data("role", 1, READ, NONE, replication::role),
+    data("role", 1, READ | NO_MULTI, NONE, replication::role),
     data("rpop", -2, WRITE, ONE, lists::pop),
     data("rpoplpush", 3, WRITE, (1, 2, 1), lists::lmove),
     data("rpush", -3, WRITE, ONE, lists::push),
@@ -233,7 +281,7 @@ pub static COMMANDS: &[Command] = &[
     data("sirevrange", -4, READ, ONE, sorted_ints::sirange),
     data("sirevrangebyvalue", -4, READ, ONE, sorted_ints::sirangebyvalue),
     data("sismember", 3, READ, ONE, sets::sismember),
-    data("slaveof", 3, READ | ADMIN, NONE, replication::replicaof),
+    data("slaveof", 3, READ | ADMIN | NO_MULTI, NONE, replication::replicaof),
     data("smembers", 2, READ, ONE, sets::smembers),
     data("smismember", -3, READ, ONE, sets::smismember),
     data("smove", 4, WRITE, (1, 2, 1), sets::smove),
@@ -244,6 +292,7 @@ pub static COMMANDS: &[Command] = &[
     data("srem", -3, WRITE, ONE, sets::srem),
     data("sscan", -3, READ, ONE, sets::sscan),
     data("strlen", 2, READ, ONE, strings::strlen),
+    own("subscribe", -2, READ | NO_MULTI, subscription::subscribe),
     data("substr", 4, READ, ONE, strings::getrange),
     data("sunion", -2, READ, ALL, sets::sinter),
     data("sunionstore", -3, WRITE, ALL, sets::sinterstore),
@@ -252,6 +301,9 @@ pub static COMMANDS: &[Command] = &[
     data("ttl", 2, READ, ONE, keys::ttl),
     data("type", 2, READ, ONE, keys::kind),
     data("unlink", -2, WRITE, ALL, keys::del),
+    own("unsubscribe", -1, READ | NO_MULTI, subscription::unsubscribe),
+    transaction("unwatch", 1, NONE, transaction::unwatch),
+    transaction("watch", -2, ALL, transaction::watch),
     data("xack", -4, WRITE, ONE, stream_groups::xack),
     data("xadd", -5, WRITE, ONE, streams::xadd),
     data("xautoclaim", -6, WRITE, ONE, stream_groups::xautoclaim),
@@ -262,8 +314,8 @@ pub static COMMANDS: &[Command] = &[
     data("xlen", -2, READ, ONE, streams::xlen),
     data("xpending", -3, READ, ONE, stream_groups::xpending),
     data("xrange", -4, READ, ONE, streams::xrange),
-    data("xread", -4, READ, NONE, streams::xread),
-    data("xreadgroup", -7, WRITE, NONE, stream_groups::xreadgroup),
+    waiting("xread", -4, READ, NONE, streams::xread),
+    waiting("xreadgroup", -7, WRITE, NONE, stream_groups::xreadgroup),
     data("xrevrange", -4, READ, ONE, streams::xrange),
     data("xsetid", -3, WRITE, ONE, streams::xsetid),
     data("xtrim", -4, WRITE, ONE, streams::xtrim),

@@ -356,6 +356,12 @@ impl BatchBuilder {
         self.bytes.len() == HEADER
     }
 
+    /// Takes back what was added since it had that length and that count.
+    pub fn truncate(&mut self, length: usize, count: u32) {
+        self.bytes.truncate(length.max(HEADER));
+        self.count = count;
+    }
+
     /// The length of the finished batch.
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()

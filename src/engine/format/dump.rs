@@ -80,10 +80,15 @@ pub fn encode_dump(object: &Object) -> Vec<u8> {
             }
         }
     }
-    out.extend(WRITTEN_VERSION.to_le_bytes());
-    let crc = crc64(&out);
-    out.extend(crc.to_le_bytes());
-    out
+    sealed(out)
+}
+
+/// A body with its version and its checksum behind it.
+pub fn sealed(mut body: Vec<u8>) -> Vec<u8> {
+    body.extend(WRITTEN_VERSION.to_le_bytes());
+    let crc = crc64(&body);
+    body.extend(crc.to_le_bytes());
+    body
 }
 
 fn append_length(out: &mut Vec<u8>, length: u64) {
@@ -344,7 +349,7 @@ fn parse_score(text: &[u8]) -> Result<f64> {
 }
 
 fn paired(items: Vec<Vec<u8>>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         return Err(bad(format_args!("got {} items, expected pairs", items.len())));
     }
     let mut items = items.into_iter();

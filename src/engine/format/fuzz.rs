@@ -10,9 +10,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::batch::{Batch, BatchBuilder, FAMILIES, HEADER, Record};
+use super::bits::{fragment_index, fragment_sub};
+use super::bloom::BloomState;
 use super::change::changes;
 use super::double::{decode_double, encode_double};
+use super::dump::{Object, decode_dump, encode_dump, sealed};
 use super::entry::Entry;
+use super::hyperloglog::Registers;
+use super::json::{JsonFormat, decode_payload, encode_payload, parse_text, to_text};
+use super::json_path::JsonPath;
 use super::key::{
     Layout, Subkey, append_key, append_subkey, decode_key, decode_subkey, looks_like_cluster, namespace_prefix,
     prefix_end, slot,
@@ -26,6 +32,7 @@ use super::side::{
     encode_manifest,
 };
 use super::state::{DesiredLink, Role, State, TlsClient, decode_state, encode_state};
+use super::stream::{Consumer, Group, Pending, StreamId, StreamState, StreamSub, decode_entry, encode_entry};
 use crate::engine::clock;
 use crate::engine::error::Result;
 
@@ -119,6 +126,7 @@ fn check_all(bytes: &[u8]) {
             assert_eq!(history.id_at(past.ended), past.id);
         }
     }
+    check_types(bytes);
     if let Ok(manifest) = decode_manifest(bytes) {
         assert!(manifest.files.capacity() <= 4 + 2 * bytes.len());
         assert_eq!(decode_manifest(&encode_manifest(&manifest)).unwrap(), manifest);
@@ -146,6 +154,48 @@ fn check_metadata(bytes: &[u8]) {
     metadata.append(&mut head);
     let again = decode_metadata(&head).unwrap();
     assert_eq!(Metadata { payload: 0, ..again }, Metadata { payload: 0, ..metadata });
+}
+
+/// What the data types keep besides their metadata.
+fn check_types(bytes: &[u8]) {
+    if let Some(index) = fragment_index(bytes) {
+        assert_eq!(fragment_sub(index), bytes);
+    }
+    if let Ok(state) = StreamState::decode(bytes) {
+        assert_eq!(StreamState::decode(&state.encode()).unwrap(), state);
+    }
+    if let Ok(sub) = StreamSub::decode(bytes) {
+        assert_eq!(sub.encode(), bytes);
+    }
+    if let Ok(values) = decode_entry(bytes) {
+        assert_eq!(decode_entry(&encode_entry(&values)).unwrap(), values);
+    }
+    if let Ok(pending) = Pending::decode(bytes) {
+        assert_eq!(pending.encode(), bytes);
+    }
+    if let (Ok(group), Ok(consumer)) = (Group::decode(bytes), Consumer::decode(&bytes[..bytes.len().min(24)])) {
+        assert_eq!((group.encode().as_slice(), consumer.encode().as_slice()), (bytes, &bytes[..24]));
+    }
+    if let Ok(state) = BloomState::decode(bytes) {
+        assert_eq!(state.encode(), bytes);
+    }
+    let _ = Registers::empty().merge_segment(0, bytes);
+    for format in [0, 1] {
+        let payload = [&[format], bytes].concat();
+        if let Ok((format, document)) = decode_payload(&payload) {
+            let again = encode_payload(format, &document).unwrap();
+            // The text of a number that is no double of 64 bits is not the same again.
+            assert_eq!(to_text(&decode_payload(&again).unwrap().1), to_text(&document));
+            if let Ok(path) = JsonPath::parse(b"$..[?@.a>1 || @[0]==\"x\"]['b',1:,-1]") {
+                let _ = path.find(&document);
+            }
+        }
+    }
+    let document = parse_text(br#"{"a":[1,{"b":[2,3]},"c"],"d":{"a":null}}"#).unwrap();
+    let _ = JsonPath::parse(bytes).and_then(|path| path.find(&document));
+    if let Ok(object) = decode_dump(&sealed(bytes.to_vec())) {
+        assert_eq!(decode_dump(&encode_dump(&object)).unwrap(), object);
+    }
 }
 
 fn check_batch(bytes: &[u8]) {
@@ -282,6 +332,34 @@ fn seeds() -> Vec<Vec<u8>> {
     out.push(encode_manifest(&SyncManifest { sequence: 12345, history, files }));
     out.push(b"000123.sst".to_vec());
     out.push([&encode_request(&[b"replconf", b"listening-port", b"7302"])[..], b"PSYNC 'a b' 7\r\n"].concat());
+    let id = StreamId { ms: 5, seq: 6 };
+    let (group, consumer) = (b"group".to_vec(), b"consumer".to_vec());
+    out.push(StreamState { last_generated: id, groups: 1, ..StreamState::default() }.encode());
+    out.push(StreamSub::Consumer { group: group.clone(), consumer: consumer.clone() }.encode());
+    out.push(StreamSub::Pending { group, id }.encode());
+    out.push(encode_entry(&[&b"field"[..], &[b'v'; 200]]));
+    out.push(Pending { delivered_ms: 1, deliveries: 2, consumer }.encode());
+    out.push(Group { consumers: 1, pending: 2, last_delivered: id, entries_read: -1, lag: 0 }.encode());
+    out.push(BloomState::new(100, 0.01, 2).encode());
+    let document = parse_text(br#"{"a":[1,-2,2.5,{"b":"text","c":[[],{}]}],"d":null,"e":true}"#).unwrap();
+    for format in [JsonFormat::Text, JsonFormat::Cbor] {
+        out.push(encode_payload(format, &document).unwrap()[1..].to_vec());
+    }
+    for path in ["$.a[0,-1]['b'].*", "$..[?(@.a==1 && !(@.b<'x'))][::-1]"] {
+        out.push(path.as_bytes().to_vec());
+    }
+    for object in [
+        Object::List(vec![b"a".to_vec(), vec![b'b'; 100]]),
+        Object::SortedSet(vec![(b"m".to_vec(), 1.5)]),
+        Object::Hash(vec![(b"f".to_vec(), b"-300".to_vec())]),
+    ] {
+        let dump = encode_dump(&object);
+        out.push(dump[..dump.len() - 10].to_vec());
+    }
+    // A listpack and an intset, as Redis dumps them.
+    out.push(hex("14 0f 0f000000 0300 81 61 02 01 01 82 6262 03 ff"));
+    out.push(hex("0b 0c 02000000 02000000 0100 0200"));
+    out.push(b"24576".to_vec());
     let mut replies = Vec::new();
     Reply::Array(vec![Reply::bulk("pumice"), Reply::Nil, Reply::Array(vec![Reply::Integer(-7)])]).encode(&mut replies);
     Reply::Error("ERR unknown option".to_owned()).encode(&mut replies);

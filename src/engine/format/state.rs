@@ -234,8 +234,8 @@ pub fn decode_state(bytes: &[u8]) -> Result<State> {
         state.wish.link = Some(DesiredLink { host, port, password, announce_port, tls });
     }
     if format > 1 {
-        let epoch = |(number, id)| Epoch { number, id };
-        state.epoch = epoch(reader.take("epoch")?);
+        let epoch = |(number, id): (u64, String)| Epoch { number, id };
+        state.epoch = reader.take("epoch").map(epoch)?;
         state.highest = reader.take("highest number")?;
         state.origin = reader.take("origin")?;
         state.ended_by = reader.take::<Option<(u64, String)>>("higher epoch")?.map(epoch);

@@ -9,12 +9,16 @@ use crate::engine::error::{Error, ErrorKind, Result, shown};
 /// The id of an entry: milliseconds, and a number inside of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId {
+    /// Unix milliseconds, by custom.
     pub ms: u64,
+    /// The number inside of them.
     pub seq: u64,
 }
 
 impl StreamId {
+    /// Before all entries.
     pub const MIN: StreamId = StreamId { ms: 0, seq: 0 };
+    /// Behind all entries.
     pub const MAX: StreamId = StreamId { ms: u64::MAX, seq: u64::MAX };
 
     /// The id after this one; `None` after the last.
@@ -45,6 +49,7 @@ impl StreamId {
         (u128::from(self.ms) << 64 | u128::from(self.seq)).to_be_bytes()
     }
 
+    /// The id of a sub part.
     pub fn decode(bytes: [u8; 16]) -> StreamId {
         let both = u128::from_be_bytes(bytes);
         StreamId { ms: (both >> 64) as u64, seq: both as u64 }

@@ -74,9 +74,10 @@ pub struct Topology {
     nodes: Vec<Node>,
 }
 
-/// Why a topology is refused: the words of a Kvrocks, and the error that says more.
+/// Why a topology is refused.
 #[derive(Debug)]
 pub struct Refused {
+    /// The words of a Kvrocks; empty where it would not have refused.
     pub kvrocks: &'static str,
     pub error: Error,
 }
@@ -89,6 +90,10 @@ pub const BAD_SLOT: &str = "Slot is out of range";
 pub const OVERLAPPED: &str = "Slot distribution is overlapped";
 pub const NO_NEWLINE: &str = "Invalid nodes definition: Missing newline between node entries.";
 pub const BAD_VERSION: &str = "Invalid cluster version";
+const NO_NODE: &str = "No this node in the cluster";
+pub const NO_PRIMARY: &str = "The node isn't a master";
+/// What only we refuse.
+const OURS: &str = "";
 
 fn refused(kvrocks: &'static str, what: impl std::fmt::Display) -> Refused {
     Refused { kvrocks, error: Error::new(ErrorKind::InvalidArgument, format!("topology, {what}")) }
@@ -126,9 +131,9 @@ impl Topology {
     pub fn read(version: u64, text: &[u8]) -> std::result::Result<Topology, Refused> {
         if text.len() > MAX_TEXT {
             let got = text.len();
-            return Err(refused(BAD_NODES, format_args!("text: got {got} bytes, expected at most {MAX_TEXT}")));
+            return Err(refused(OURS, format_args!("text: got {got} bytes, expected at most {MAX_TEXT}")));
         }
-        let text = std::str::from_utf8(text).map_err(|_| refused(BAD_NODES, "text: expected UTF-8"))?;
+        let text = std::str::from_utf8(text).map_err(|_| refused(OURS, "text: expected UTF-8"))?;
         let lines = text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
         let mut nodes = Vec::new();
         for (number, line) in lines {
@@ -156,11 +161,11 @@ impl Topology {
         for node in &nodes {
             check_node(node)?;
             if ids.insert(node.id.clone(), node.primary.is_none()).is_some() {
-                return Err(refused(BAD_NODES, format_args!("node {}: got its id twice", node.id)));
+                return Err(refused(OURS, format_args!("node {}: got its id twice", node.id)));
             }
             if !addresses.insert((node.host.clone(), node.port)) {
                 let Node { id, host, port, .. } = node;
-                return Err(refused(BAD_NODES, format_args!("node {id}: another node is at {host}:{port} too")));
+                return Err(refused(OURS, format_args!("node {id}: another node is at {host}:{port} too")));
             }
         }
         let mut owner: Vec<Option<usize>> = vec![None; usize::from(SLOTS)];
@@ -170,11 +175,11 @@ impl Topology {
                     Some(true) => {}
                     Some(false) => {
                         let what = format_args!("node {}: {primary} is a replica, expected a primary", node.id);
-                        return Err(refused(BAD_ID, what));
+                        return Err(refused(OURS, what));
                     }
                     None => {
                         let what = format_args!("node {}: its primary {primary} is not in it", node.id);
-                        return Err(refused(BAD_ID, what));
+                        return Err(refused(OURS, what));
                     }
                 }
             }
@@ -212,6 +217,34 @@ impl Topology {
     /// The node that has a slot.
     pub fn owner(&self, slot: u16) -> Option<&Node> {
         self.nodes.iter().find(|node| node.slots.iter().any(|&(first, last)| (first..=last).contains(&slot)))
+    }
+
+    /// The next version of it, in which the node with that id has these slots too: first and last of each range.
+    pub(crate) fn assigned(&self, id: &str, ranges: &[(u16, u16)]) -> std::result::Result<Topology, Refused> {
+        match self.node(id) {
+            Some(Node { primary: None, .. }) => {}
+            Some(_) => return Err(refused(NO_PRIMARY, format_args!("node {id}: got a replica, expected a primary"))),
+            None => return Err(refused(NO_NODE, format_args!("node {id}: it is not in it"))),
+        }
+        let mut owners = vec![None; usize::from(SLOTS)];
+        let mut give = |&(first, last): &(u16, u16), to: usize| {
+            if let Some(slots) = owners.get_mut(usize::from(first)..=usize::from(last)) {
+                slots.fill(Some(to));
+            }
+        };
+        for (place, node) in self.nodes.iter().enumerate() {
+            node.slots.iter().for_each(|range| give(range, place));
+        }
+        let to = self.nodes.iter().position(|node| node.id == id).unwrap_or_default();
+        ranges.iter().for_each(|range| give(range, to));
+        let mut nodes = self.nodes.clone();
+        nodes.iter_mut().for_each(|node| node.slots.clear());
+        for (owner, slot) in owners.into_iter().zip(0..) {
+            if let Some(node) = owner.and_then(|owner| nodes.get_mut(owner)) {
+                node.slots.push((slot, slot));
+            }
+        }
+        Topology::checked(self.version.saturating_add(1), nodes)
     }
 
     /// The text that [`Topology::parse`] reads.
@@ -266,7 +299,7 @@ fn check_count(count: usize) -> std::result::Result<(), Refused> {
     if count <= MAX_NODES {
         return Ok(());
     }
-    Err(refused(BAD_NODES, format_args!("nodes: got {count} or more, expected at most {MAX_NODES}")))
+    Err(refused(OURS, format_args!("nodes: got {count} or more, expected at most {MAX_NODES}")))
 }
 
 fn check_node(node: &Node) -> std::result::Result<(), Refused> {
@@ -274,7 +307,7 @@ fn check_node(node: &Node) -> std::result::Result<(), Refused> {
     let host = &node.host;
     if host.is_empty() || host.len() > MAX_HOST || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
         let got = shown(host.as_bytes());
-        return Err(refused(BAD_NODES, format_args!("node {}, host: got {got}, expected a name or address", node.id)));
+        return Err(refused(OURS, format_args!("node {}, host: got {got}, expected a name or address", node.id)));
     }
     if node.port == 0 {
         return Err(refused(BAD_PORT, format_args!("node {}, port: got 0, expected 1 to 65535", node.id)));
@@ -400,7 +433,7 @@ mod tests {
         }
     }
 
-    /// Every kind of bad text is refused in a Kvrocks' words, and by an error that names line, got and expected.
+    /// Every kind of bad text is refused, in a Kvrocks' words where that refuses it too, and by an error that names line, got and expected.
     #[test]
     fn refused_texts() {
         let (a, b) = (id('a'), id('b'));
@@ -416,12 +449,12 @@ mod tests {
             (format!("{a} h 1 boss -"), BAD_ROLE, "role: got \"boss\""),
             (format!("{a} h 1 master {b}"), BAD_ID, "expected \"-\""),
             (format!("{a} h 1 slave -"), BAD_ID, "node id: got \"-\""),
-            (format!("{a} h 1 slave {b}"), BAD_ID, "is not in it"),
-            (format!("{a} h 1 slave {a}"), BAD_ID, "is a replica, expected a primary"),
-            (format!("{a} h 1 slave {b}\n{b} h 2 slave {a}"), BAD_ID, "is a replica, expected a primary"),
+            (format!("{a} h 1 slave {b}"), OURS, "is not in it"),
+            (format!("{a} h 1 slave {a}"), OURS, "is a replica, expected a primary"),
+            (format!("{a} h 1 slave {b}\n{b} h 2 slave {a}"), OURS, "is a replica, expected a primary"),
             (format!("{a} h 1 master -\n{b} h 2 slave {a} 5"), BAD_NODES, "line 2: topology, fields of a replica"),
-            (format!("{a} h 1 master -\n{a} h 2 master -"), BAD_NODES, "got its id twice"),
-            (format!("{a} h 1 master -\n{b} h 1 master -"), BAD_NODES, "another node is at h:1"),
+            (format!("{a} h 1 master -\n{a} h 2 master -"), OURS, "got its id twice"),
+            (format!("{a} h 1 master -\n{b} h 1 master -"), OURS, "another node is at h:1"),
             (format!("{a} h 1 master - 16384"), BAD_SLOT, "got \"16384\""),
             (format!("{a} h 1 master - 0-16384"), BAD_SLOT, "got \"0-16384\""),
             (format!("{a} h 1 master - 9-9"), BAD_SLOT, "got \"9-9\""),
@@ -431,10 +464,10 @@ mod tests {
             (format!("{a} h 1 master - 0-9 9"), OVERLAPPED, "slot 9 is given away"),
             (format!("{a} h 1 master - 0-9\n{b} h 2 master - 4-5"), OVERLAPPED, "slot 4 is given away"),
             (format!("{a} h 1 master - 0-9 {b} h 2 master -"), NO_NEWLINE, "got a node id"),
-            (format!("{a} h\u{e9} 1 master -"), BAD_NODES, "host: got"),
-            (format!("{a} {} 1 master -", "h".repeat(256)), BAD_NODES, "host: got"),
-            (nodes, BAD_NODES, "nodes: got 1001 or more, expected at most 1000"),
-            ("x".repeat(MAX_TEXT + 1), BAD_NODES, "bytes, expected at most"),
+            (format!("{a} h\u{e9} 1 master -"), OURS, "host: got"),
+            (format!("{a} {} 1 master -", "h".repeat(256)), OURS, "host: got"),
+            (nodes, OURS, "nodes: got 1001 or more, expected at most 1000"),
+            ("x".repeat(MAX_TEXT + 1), OURS, "bytes, expected at most"),
         ] {
             let (said, message) = refusal(&text);
             assert_eq!(said, kvrocks, "{message}");
@@ -443,6 +476,23 @@ mod tests {
         assert!(Topology::read(1, b"\xff").is_err());
         let Err(Refused { kvrocks, .. }) = Topology::read(u64::MAX, text().as_bytes()) else { panic!() };
         assert_eq!(kvrocks, BAD_VERSION);
+    }
+
+    /// Slots go to another primary as one, whoever had them, and nothing else changes but the version.
+    #[test]
+    fn slots_are_assigned() {
+        let [a, c] = ['a', 'c'].map(|letter| Node::primary(id(letter), "h", letter as u16));
+        let b = Node::replica(id('b'), "h", 2, id('a'));
+        let nodes =
+            vec![a.clone().with_slots(&[(0, 100), (200, 16383)]), b.clone(), c.clone().with_slots(&[(101, 110)])];
+        let topology = Topology::new(7, nodes).unwrap();
+        let next = topology.assigned(&id('c'), &[(90, 99), (150, 150), (16383, 16383), (95, 101)]).unwrap();
+        let a = a.with_slots(&[(0, 89), (200, 16382)]);
+        let c = c.with_slots(&[(90, 110), (150, 150), (16383, 16383)]);
+        assert_eq!(next, Topology::new(8, vec![a, b, c]).unwrap());
+        for (to, words) in [('b', NO_PRIMARY), ('d', NO_NODE)] {
+            assert_eq!(topology.assigned(&id(to), &[(1, 1)]).unwrap_err().kvrocks, words);
+        }
     }
 
     /// A text torn at any byte is refused or is a topology of its own; it never panics.

@@ -52,6 +52,8 @@ pub struct TopologyStatus {
     pub since_ms: u64,
     /// Why it is not.
     pub reason: Option<String>,
+    /// The same one by one, each with what it is about.
+    pub(crate) apart: Vec<(&'static str, String)>,
 }
 
 /// An engine among others. What it holds ends with it.
@@ -176,7 +178,7 @@ impl Node {
         let Standing { state, goal, conflict, refusal, since_ms, .. } = self.instance.standing()?;
         let actual = self.link.status()?;
         let desired = goal.link.as_ref().map(|link| (link.host.clone(), link.port));
-        let mut reasons = Vec::new();
+        let mut apart = Vec::new();
         let mut since_ms = since_ms;
         if let Some(desired) = &desired {
             let streams = actual.as_ref().is_some_and(|link| {
@@ -186,14 +188,15 @@ impl Node {
                 let doing = actual.as_ref().map_or("not there", |link| link.state.name());
                 let error = actual.as_ref().and_then(|link| link.last_error.clone());
                 let error = error.map(|error| format!(": {error}")).unwrap_or_default();
-                reasons.push(format!("the link to {}:{} is {doing}{error}", desired.0, desired.1));
+                apart.push(("primary", format!("the link to {}:{} is {doing}{error}", desired.0, desired.1)));
             }
             since_ms = since_ms.max(self.link.turned_ms().unwrap_or(0));
         }
         // Of a removed node that is detached, and of a read-only open, reality is what was wished.
         let wished = goal.role == Role::Detached || self.instance.options().read_only;
-        reasons.extend(refusal.filter(|_| !wished));
-        reasons.extend(conflict);
+        apart.extend(refusal.filter(|_| !wished).map(|why| ("role", why)));
+        apart.extend(conflict.map(|conflict| ("topology", conflict)));
+        let reasons: Vec<&str> = apart.iter().map(|(_, why)| why.as_str()).collect();
         Ok(TopologyStatus {
             version: state.topology().map(Topology::version),
             nodes: state.topology().map(|topology| topology.nodes().to_vec()).unwrap_or_default(),
@@ -205,6 +208,7 @@ impl Node {
             converged: reasons.is_empty(),
             since_ms,
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+            apart,
         })
     }
 

@@ -9,9 +9,12 @@ use super::Server;
 use super::client::Client;
 use super::peer::{self, Flow};
 use super::session::Authority;
+use super::subscription::Subscription;
 use crate::engine::clock;
-use crate::engine::command::table::{self, Command};
-use crate::engine::command::{self, Context, Refusal};
+use crate::engine::command::blocking::Line;
+use crate::engine::command::table::{self, Command, Run};
+use crate::engine::command::transaction::{self, Transaction};
+use crate::engine::command::{self, Attempt, Context, Refusal, Wait};
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::resp::{Limits, Reply, RequestParser};
@@ -19,6 +22,7 @@ use crate::engine::namespace::Namespace;
 use crate::engine::replication::node::Node;
 use crate::engine::replication::served::Reading;
 use crate::engine::replication::session::primary::PrimarySession;
+use crate::engine::waiters::{Waiter, Woken};
 
 /// One connection of a listener.
 pub struct Connection {
@@ -34,6 +38,12 @@ pub struct Connection {
     /// When it must have said who it is.
     deadline: Option<Instant>,
     closing: bool,
+    /// What it has begun with MULTI or WATCH.
+    pub transaction: Transaction,
+    /// What it listens to, once it has listened to anything.
+    pub subscription: Option<Subscription>,
+    /// Whether it reads from a replica: see READONLY.
+    pub reads_replica: bool,
     /// The conversation of a replica, once it has begun one.
     pub primary: Option<PrimarySession>,
     /// While it reads a checkpoint.
@@ -62,6 +72,9 @@ impl Connection {
             work: None,
             deadline: None,
             closing: false,
+            transaction: Transaction::default(),
+            subscription: None,
+            reads_replica: false,
             primary: None,
             reading: None,
         };
@@ -127,6 +140,13 @@ impl Connection {
     /// Writes all replies so far. Io when the other side is gone, or reads nothing for the send timeout.
     pub fn flush(&mut self) -> Result<()> {
         self.work = None;
+        if let Some(subscription) = &self.subscription {
+            let output = std::mem::take(&mut self.output);
+            if output.is_empty() || subscription.send(output) {
+                return Ok(());
+            }
+            return Err(Error::new(ErrorKind::Closed, "the other side reads nothing"));
+        }
         let mut output = std::mem::take(&mut self.output);
         self.write(&output).map_err(|e| Error::io(format!("write to {}", self.client.address), e))?;
         if output.capacity() <= 2 * WRITE_BYTES {
@@ -168,6 +188,7 @@ impl Connection {
             }
         }
         let _ = self.flush();
+        self.subscription = None;
         stream.finish();
     }
 
@@ -227,6 +248,7 @@ impl Connection {
             // A web page can make a browser send these. What it has sent behind them must not be obeyed.
             Err(_) if command::is(&args[0], "post") || command::is(&args[0], "host:") => return Flow::Close,
             Err(unknown) => {
+                self.transaction.spoil();
                 self.refuse(unknown);
                 return Flow::Continue;
             }
@@ -247,18 +269,100 @@ impl Connection {
         if self.authority == Authority::Nobody && command.flags & table::NO_AUTH == 0 {
             return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
         }
-        command.check(args, self.is_admin())?;
-        match command::execute_for(self, command, args) {
-            Some(answer) => {
-                let reply = answer?;
-                self.reply(&reply);
-                Ok(Flow::Continue)
+        self.check_listening(command)?;
+        command.check(args, self.is_admin()).inspect_err(|_| self.transaction.spoil())?;
+        self.check_route(command, args)?;
+        let reply = match command.run {
+            // As if it were a message.
+            _ if command.name == "ping" && self.listens() => {
+                let said = args.get(1).cloned().unwrap_or_default();
+                Reply::Array(vec![command::bulk("pong"), command::bulk(said)])
             }
-            None => {
+            // What ends a connection, or makes it a new one, ends its transaction too.
+            Run::Connection(run) if command.flags & table::NO_MULTI == 0 || !self.transaction.is_open() => {
+                run(self, args)?
+            }
+            Run::Peer if !self.transaction.is_open() => {
                 self.work = None;
-                Ok(peer::handle(self, args)?)
+                return Ok(peer::handle(self, args)?);
+            }
+            _ => {
+                let mut begun = std::mem::take(&mut self.transaction);
+                let attempt = self.context(|context| transaction::run(command, &mut begun, context, args));
+                self.transaction = begun;
+                match attempt? {
+                    Attempt::Done(reply) => reply,
+                    Attempt::Wait(wait) => self.wait(command, args, wait)?,
+                }
+            }
+        };
+        self.reply(&reply);
+        Ok(Flow::Continue)
+    }
+
+    /// Tries a command again when one of its keys has changed, until it is done or its time is over.
+    fn wait(&mut self, command: &'static Command, args: &[Vec<u8>], wait: Wait) -> command::Answer {
+        let Wait { keys, all, timeout, late, args: other } = wait;
+        let args = other.as_deref().unwrap_or(args);
+        let deadline = timeout.map(clock::after);
+        let waiter = Arc::new(Waiter::new(all)?);
+        let mut line: Option<Line> = None;
+        loop {
+            // In line first: what changes behind the look rings.
+            line = Some(self.context(|context| match line.take() {
+                Some(line) if line.is_current(context.namespace)? => Ok(line),
+                _ => Line::join(context.namespace, &keys, &waiter),
+            })?);
+            let mut nothing = Transaction::default();
+            if let Attempt::Done(reply) =
+                self.context(|context| transaction::run(command, &mut nothing, context, args))?
+            {
+                return Ok(reply);
+            }
+            // What was answered before goes out, and the engine is not held meanwhile.
+            self.flush()?;
+            let blocked = &self.server.counters.blocked;
+            blocked.fetch_add(1, Relaxed);
+            let woken = waiter.wait(Some(self.client.stream.descriptor()), deadline);
+            blocked.fetch_sub(1, Relaxed);
+            match woken? {
+                Woken::Changed => {
+                    self.revalidate()?;
+                    self.check_route(command, args)?;
+                }
+                Woken::Late => return Ok(late),
+                Woken::Gone => return Err(Error::new(ErrorKind::Closed, "the other side is gone").into()),
+            }
+            if self.authority == Authority::Nobody {
+                return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
             }
         }
+    }
+
+    /// Refuses what a connection may not ask while it listens to channels: its reply could not be told from a message.
+    fn check_listening(&self, command: &Command) -> std::result::Result<(), Refusal> {
+        const ALLOWED: [&str; 7] = ["ping", "psubscribe", "punsubscribe", "quit", "reset", "subscribe", "unsubscribe"];
+        if self.listens() && !ALLOWED.contains(&command.name) {
+            return Err(command::error(format_args!(
+                "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+                 context",
+                command.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether it listens to any channel or pattern.
+    pub fn listens(&self) -> bool {
+        self.subscription.as_ref().is_some_and(|subscription| subscription.count() > 0)
+    }
+
+    /// Forgets what was begun with MULTI, WATCH or SUBSCRIBE.
+    pub fn forget(&mut self) {
+        if let Some(subscription) = &mut self.subscription {
+            subscription.clear();
+        }
+        self.transaction = Transaction::default();
     }
 
     /// Ends a right that the registry gives no more.
@@ -283,22 +387,18 @@ impl Connection {
     }
 
     /// Runs on the engine and the namespace of this connection.
-    pub fn context(&mut self, run: impl FnOnce(&Context<'_>) -> command::Answer) -> command::Answer {
+    fn context<R>(
+        &mut self,
+        run: impl FnOnce(&Context<'_>) -> std::result::Result<R, Refusal>,
+    ) -> std::result::Result<R, Refusal> {
         if self.work.is_none() {
             let engine = Engine::of(self.server.node()?);
             let namespace = engine.namespace(self.authority.namespace().unwrap_or_default())?;
             self.work = Some(Work { engine, namespace });
         }
-        let Some(Work { engine, namespace }) = &self.work else {
+        let Some(Work { namespace, .. }) = &self.work else {
             return Err(Error::new(ErrorKind::Internal, "a connection has nothing to work on").into());
         };
-        run(&Context {
-            engine,
-            namespace,
-            admin: self.is_admin(),
-            server: Some(&self.server),
-            cursors: &self.server.cursors,
-            transaction: None,
-        })
+        run(&Context { namespace, admin: self.is_admin(), server: Some(&self.server), transaction: None })
     }
 }

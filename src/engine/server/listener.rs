@@ -12,9 +12,9 @@ use super::peer::Pace;
 use super::stream::{Acceptor, Address, Stream};
 use super::{Counters, Server};
 use crate::engine::clock;
-use crate::engine::command::scan::Cursors;
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::format::key::Layout;
 use crate::engine::options::TlsServer;
 use crate::engine::replication::tls::{self, Tls};
 use crate::engine::storage::fork::Process;
@@ -108,7 +108,7 @@ pub struct Listener {
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A connection's thread needs no more: what is large is on the heap.
-const STACK_BYTES: usize = 1 << 20;
+pub const STACK_BYTES: usize = 1 << 20;
 
 impl Engine {
     /// Serves the engine to Redis clients and to replicas, in RESP2, on `host:port` (port 0 takes a free one) or on
@@ -150,14 +150,13 @@ impl Engine {
             let message = format!("serve on {addr}: got TLS on a Unix socket, expected it on host:port only");
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        let cursors = Cursors::new()?;
         let (acceptor, address) = Acceptor::bind(addr)?;
         let server = Arc::new(Server {
             options: options.clone(),
             address,
             clients: Clients::default(),
             counters: Counters::default(),
-            cursors,
+            cluster: self.node.instance.generation()?.store.layout == Layout::Cluster,
             pace: Pace::new(options.sync_bytes_per_second),
             node: Arc::downgrade(&self.node),
             acceptor,

@@ -4,8 +4,10 @@ pub mod client;
 pub mod connection;
 pub mod listener;
 pub mod peer;
+pub mod routing;
 pub mod session;
 pub mod stream;
+pub mod subscription;
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
@@ -17,7 +19,6 @@ use self::listener::ServeOptions;
 use self::peer::Pace;
 use self::stream::{Acceptor, Address};
 use super::clock;
-use super::command::scan::Cursors;
 use super::error::{Error, ErrorKind, Result};
 use super::replication::node::Node;
 use super::replication::tls;
@@ -29,7 +30,8 @@ pub struct Server {
     pub address: Address,
     pub clients: Clients,
     pub counters: Counters,
-    pub cursors: Cursors,
+    /// Whether keys have slots here.
+    pub cluster: bool,
     /// How fast files are sent.
     pub pace: Pace,
     node: Weak<Node>,
@@ -45,6 +47,8 @@ pub struct Counters {
     pub connections: AtomicU64,
     pub commands: AtomicU64,
     pub rejected: AtomicU64,
+    /// Connections that wait just now for a change of a key.
+    pub blocked: AtomicU64,
     pub sync_full: AtomicU64,
     pub sync_partial_ok: AtomicU64,
     pub sync_partial_err: AtomicU64,

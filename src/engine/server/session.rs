@@ -132,6 +132,8 @@ pub fn hello(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
 pub fn reset(connection: &mut Connection, _: &[Vec<u8>]) -> Answer {
     connection.set_authority(connection.first_authority());
     connection.client().set_name(b"")?;
+    connection.forget();
+    connection.reads_replica = false;
     Ok(Reply::Simple("RESET".into()))
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,9 @@ impl Address {
         let mut found = (host, port).to_socket_addrs().ok()?.peekable();
         found.peek()?;
         let Address::Tcp(own) = self else { return Some(false) };
-        let here = |ip: IpAddr| ip == own.ip() || (own.ip().is_unspecified() && ip.is_loopback());
+        // What can be bound is an address of this machine.
+        let is_local = |ip: IpAddr| UdpSocket::bind((ip, 0)).is_ok();
+        let here = |ip: IpAddr| ip == own.ip() || (own.ip().is_unspecified() && is_local(ip));
         Some(port == own.port() && found.any(|address| here(address.ip())))
     }
 }
@@ -228,6 +230,14 @@ impl Stream {
         match &self.socket {
             Socket::Tcp(_, peer) => peer.to_string(),
             Socket::Unix(_) => format!("{}:0", own.host()),
+        }
+    }
+
+    /// Its descriptor, to be waited on.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(stream, _) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
         }
     }
 

@@ -1,3 +1,5 @@
+use crate::engine::format::topology::BAD_ID;
+
 use super::*;
 
 fn id(letter: char) -> String {
@@ -226,5 +228,5 @@ fn naming() {
     assert_eq!(named(&state, 'a').unwrap(), Outcome::Same);
     let Ok(Outcome::Taken(other)) = named(&state, 'b') else { panic!() };
     assert_eq!(other.goal().role, Role::Replica);
-    assert_eq!(named(&state, 'x').unwrap_err().kvrocks, BAD_ID);
+    assert_eq!(named(&state, 'x').unwrap_err().kvrocks, "");
 }

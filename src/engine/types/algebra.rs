@@ -45,6 +45,9 @@ impl Side<'_> {
     }
 }
 
+/// What is called for each member, with the scores that it has.
+pub type Each<'a> = &'a mut dyn FnMut(&[u8], &[Option<f64>]) -> Result<ControlFlow<()>>;
+
 /// Gives each member of the result in the order of their bytes, with the scores that it has in each of the sets, 1 in one
 /// without scores. `kinds` are those that the keys may be of.
 pub fn combine(
@@ -52,7 +55,7 @@ pub fn combine(
     keys: &[impl AsRef<[u8]>],
     kinds: &[Kind],
     operation: Operation,
-    each: &mut dyn FnMut(&[u8], &[Option<f64>]) -> Result<ControlFlow<()>>,
+    each: Each<'_>,
 ) -> Result<()> {
     let mut sides = Vec::with_capacity(keys.len());
     for key in keys {

@@ -63,7 +63,8 @@ impl Bits {
 
 /// A range of bytes or of bits, both ends included, counted from the end when negative.
 #[derive(Clone, Copy, Debug)]
-pub struct Window {
+pub struct BitRange {
+    /// The first.
     pub start: i64,
     /// `None` for the end.
     pub end: Option<i64>,
@@ -71,8 +72,9 @@ pub struct Window {
     pub in_bits: bool,
 }
 
-impl Window {
-    pub const ALL: Window = Window { start: 0, end: None, in_bits: false };
+impl BitRange {
+    /// Everything.
+    pub const ALL: BitRange = BitRange { start: 0, end: None, in_bits: false };
 
     /// The first and the last bit of it in so many bytes.
     fn bits(self, length: u64) -> Option<(u64, u64)> {
@@ -97,7 +99,7 @@ pub fn get(reading: &Reading<'_>, key: &[u8], offset: u32) -> Result<bool> {
 }
 
 /// How many bits are set.
-pub fn count(reading: &Reading<'_>, key: &[u8], window: Window) -> Result<u64> {
+pub fn count(reading: &Reading<'_>, key: &[u8], window: BitRange) -> Result<u64> {
     let Some(found) = Bits::open(reading, key)? else { return Ok(0) };
     let Some((from, to)) = window.bits(found.length()) else { return Ok(0) };
     let mut count = 0;
@@ -109,7 +111,7 @@ pub fn count(reading: &Reading<'_>, key: &[u8], window: Window) -> Result<u64> {
 }
 
 /// The first bit that is `on`; `None` when there is none in the window. Behind an open end all bits are off.
-pub fn position(reading: &Reading<'_>, key: &[u8], on: bool, window: Window) -> Result<Option<u64>> {
+pub fn position(reading: &Reading<'_>, key: &[u8], on: bool, window: BitRange) -> Result<Option<u64>> {
     let Some(found) = Bits::open(reading, key)? else { return Ok((!on).then_some(0)) };
     let Some((from, to)) = window.bits(found.length()) else { return Ok(None) };
     for index in from / FRAGMENT_BITS..=to / FRAGMENT_BITS {
@@ -140,26 +142,31 @@ pub fn set(writing: &mut Writing<'_>, key: &[u8], offset: u32, on: bool) -> Resu
 
 /// An operation on bitmaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub enum BitOperation {
+    /// On where all are on.
     And,
+    /// On where one is on.
     Or,
+    /// On where an odd number is on.
     Xor,
+    /// On where the one source is off.
     Not,
 }
 
-impl Operation {
+impl BitOperation {
+    /// Its name in lower case.
     pub fn name(self) -> &'static str {
         match self {
-            Operation::And => "and",
-            Operation::Or => "or",
-            Operation::Xor => "xor",
-            Operation::Not => "not",
+            BitOperation::And => "and",
+            BitOperation::Or => "or",
+            BitOperation::Xor => "xor",
+            BitOperation::Not => "not",
         }
     }
 }
 
 /// Combines bitmaps or strings into a bitmap; gives its length in bytes. Nothing to combine deletes the key.
-pub fn combine(writing: &mut Writing<'_>, operation: Operation, target: &[u8], sources: &[Vec<u8>]) -> Result<u64> {
+pub fn combine(writing: &mut Writing<'_>, operation: BitOperation, target: &[u8], sources: &[Vec<u8>]) -> Result<u64> {
     let reading = writing.reading();
     let mut found = Vec::new();
     for source in sources {
@@ -167,7 +174,7 @@ pub fn combine(writing: &mut Writing<'_>, operation: Operation, target: &[u8], s
     }
     let length = found.iter().map(Bits::length).max().unwrap_or_default();
     let mut fragments = Vec::new();
-    if operation != Operation::And || found.len() == sources.len() {
+    if operation != BitOperation::And || found.len() == sources.len() {
         for index in 0..length.div_ceil(FRAGMENT as u64) {
             let parts = found.iter().map(|bits| bits.fragment(&reading, index)).collect::<Result<Vec<_>>>()?;
             let most = (length - index * FRAGMENT as u64).min(FRAGMENT as u64) as usize;
@@ -197,9 +204,9 @@ pub fn combine(writing: &mut Writing<'_>, operation: Operation, target: &[u8], s
 }
 
 /// One fragment of a result, at most `most` bytes.
-fn combined(operation: Operation, parts: &[Cow<'_, [u8]>], most: usize) -> Vec<u8> {
+fn combined(operation: BitOperation, parts: &[Cow<'_, [u8]>], most: usize) -> Vec<u8> {
     let Some((first, rest)) = parts.split_first() else { return Vec::new() };
-    if operation == Operation::Not {
+    if operation == BitOperation::Not {
         let byte = |at: usize| !first.get(at).copied().unwrap_or_default();
         return (0..most).map(byte).collect();
     }
@@ -210,9 +217,9 @@ fn combined(operation: Operation, parts: &[Cow<'_, [u8]>], most: usize) -> Vec<u
         for (at, byte) in out.iter_mut().enumerate() {
             let other = part.get(at).copied().unwrap_or_default();
             match operation {
-                Operation::And => *byte &= other,
-                Operation::Or => *byte |= other,
-                Operation::Xor | Operation::Not => *byte ^= other,
+                BitOperation::And => *byte &= other,
+                BitOperation::Or => *byte |= other,
+                BitOperation::Xor | BitOperation::Not => *byte ^= other,
             }
         }
     }

@@ -196,6 +196,11 @@ pub fn range<'a>(
     Ok(places.map(|(from, to)| list.walk(reading, list.head + from, list.head + to, reverse)))
 }
 
+/// All elements, from one end to the other.
+pub fn elements<'a>(reading: &Reading<'a>, key: &[u8], reverse: bool) -> Result<Option<Subkeys<'a>>> {
+    range(reading, key, 0, -1, reverse)
+}
+
 /// A range as Redis gives it, as the first place and the one after the last; `None` when nothing is in it.
 pub fn bounds(start: i64, stop: i64, len: u64) -> Option<(u64, u64)> {
     let place = |index: i64| {

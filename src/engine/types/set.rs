@@ -95,7 +95,12 @@ pub fn pop(writing: &mut Writing<'_>, key: &[u8], count: u64) -> Result<Vec<Vec<
 
 /// Moves a member from one set to another. `false` when it is not there.
 pub fn move_member(writing: &mut Writing<'_>, from: &[u8], to: &[u8], member: &[u8]) -> Result<bool> {
-    let (found, _) = (contains(&writing.reading(), from, member)?, writing.reading().find(to, Kind::SET)?);
+    let reading = writing.reading();
+    if reading.metadata(from)?.is_none() {
+        return Ok(false);
+    }
+    let found = contains(&reading, from, member)?;
+    reading.find(to, Kind::SET)?;
     if found && from != to {
         remove(writing, from, &[member])?;
         add(writing, to, &[member])?;

@@ -21,8 +21,10 @@ pub struct Stream {
 
 /// One entry: its id, and field, value, field, value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct StreamEntry {
+    /// Its id.
     pub id: StreamId,
+    /// Its fields, each with its value behind it.
     pub values: Vec<Vec<u8>>,
 }
 
@@ -97,7 +99,7 @@ impl Stream {
         to: StreamId,
         reverse: bool,
         limit: u64,
-    ) -> Result<Vec<Entry>> {
+    ) -> Result<Vec<StreamEntry>> {
         let mut out = Vec::new();
         if from > to {
             return Ok(out);
@@ -107,15 +109,15 @@ impl Stream {
         while (out.len() as u64) < limit {
             let Some((sub, value)) = walk.next()? else { break };
             budget.take(value.len())?;
-            out.push(Entry { id: entry_id(sub)?, values: decode_entry(value)? });
+            out.push(StreamEntry { id: entry_id(sub)?, values: decode_entry(value)? });
         }
         Ok(out)
     }
 
     /// One entry.
-    pub fn entry(&self, reading: &Reading<'_>, id: StreamId) -> Result<Option<Entry>> {
+    pub fn entry(&self, reading: &Reading<'_>, id: StreamId) -> Result<Option<StreamEntry>> {
         let value = reading.subkey(STREAM, &self.prefix, &id.encode())?;
-        value.map(|value| Ok(Entry { id, values: decode_entry(&value)? })).transpose()
+        value.map(|value| Ok(StreamEntry { id, values: decode_entry(&value)? })).transpose()
     }
 
     /// How many entries there are before an id, or behind it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reading::Reading;
-use super::stream::{Entry, Stream};
+use super::stream::{Stream, StreamEntry};
 use super::writing::Writing;
 use crate::engine::clock::now_ms;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
@@ -225,7 +225,7 @@ pub fn read_new(
     consumer: &[u8],
     limit: u64,
     acknowledged: bool,
-) -> Result<Option<Vec<Entry>>> {
+) -> Result<Option<Vec<StreamEntry>>> {
     let reading = writing.reading();
     let Some(mut work) = Work::open(&reading, key, name)? else { return Ok(None) };
     let now = now_ms();
@@ -272,7 +272,7 @@ pub fn read_pending(
     consumer: &[u8],
     behind: StreamId,
     limit: u64,
-) -> Result<Option<Vec<(StreamId, Option<Entry>)>>> {
+) -> Result<Option<Vec<(StreamId, Option<StreamEntry>)>>> {
     let reading = writing.reading();
     let Some(mut work) = Work::open(&reading, key, name)? else { return Ok(None) };
     let now = now_ms();
@@ -343,7 +343,7 @@ pub fn claim(
     consumer: &[u8],
     ids: &[StreamId],
     how: &Claim,
-) -> Result<Option<Vec<Entry>>> {
+) -> Result<Option<Vec<StreamEntry>>> {
     let Some(mut work) = Work::open(&writing.reading(), key, name)? else { return Ok(None) };
     let now = now_ms();
     if let Some(last) = how.last_id {
@@ -411,7 +411,7 @@ fn forget(work: &mut Work<'_>, writing: &mut Writing<'_>, id: StreamId, pending:
 pub struct AutoClaimed {
     /// From where to go on; `None` at the end.
     pub next: Option<StreamId>,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<StreamEntry>,
     /// Pending entries that are no more in the stream, and now not pending either.
     pub deleted: Vec<StreamId>,
 }

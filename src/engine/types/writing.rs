@@ -21,6 +21,13 @@ pub struct Writing<'a> {
     pending: Option<Box<Pending>>,
 }
 
+/// A place in a batch that is being made.
+#[derive(Clone, Copy)]
+pub struct Mark {
+    length: usize,
+    count: u32,
+}
+
 impl<'a> Writing<'a> {
     pub fn new(store: &'a Arc<Store>, prefix: &'a [u8], batch: &'a mut BatchBuilder) -> Writing<'a> {
         Writing { store, prefix, batch, pending: None }
@@ -43,6 +50,20 @@ impl<'a> Writing<'a> {
         let result = write(&mut there);
         self.pending = there.pending;
         result
+    }
+
+    /// Where it is now, for [`Writing::roll_back`].
+    pub fn mark(&self) -> Mark {
+        Mark { length: self.batch.len_bytes(), count: self.batch.count() }
+    }
+
+    /// Takes back what was written since.
+    pub fn roll_back(&mut self, mark: Mark) {
+        if self.batch.len_bytes() > mark.length {
+            self.batch.truncate(mark.length, mark.count);
+            // Made anew at the next read: what it overwrote in the index is not kept.
+            self.pending = None;
+        }
     }
 
     pub fn put(&mut self, family: u32, full: &[u8], value: &[u8]) -> Result<()> {

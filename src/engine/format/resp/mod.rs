@@ -7,22 +7,22 @@ mod request;
 pub use reply::ReplyParser;
 pub use request::RequestParser;
 
-/// A reply.
+/// What a command answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// `+text`
+    /// `+text`, a status.
     Simple(String),
-    /// `-CODE text`; the code is part of the text.
+    /// `-CODE text`; the code is part of the text. Only in an array: a command that fails is an error.
     Error(String),
-    /// `:number`
+    /// `:number`.
     Integer(i64),
-    /// `$length bytes`
+    /// `$length bytes`.
     Bulk(Vec<u8>),
-    /// `$-1`
+    /// `$-1`, no value.
     Nil,
-    /// `*-1`
+    /// `*-1`, no array.
     NilArray,
-    /// `*count replies`
+    /// `*count replies`.
     Array(Vec<Reply>),
 }
 

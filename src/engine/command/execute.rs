@@ -1,0 +1,123 @@
+//! Commands in the process itself, without a socket.
+
+use super::table::{self, Run};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::blocking::Line;
+use super::transaction::{self, Transaction};
+use super::{Answer, Attempt, Context, Refusal, Wait};
+use crate::engine::clock;
+use crate::engine::error::{self, Error, ErrorKind};
+use crate::engine::format::key::DEFAULT_NAMESPACE;
+use crate::engine::format::resp::Reply;
+use crate::engine::namespace::Namespace;
+use crate::engine::waiters::{Waiter, Woken};
+
+impl Namespace {
+    /// Runs a command of Redis on the keys of this namespace, in this process: the name, then its arguments. What a Redis
+    /// would answer comes as a value. A command is one entry of the log at most, durable as a write is.
+    ///
+    /// On the default namespace it may do what an admin of a listener may: `CONFIG`, `NAMESPACE`, `REPLICAOF`. Commands that
+    /// belong to a connection (`AUTH`, `MULTI`, `SUBSCRIBE`) are Unsupported. One that waits for an element, like
+    /// `BLPOP`, waits no time here.
+    ///
+    /// An error reply is an error with the server's words as its message: WrongType, ReadOnly, else of the kind that the
+    /// failure has, and InvalidArgument for what is wrong with the command itself.
+    ///
+    /// ```
+    /// use pumice::Reply;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+    /// let namespace = engine.default_namespace();
+    /// assert_eq!(namespace.execute(&["SET", "ada", "countess", "NX"])?, Reply::Simple("OK".to_owned()));
+    /// assert_eq!(namespace.execute(&["MGET", "ada", "nobody"])?, Reply::Array(vec![Reply::bulk("countess"), Reply::Nil]));
+    /// let refused = namespace.execute(&["SET", "ada", "countess", "EX", "soon"]).unwrap_err();
+    /// assert_eq!(refused.message(), "ERR value is not an integer or out of range");
+    /// # Ok::<(), pumice::Error>(())
+    /// ```
+    pub fn execute(&self, args: &[impl AsRef<[u8]>]) -> error::Result<Reply> {
+        let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_ref().to_vec()).collect();
+        self.run(&args).map_err(Refusal::into_error)
+    }
+
+    fn run(&self, args: &[Vec<u8>]) -> Answer {
+        let command = table::find(args)?;
+        if matches!(command.run, Run::Transaction(_)) {
+            return Err(super::of_a_connection(command));
+        }
+        match Session::new(self).attempt(args)? {
+            Attempt::Done(reply) => Ok(reply),
+            Attempt::Wait(wait) => Ok(wait.late),
+        }
+    }
+}
+
+/// A client in this process: what a connection is to a listener, without a socket.
+pub struct Session {
+    namespace: Namespace,
+    transaction: Transaction,
+}
+
+impl Session {
+    pub fn new(namespace: &Namespace) -> Session {
+        Session { namespace: namespace.clone(), transaction: Transaction::default() }
+    }
+
+    /// Runs a command as a connection would. What fails is a reply, but for Closed. One that waits asks now and then
+    /// whether it may go on, and ends with Busy when not.
+    #[cfg_attr(not(feature = "python"), allow(dead_code, reason = "for the face that has clients in the process"))]
+    pub fn execute(&mut self, args: &[Vec<u8>], go_on: &mut dyn FnMut() -> ControlFlow<()>) -> error::Result<Reply> {
+        let answer = match self.attempt(args) {
+            Ok(Attempt::Wait(wait)) => self.wait(args, wait, go_on),
+            Ok(Attempt::Done(reply)) => Ok(reply),
+            Err(refusal) => Err(refusal),
+        };
+        match answer {
+            Ok(reply) => Ok(reply),
+            Err(Refusal::Engine(e)) if matches!(e.kind(), ErrorKind::Closed | ErrorKind::Busy) => Err(e),
+            Err(refusal) => Ok(refusal.reply()),
+        }
+    }
+
+    /// Tries a command again when one of its keys has changed, until it is done or its time is over.
+    fn wait(&mut self, args: &[Vec<u8>], wait: Wait, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Answer {
+        /// How long it waits before it asks whether to go on.
+        const TICK: Duration = Duration::from_millis(50);
+        let args = wait.args.as_deref().unwrap_or(args);
+        let deadline = wait.timeout.map(clock::after);
+        let waiter = Arc::new(Waiter::new(wait.all)?);
+        let mut line: Option<Line> = None;
+        loop {
+            // In line first: what changes behind the look rings.
+            line = Some(match line.take() {
+                Some(line) if line.is_current(&self.namespace)? => line,
+                _ => Line::join(&self.namespace, &wait.keys, &waiter)?,
+            });
+            if let Attempt::Done(reply) = self.attempt(args)? {
+                return Ok(reply);
+            }
+            while waiter.wait(None, Some(clock::after(TICK).min(deadline.unwrap_or_else(|| clock::after(TICK)))))?
+                == Woken::Late
+            {
+                if deadline.is_some_and(|deadline| deadline <= clock::instant()) {
+                    return Ok(wait.late);
+                }
+                if go_on().is_break() {
+                    return Err(Error::new(ErrorKind::Busy, "cancelled by the caller while it waited").into());
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, args: &[Vec<u8>]) -> Result<Attempt, Refusal> {
+        // As on a listener: whoever holds the default namespace is an admin.
+        let admin = self.namespace.name() == DEFAULT_NAMESPACE;
+        let found = table::find(args).and_then(|command| command.check(args, admin).map(|()| command));
+        let command = found.inspect_err(|_| self.transaction.spoil())?;
+        let context = Context { namespace: &self.namespace, admin, server: None, transaction: None };
+        transaction::run(command, &mut self.transaction, &context, args)
+    }
+}

@@ -1,0 +1,116 @@
+//! Who waits for a change of a key, and the bell that wakes them.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use super::clock;
+use super::error::{Error, Result};
+use super::format::batch::{Batch, METADATA, Record};
+
+/// Somebody who waits.
+pub struct Waiter {
+    bell: OwnedFd,
+    /// Whether all of its kind are woken by a change; else one after the other.
+    all: bool,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Something may have changed.
+    Changed,
+    /// The time is over.
+    Late,
+    /// The other side of the connection is gone.
+    Gone,
+}
+
+impl Waiter {
+    pub fn new(all: bool) -> Result<Waiter> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let bell = bell.map_err(|e| Error::io("make an eventfd to wait with", e))?;
+        Ok(Waiter { bell, all })
+    }
+
+    pub fn ring(&self) {
+        // It fails only when it has been rung without end.
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+    }
+
+    /// Waits until it is woken, until `deadline`, or until the other side of a connection is gone.
+    pub fn wait(&self, connection: Option<BorrowedFd<'_>>, deadline: Option<Instant>) -> Result<Woken> {
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::instant()));
+            let timeout = left.map(|left| Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            });
+            let bell = PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN);
+            let other = connection.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::RDHUP));
+            let mut fds: Vec<PollFd<'_>> = std::iter::once(bell).chain(other).collect();
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(0) => return Ok(Woken::Late),
+                Ok(_) if fds.get(1).is_some_and(|other| !other.revents().is_empty()) => return Ok(Woken::Gone),
+                Ok(_) => {
+                    let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+                    return Ok(Woken::Changed);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(Error::io("wait for a change of a key", e)),
+            }
+        }
+    }
+}
+
+/// Who waits for which key, who came first the first. Keys are as they are in the metadata.
+#[derive(Default)]
+pub struct Waiters {
+    keys: HashMap<Vec<u8>, Vec<Arc<Waiter>>>,
+}
+
+impl Waiters {
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    pub fn add(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
+        self.keys.entry(key.to_vec()).or_default().push(Arc::clone(waiter));
+    }
+
+    /// Takes somebody out. The next in line looks: there may be more than the one before has taken.
+    pub fn remove(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
+        let Some(waiting) = self.keys.get_mut(key) else { return };
+        waiting.retain(|known| !Arc::ptr_eq(known, waiter));
+        if waiting.is_empty() {
+            self.keys.remove(key);
+        } else if !waiter.all {
+            self.wake(key);
+        }
+    }
+
+    fn wake(&self, key: &[u8]) {
+        let Some(waiting) = self.keys.get(key) else { return };
+        waiting.iter().filter(|waiter| waiter.all).for_each(|waiter| waiter.ring());
+        if let Some(first) = waiting.iter().find(|waiter| !waiter.all) {
+            first.ring();
+        }
+    }
+
+    /// Wakes who waits for a key that an entry has changed.
+    pub fn wake_by(&self, batch: &[u8]) {
+        let Ok(batch) = Batch::parse(batch) else { return };
+        for record in batch.records() {
+            if let Record::Put { family: METADATA, key, .. } = record {
+                self.wake(key);
+            }
+        }
+    }
+
+    pub fn wake_all(&self) {
+        self.keys.values().flatten().for_each(|waiter| waiter.ring());
+    }
+}
