@@ -263,6 +263,14 @@ impl Default for BatchBuilder {
     }
 }
 
+/// A place in a batch that is being made.
+#[derive(Clone, Copy)]
+pub struct Mark {
+    length: usize,
+    count: u32,
+    deleted_keys: usize,
+}
+
 impl BatchBuilder {
     /// An empty batch.
     pub fn new() -> BatchBuilder {
@@ -356,10 +364,18 @@ impl BatchBuilder {
         self.bytes.len() == HEADER
     }
 
-    /// Takes back what was added since it had that length and that count.
-    pub fn truncate(&mut self, length: usize, count: u32) {
-        self.bytes.truncate(length.max(HEADER));
-        self.count = count;
+    /// Where it is now, for [`BatchBuilder::roll_back`].
+    pub fn mark(&self) -> Mark {
+        Mark { length: self.bytes.len(), count: self.count, deleted_keys: self.deleted_keys.len() }
+    }
+
+    /// Takes back what was added since; whether that was anything.
+    pub fn roll_back(&mut self, mark: Mark) -> bool {
+        let added = self.bytes.len() > mark.length;
+        self.bytes.truncate(mark.length);
+        self.count = mark.count;
+        self.deleted_keys.truncate(mark.deleted_keys);
+        added
     }
 
     /// The length of the finished batch.
