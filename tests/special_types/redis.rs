@@ -205,6 +205,9 @@ fn plain(command: &[String], reply: Reply) -> Reply {
             let without = |group| match group {
                 Reply::Array(mut parts) => {
                     parts[3] = Reply::Nil;
+                    // How many entries a group has read and has left is an estimate, another one in each version of Redis.
+                    parts[9] = Reply::Nil;
+                    parts[11] = Reply::Nil;
                     Reply::Array(parts)
                 }
                 other => other,
