@@ -63,10 +63,6 @@ impl<'a> Asked<'a> {
     fn run(&self, reading: &Reading<'_>, key: &[u8]) -> Result<Vec<Option<Vec<u8>>>, Refusal> {
         let mut budget = Budget::default();
         let mut elements = elements(reading, key, self.descending && self.keeps_order(), &mut budget)?;
-        let skipped = usize::try_from(self.offset).unwrap_or(0);
-        if skipped >= elements.len() {
-            return Ok(Vec::new());
-        }
         if !self.keeps_order() {
             let mut weighed = Vec::with_capacity(elements.len());
             for element in elements {
@@ -75,8 +71,9 @@ impl<'a> Asked<'a> {
                     None => Some(element.clone()),
                 };
                 budget.take(weight.as_ref().map_or(0, Vec::len))?;
+                // Redis takes nothing for 0.
                 let number = match &weight {
-                    Some(weight) if !self.alpha => parse_double(weight)
+                    Some(weight) if !self.alpha && !weight.is_empty() => parse_double(weight)
                         .ok_or_else(|| error("One or more scores can't be converted into double"))?,
                     _ => 0.0,
                 };
@@ -93,6 +90,7 @@ impl<'a> Asked<'a> {
             });
             elements = weighed.into_iter().map(|(_, _, element)| element).collect();
         }
+        let skipped = usize::try_from(self.offset).unwrap_or(0);
         let most = usize::try_from(self.count).unwrap_or(usize::MAX);
         let mut found = Vec::new();
         for element in elements.into_iter().skip(skipped).take(most) {
