@@ -96,6 +96,9 @@ pub fn xadd(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     }
     let (new, values) = rest.split_first().ok_or_else(Refusal::arity)?;
     let new = parse_new_id(new)?;
+    if new == NewId::Exact(StreamId::MIN) {
+        return Err(error("The ID specified in XADD must be greater than 0-0"));
+    }
     if values.is_empty() || !values.len().is_multiple_of(2) {
         return Err(Refusal::arity());
     }
