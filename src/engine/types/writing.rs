@@ -29,7 +29,8 @@ impl<'a> Writing<'a> {
     /// A reading that sees what was written so far.
     #[inline]
     pub fn reading(&mut self) -> Reading<'_> {
-        if !self.batch.is_empty() {
+        // Notes are no writes: with nothing else in the batch there is nothing to see through it.
+        if self.batch.count() > 0 {
             self.pending.get_or_insert_default().index(self.batch);
         }
         let batch = &*self.batch;
