@@ -248,6 +248,21 @@ fn fencing() {
     until("c has it", || has(&c, "under 3"));
 }
 
+/// A replica that streams hears of its primary's next epoch without a break of the link.
+#[test]
+fn epochs_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b] = ['a', 'b'].map(|letter| Member::start(dir.path(), letter));
+    let nodes = [a.primary(), b.replica_of(&a)];
+    a.set(1, &nodes);
+    b.set(1, &nodes);
+    until("b converges", || b.converged());
+    let since = b.engine.link().unwrap().unwrap().since_ms;
+    a.set(5, &nodes);
+    until("b has heard", || b.engine.topology().unwrap().epoch == 5);
+    assert_eq!(b.engine.link().unwrap().unwrap().since_ms, since);
+}
+
 /// A thousand topologies in a row leave no thread, socket or file behind.
 #[test]
 fn no_leaks() {

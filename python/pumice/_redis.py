@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def redis(engine: Engine, namespace: Namespace | str | bytes | None = None, **options: Any) -> redis_py.Redis:
     """A genuine `redis.Redis` whose commands run in this process, on a namespace of `engine` (the default one without it).
 
-    It takes the options of `redis.Redis`; those that are about sockets mean nothing. Pipelines, transactions and WATCH work
-    as on a server; it may be used from several threads. It does not keep the engine open: after its close, calls raise
-    ClosedError. Messages (`pubsub()`) are for the listener. Needs redis-py: `pip install redis`."""
+    It takes the options of `redis.Redis`; those that are about sockets mean nothing. Pipelines, transactions, WATCH and pops
+    that wait work as on a server, from several threads. It holds the engine as the handle of a namespace does; after the
+    engine's close its calls raise ClosedError. Messages (`pubsub()`) are for the listener. Needs redis-py: `pip install redis`."""
     try:
         connection_class = _connection_class()
     except ImportError as error:

@@ -43,11 +43,11 @@ fn parse_new_id(bytes: &[u8]) -> Result<NewId, Refusal> {
     parse_id(bytes).map(NewId::Exact)
 }
 
-/// The arguments behind those that were read.
-type Rest<'a> = &'a [Vec<u8>];
+/// How a stream is cut, where that is said, and the arguments behind it.
+type Parsed<'a> = Option<(Trim, &'a [Vec<u8>])>;
 
 /// Reads `MAXLEN|MINID [=|~] threshold [LIMIT count]`; `None` when no such thing stands there.
-fn parse_trim(args: &[Vec<u8>]) -> Result<Option<(Trim, Rest<'_>)>, Refusal> {
+fn parse_trim(args: &[Vec<u8>]) -> Result<Parsed<'_>, Refusal> {
     let Some((strategy, mut rest)) = args.split_first() else { return Ok(None) };
     if !is(strategy, "maxlen") && !is(strategy, "minid") {
         return Ok(None);

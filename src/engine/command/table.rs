@@ -18,7 +18,7 @@ pub struct Command {
     pub arity: i32,
     /// The sum of its flags.
     pub flags: u32,
-    /// Where its keys are: the first, the last (-1 for the last argument) and the step; zeros for none.
+    /// Where its keys are: the first, the last (-1 for the last argument, -2 for the one before) and the step; zeros for none.
     pub keys: (i32, i32, i32),
     pub run: Run,
 }
@@ -26,8 +26,7 @@ pub struct Command {
 /// How a command is run.
 #[derive(Clone, Copy)]
 pub enum Run {
-    /// On the data of an engine, wherever it came from.
-    /// In a transaction that is under the commit lock, which what it does must not take again: it reads and writes by its
+    /// On the data of an engine, wherever it came from. In a transaction that is under the commit lock, which what it does must not take again: it reads and writes by its
     /// context, or is `NO_MULTI`.
     Data(fn(&Context<'_>, &[Vec<u8>]) -> Answer),
     /// As `Data`, and it may have to wait.

@@ -20,6 +20,14 @@ pub struct Standing {
     pub since_ms: u64,
 }
 
+impl Standing {
+    /// The epoch under which this primary writes, and of which dataset.
+    pub fn epoch(self) -> Option<(Epoch, String)> {
+        let writes = self.goal.role == Role::Primary && !self.state.epoch.id.is_empty();
+        writes.then_some((self.state.epoch, self.dataset.origin))
+    }
+}
+
 impl Instance {
     /// Makes this engine a primary: persisted first, then written into its log as a fresh replication id.
     pub fn promote(&self) -> Result<()> {

@@ -16,6 +16,7 @@ use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::events::EventKind;
 use crate::engine::generation::Store;
+use crate::engine::instance::Instance;
 use crate::engine::replication::feeds::{Feeds, Told};
 use crate::engine::replication::log::{self, Log};
 use crate::engine::replication::node::Node;
@@ -333,7 +334,7 @@ fn feed(
     if let Ok(reading) = reading {
         // Why it ended is told by the replica, who comes back or does not.
         let log = Log::open_at(&instance, store, tail);
-        let _ = send_entries(log, kept, &state, &feeds, id, &stream, &over);
+        let _ = send_entries(&instance, log, kept, &state, &feeds, id, &stream, &over);
         stream.shutdown();
         let _ = reading.join();
     }
@@ -347,7 +348,9 @@ fn told(feed: &Feed) -> Told {
     Told { sent: feed.sent(), acked: feed.acked(), durable: feed.durable() }
 }
 
+#[allow(clippy::too_many_arguments, reason = "what a feed consists of")]
 fn send_entries(
+    instance: &Instance,
     mut log: Log,
     mut kept: Option<Reading>,
     state: &Mutex<Feed>,
@@ -368,7 +371,11 @@ fn send_entries(
             next = if out.len() < WRITE_BYTES { log.next_batch(None)? } else { None };
         }
         let mut feed = state.lock();
-        feed.tick(clock::monotonic_ms(), log.latest(), &mut out);
+        let now_ms = clock::monotonic_ms();
+        if now_ms >= feed.next_tick_ms() {
+            feed.epoch = instance.standing()?.epoch();
+        }
+        feed.tick(now_ms, log.latest(), &mut out);
         if std::mem::replace(&mut asked, feeds.asked()) != asked {
             feed.want_ack(&mut out);
         }

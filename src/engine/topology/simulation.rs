@@ -296,11 +296,16 @@ impl World {
         if let Some(refused) = members.and_then(|members| members.refuses(Some(&name), "", 0)) {
             panic!("a node is fed although {refused}");
         }
+        // A heartbeat tells under which epoch the primary goes on.
+        let (epoch, origin) = (own.state.epoch.clone(), own.history.origin().to_owned());
+        let replica = &self.nodes[n];
+        if let Some(state) = replica.state.learned(&epoch, &origin, &replica.dataset()) {
+            self.nodes[n].state = state;
+        }
         let from = self.nodes[n].log.len();
         let upto = self.nodes[primary].log.len().min(from + 1 + self.random.below(5));
-        for entry in self.nodes[primary].log[from..upto].to_vec() {
-            self.nodes[n].push(entry);
-        }
+        let sent: Vec<Entry> = self.nodes[primary].log[from..upto].to_vec();
+        sent.into_iter().for_each(|entry| self.nodes[n].push(entry));
     }
 
     fn step(&mut self) {

@@ -263,8 +263,8 @@ pub fn read_new(
     Ok(Some(entries))
 }
 
-/// A pending entry that is given again; without the entry where it was deleted meanwhile.
-pub type Redelivered = (StreamId, Option<StreamEntry>);
+/// Entries by their ids; `None` for those that are deleted.
+pub type Deliveries = Vec<(StreamId, Option<StreamEntry>)>;
 
 /// Gives a consumer again what is pending for it, behind an id. The values of what was deleted are `None`. `None` when
 /// there is no such group.
@@ -275,7 +275,7 @@ pub fn read_pending(
     consumer: &[u8],
     behind: StreamId,
     limit: u64,
-) -> Result<Option<Vec<Redelivered>>> {
+) -> Result<Option<Deliveries>> {
     let reading = writing.reading();
     let Some(mut work) = Work::open(&reading, key, name)? else { return Ok(None) };
     let now = now_ms();

@@ -6,6 +6,7 @@ use super::handshake::parse_sequence;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::HEADER;
 use crate::engine::format::resp::{Limits, RequestParser};
+use crate::engine::format::state::Epoch;
 
 /// After how long without a frame a Kvrocks is told that one is still there, as its own primaries do.
 const PING_INTERVAL_MS: u64 = 2_000;
@@ -26,6 +27,8 @@ pub struct Feed {
     acked: Option<u64>,
     durable: Option<u64>,
     last_ack_ms: Option<u64>,
+    /// The epoch under which the primary writes, and of which dataset: a heartbeat tells it.
+    pub epoch: Option<(Epoch, String)>,
 }
 
 impl Feed {
@@ -39,6 +42,7 @@ impl Feed {
             acked: None,
             durable: None,
             last_ack_ms: None,
+            epoch: None,
         }
     }
 
@@ -103,7 +107,10 @@ impl Feed {
             }
             Peer::Pumice => {
                 if now_ms >= self.next_tick_ms() {
-                    append_frame(out, &[HEARTBEAT, b"latest ", latest.to_string().as_bytes()].concat());
+                    let told = self.epoch.as_ref();
+                    let epoch = told.map(|(epoch, origin)| format!(" epoch {epoch} origin {origin}"));
+                    let words = format!("latest {latest}{}", epoch.unwrap_or_default());
+                    append_frame(out, &[HEARTBEAT, words.as_bytes()].concat());
                     self.told_ms = now_ms;
                 }
             }
@@ -200,6 +207,10 @@ mod tests {
         feed.tick(1_100, 7, &mut out);
         assert_eq!(out, b"$16\r\n_pumice latest 7\r\n");
         assert_eq!(feed.next_tick_ms(), 2_100);
+        out.clear();
+        feed.epoch = Some((Epoch { number: 3, id: "ABCDEFGHIJKLMNOP".into() }, "0123456789ABCDEF".into()));
+        feed.tick(2_100, 7, &mut out);
+        assert_eq!(out, b"$65\r\n_pumice latest 7 epoch 3:ABCDEFGHIJKLMNOP origin 0123456789ABCDEF\r\n");
     }
 
     /// Acknowledgements are taken as far as something was sent, and never go back.

@@ -117,7 +117,8 @@ fn parse_node_id(value: &[u8]) -> Result<String> {
     if check_node_id(&id).is_ok() { Ok(id) } else { Err(bad_value("node", value)) }
 }
 
-fn parse_epoch(value: &[u8]) -> Option<Epoch> {
+/// An epoch as it goes over the wire.
+pub fn parse_epoch(value: &[u8]) -> Option<Epoch> {
     let colon = value.iter().position(|&byte| byte == b':')?;
     let number = parse_sequence(value.get(..colon)?)?;
     let id = check_replication_id(value.get(colon + 1..)?).ok()?.to_owned();

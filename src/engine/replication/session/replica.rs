@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::frame::{FrameReader, GET_ACK, HEARTBEAT, PING};
-use super::handshake::{Hello, parse_sequence};
+use super::handshake::{Hello, parse_epoch, parse_sequence};
 use super::{Peer, refusal};
 use crate::engine::error::{Error, ErrorKind, shown};
 use crate::engine::format::batch::{Batch, HEADER};
 use crate::engine::format::key::Layout;
+use crate::engine::format::registry::check_replication_id;
 use crate::engine::format::resp::{Limits, Reply, ReplyParser, encode_request};
 use crate::engine::format::state::Epoch;
 use crate::engine::replication::position::Position;
@@ -396,15 +397,9 @@ impl ReplicaSession {
             let message = "handshake of a Pumice: got no generation, id and latest, expected them";
             return Err(Error::new(ErrorKind::Corruption, message).into());
         };
-        if let Some((epoch, origin)) = hello.epoch {
-            if let Some((seen, of)) = &self.own.epoch
-                && *of == origin
-                && epoch < *seen
-            {
-                let message = format!("the primary's epoch {epoch} was ended by {seen}: its stream is refused");
-                return Err(End { error: Error::new(ErrorKind::Busy, message), retry: Retry::Soon });
-            }
-            self.primary_epoch = Some((epoch, origin));
+        if let Some(told) = hello.epoch {
+            self.check_epoch(&told)?;
+            self.primary_epoch = Some(told);
         }
         self.primary_latest = at.latest;
         self.dataset = Some(format!("run {} generation {}", hello.run_id, at.generation));
@@ -412,6 +407,17 @@ impl ReplicaSession {
         self.acks = true;
         self.announce(true, out);
         Ok(())
+    }
+
+    /// Refuses a primary whose epoch was ended by one that was seen.
+    fn check_epoch(&self, (epoch, origin): &(Epoch, String)) -> Outcome {
+        match &self.own.epoch {
+            Some((seen, of)) if of == origin && epoch < seen => {
+                let message = format!("the primary's epoch {epoch} was ended by {seen}: its stream is refused");
+                Err(End { error: Error::new(ErrorKind::Busy, message), retry: Retry::Soon })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_layout(&self, primary: &str) -> Outcome {
@@ -560,7 +566,7 @@ impl ReplicaSession {
         let peer = self.peer.unwrap_or(Peer::Kvrocks);
         self.step = Step::Entry;
         self.own.last = None;
-        if let Some((epoch, origin)) = self.primary_epoch.take() {
+        if let Some((epoch, origin)) = self.primary_epoch.clone() {
             out.push(Action::Epoch(epoch, origin));
         }
         out.push(Action::Streaming(peer));
@@ -586,9 +592,22 @@ impl ReplicaSession {
         } else if frame == GET_ACK {
             (self.acks, self.ack_wanted) = (true, true);
         } else if let (Some(Peer::Pumice), Some(words)) = (self.peer, frame.strip_prefix(HEARTBEAT)) {
-            let latest = words.strip_prefix(b"latest ").and_then(|rest| rest.split(|&byte| byte == b' ').next());
-            if let Some(latest) = latest.and_then(parse_sequence) {
+            let words: Vec<&[u8]> = words.split(|&byte| byte == b' ').collect();
+            let find = |name: &[u8]| words.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1]);
+            if let Some(latest) = find(b"latest").and_then(parse_sequence) {
                 self.heartbeat(latest, out);
+            }
+            // A primary goes on under a higher epoch without a break of the link.
+            if let (Some(epoch), Some(Ok(origin))) =
+                (find(b"epoch").and_then(parse_epoch), find(b"origin").map(check_replication_id))
+                && matches!(self.step, Step::Entry)
+            {
+                let told = (epoch, origin.to_owned());
+                if self.primary_epoch.as_ref() != Some(&told) {
+                    self.check_epoch(&told)?;
+                    out.push(Action::Epoch(told.0.clone(), told.1.clone()));
+                    self.primary_epoch = Some(told);
+                }
             }
         } else if frame.len() >= HEADER {
             self.batch(frame, out)?;
