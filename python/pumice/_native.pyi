@@ -621,6 +621,21 @@ class Hash(MutableMapping[bytes, bytes]):
     def __len__(self) -> int: ...
     def __iter__(self) -> ElementIterator[bytes]: ...
     def __reversed__(self) -> ElementIterator[bytes]: ...
+    @overload
+    def get(self, key: _Bytes, default: None = None) -> bytes | None:
+        """The value of a field, or `default` when it is not there."""
+
+    @overload
+    def get(self, key: _Bytes, default: _T) -> bytes | _T: ...
+    @overload
+    def pop(self, key: _Bytes) -> bytes:
+        """Takes a field away and gives its value, or `default` when it is not there, or else raises KeyError."""
+
+    @overload
+    def pop(self, key: _Bytes, default: _T = ...) -> bytes | _T: ...
+    def setdefault(self, key: _Bytes, default: _Bytes) -> bytes:  # type: ignore[override]
+        """The value of a field, which is stored as `default` when it is not there, with nothing in between."""
+
     def scan(
         self,
         *,
@@ -687,6 +702,12 @@ class List(MutableSequence[bytes]):
     def remove(self, value: _Bytes) -> None:
         """Removes the first element that equals that; ValueError where there is none."""
 
+    def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
+        """Where the first element is that equals that; ValueError where there is none."""
+
+    def count(self, value: Any) -> int:
+        """How many elements equal that."""
+
     def trim(self, first: int, last: int) -> None:
         """Keeps the elements from one index to another, which is among them, and no others."""
 
@@ -704,6 +725,11 @@ class Set(MutableSet[bytes]):
     def __contains__(self, member: object, /) -> bool: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> ElementIterator[bytes]: ...
+    def __rand__(self, other: Iterable[Any]) -> set[bytes]: ...
+    def __ror__(self, other: Iterable[_T]) -> set[bytes | _T]: ...
+    def __rsub__(self, other: Iterable[_T]) -> set[_T]: ...
+    def __rxor__(self, other: Iterable[_T]) -> set[bytes | _T]: ...
+    def isdisjoint(self, other: Iterable[Any]) -> bool: ...
     def add(self, value: _Bytes) -> None:
         """Adds a member."""
 
@@ -738,6 +764,21 @@ class SortedSet(MutableMapping[bytes, float]):
     def __len__(self) -> int: ...
     def __iter__(self) -> ElementIterator[bytes]: ...
     def __reversed__(self) -> ElementIterator[bytes]: ...
+    @overload
+    def get(self, key: _Bytes, default: None = None) -> float | None:
+        """The score of a member, or `default` when it is not there."""
+
+    @overload
+    def get(self, key: _Bytes, default: _T) -> float | _T: ...
+    @overload
+    def pop(self, key: _Bytes) -> float:
+        """Takes a member away and gives its score, or `default` when it is not there, or else raises KeyError."""
+
+    @overload
+    def pop(self, key: _Bytes, default: _T = ...) -> float | _T: ...
+    def setdefault(self, key: _Bytes, default: float) -> float:  # type: ignore[override]
+        """The score of a member, which is stored as `default` when it is not there, with nothing in between."""
+
     def set_many(self, scores: Mapping[Any, float] | Iterable[tuple[_Bytes, float]]) -> int:
         """Sets the scores of many members in one write, from a mapping or from pairs. How many are new."""
 

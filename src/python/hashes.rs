@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arguments::{self, Bytes};
 use super::elements::{ElementIterator, Walk};
 use super::leases::Shared;
+use super::namespace::{Fallback, missing};
 use crate::Range;
 
 /// The hash of one key, as a mutable mapping from fields to values: in the order of the fields, with bytes on both sides.
@@ -38,7 +38,7 @@ impl Hash {
         let bytes = Bytes::extract(field.as_borrowed())?;
         match self.live.get(&bytes)? {
             Some(value) => Ok(PyBytes::new(py, &value)),
-            None => Err(PyKeyError::new_err(field.clone().unbind())),
+            None => Err(missing(field)),
         }
     }
 
@@ -50,7 +50,7 @@ impl Hash {
     fn __delitem__(&self, py: Python<'_>, field: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Bytes::extract(field.as_borrowed())?;
         match py.detach(|| self.live.remove(&[&*bytes]))? {
-            0 => Err(PyKeyError::new_err(field.clone().unbind())),
+            0 => Err(missing(field)),
             _ => Ok(()),
         }
     }
@@ -69,6 +69,46 @@ impl Hash {
 
     fn __reversed__(&self, py: Python<'_>) -> PyResult<ElementIterator> {
         self.walk(py, &Range { reverse: true, ..Range::default() }, Walk::Fields)
+    }
+
+    /// The value of a field, or `default` when it is not there.
+    #[pyo3(signature = (key, default=None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: Bytes<'_>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(self.live.get(&key)?.map(|value| PyBytes::new(py, &value).into_any()).or(default))
+    }
+
+    /// Takes a field away and gives its value, or `default` when it is not there, or else raises KeyError.
+    #[pyo3(signature = (key, default=Fallback::Raise), text_signature = "($self, key, default=...)")]
+    fn pop<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        default: Fallback<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let bytes = Bytes::extract(key.as_borrowed())?;
+        match (py.detach(|| self.live.take(&bytes))?, default) {
+            (Some(value), _) => Ok(PyBytes::new(py, &value).into_any()),
+            (None, Fallback::Given(default)) => Ok(default),
+            (None, Fallback::Raise) => Err(missing(key)),
+        }
+    }
+
+    /// The value of a field, which is stored as `default` when it is not there, with nothing in between.
+    fn setdefault<'py>(&self, py: Python<'py>, key: Bytes<'_>, default: Bytes<'_>) -> PyResult<Bound<'py, PyBytes>> {
+        loop {
+            if let Some(value) = self.live.get(&key)? {
+                return Ok(PyBytes::new(py, &value));
+            }
+            if py.detach(|| self.live.set_absent(&key, &default))? {
+                return Ok(PyBytes::new(py, &default));
+            }
+            // Another thread stored one in between.
+        }
     }
 
     /// Pairs of field and value in order, at one moment: of the fields that start with `prefix`, from `start` on, before `end`.

@@ -148,7 +148,7 @@ impl List {
     }
 
     /// Takes the element at an index away, the last one without; IndexError where there is none.
-    #[pyo3(signature = (index=-1))]
+    #[pyo3(signature = (index=-1), text_signature = "($self, index=-1)")]
     fn pop<'py>(&self, py: Python<'py>, index: i64) -> PyResult<Bound<'py, PyBytes>> {
         List::taken(py, py.detach(|| self.live.take(index))?, "pop from an empty list, or index out of range")
     }

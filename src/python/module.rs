@@ -130,8 +130,7 @@ fn be_mappings(py: Python<'_>) -> PyResult<()> {
     };
     borrow(py.get_type::<ReadOnlyNamespace>(), "Mapping", COMPARED)?;
     borrow(py.get_type::<Namespace>(), "MutableMapping", CHANGED)?;
-    const MAPPING: &[&str] =
-        &["__eq__", "__hash__", "get", "keys", "values", "items", "pop", "popitem", "update", "setdefault"];
+    const MAPPING: &[&str] = &["__eq__", "__hash__", "keys", "values", "items", "popitem", "update"];
     const IN_PLACE: &[&str] = &["__ior__", "__iand__", "__ixor__", "__isub__"];
     borrow(py.get_type::<Hash>(), "MutableMapping", MAPPING)?;
     borrow(py.get_type::<SortedSet>(), "MutableMapping", MAPPING)?;

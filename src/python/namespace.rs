@@ -121,7 +121,7 @@ impl ReadOnlyNamespace {
 }
 
 /// What `pop` does about a key that is not there.
-enum Fallback<'py> {
+pub enum Fallback<'py> {
     Given(Bound<'py, PyAny>),
     Raise,
 }
@@ -135,7 +135,7 @@ impl<'py> FromPyObject<'_, 'py> for Fallback<'py> {
 }
 
 /// The error for a key that is not there, with the key as it was given.
-fn missing(key: &Bound<'_, PyAny>) -> PyErr {
+pub fn missing(key: &Bound<'_, PyAny>) -> PyErr {
     PyKeyError::new_err(key.clone().unbind())
 }
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyFloat};
 
 use super::arguments::Bytes;
 use super::elements::{ElementIterator, Walk};
 use super::leases::Shared;
-use crate::{Part, ScoreBound, Span};
+use super::namespace::{Fallback, missing};
+use crate::{Add, Part, ScoreBound, Span};
 
 /// The sorted set of one key, as a mutable mapping from members, which are bytes, to scores: in the order of the scores.
 ///
@@ -59,7 +60,7 @@ fn span(min: Option<f64>, max: Option<f64>, exclusive: bool) -> PyResult<Span> {
 impl SortedSet {
     fn __getitem__(&self, member: &Bound<'_, PyAny>) -> PyResult<f64> {
         let bytes = Bytes::extract(member.as_borrowed())?;
-        self.live.score(&bytes)?.ok_or_else(|| PyKeyError::new_err(member.clone().unbind()))
+        self.live.score(&bytes)?.ok_or_else(|| missing(member))
     }
 
     fn __setitem__(&self, py: Python<'_>, member: Bytes<'_>, score: f64) -> PyResult<()> {
@@ -70,7 +71,7 @@ impl SortedSet {
     fn __delitem__(&self, py: Python<'_>, member: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = Bytes::extract(member.as_borrowed())?;
         match py.detach(|| self.live.remove(&[&*bytes]))? {
-            0 => Err(PyKeyError::new_err(member.clone().unbind())),
+            0 => Err(missing(member)),
             _ => Ok(()),
         }
     }
@@ -89,6 +90,47 @@ impl SortedSet {
 
     fn __reversed__(&self, py: Python<'_>) -> PyResult<ElementIterator> {
         self.walk(py, &ALL, true, Walk::Scored)
+    }
+
+    /// The score of a member, or `default` when it is not there.
+    #[pyo3(signature = (key, default=None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: Bytes<'_>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(self.live.score(&key)?.map(|score| PyFloat::new(py, score).into_any()).or(default))
+    }
+
+    /// Takes a member away and gives its score, or `default` when it is not there, or else raises KeyError.
+    #[pyo3(signature = (key, default=Fallback::Raise), text_signature = "($self, key, default=...)")]
+    fn pop<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        default: Fallback<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let bytes = Bytes::extract(key.as_borrowed())?;
+        match (py.detach(|| self.live.take_member(&bytes))?, default) {
+            (Some(score), _) => Ok(PyFloat::new(py, score).into_any()),
+            (None, Fallback::Given(default)) => Ok(default),
+            (None, Fallback::Raise) => Err(missing(key)),
+        }
+    }
+
+    /// The score of a member, which is stored as `default` when it is not there, with nothing in between.
+    fn setdefault(&self, py: Python<'_>, key: Bytes<'_>, default: f64) -> PyResult<f64> {
+        loop {
+            if let Some(score) = self.live.score(&key)? {
+                return Ok(score);
+            }
+            let absent = Add { absent: true, ..Add::default() };
+            if py.detach(|| self.live.add_with(&[(default, &*key)], absent))?.added > 0 {
+                return Ok(default);
+            }
+            // Another thread stored one in between.
+        }
     }
 
     /// Sets the scores of many members in one write, from a mapping or from pairs. How many are new.
@@ -122,7 +164,7 @@ impl SortedSet {
 
     /// Pairs of member and score from one place to another, which is among them, at one moment. Places count in the order
     /// that is asked for, from the other end with negative numbers.
-    #[pyo3(signature = (first=0, last=-1, *, reverse=false))]
+    #[pyo3(signature = (first=0, last=-1, *, reverse=false), text_signature = "($self, first=0, last=-1, *, reverse=False)")]
     fn by_rank(&self, py: Python<'_>, first: i64, last: i64, reverse: bool) -> PyResult<ElementIterator> {
         self.walk(py, &Span::Rank(first, last), reverse, Walk::ScoredWithScores)
     }

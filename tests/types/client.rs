@@ -72,6 +72,11 @@ impl Client {
     }
 
     pub fn ask(&mut self, words: &[impl AsRef<[u8]>]) -> Reply {
+        self.try_ask(words).expect("the connection ended")
+    }
+
+    /// `None` when the other side ends the connection.
+    pub fn try_ask(&mut self, words: &[impl AsRef<[u8]>]) -> Option<Reply> {
         let mut request = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
             let word = word.as_ref();
@@ -79,8 +84,9 @@ impl Client {
             request.extend_from_slice(word);
             request.extend_from_slice(b"\r\n");
         }
-        self.0.get_mut().write_all(&request).unwrap();
-        self.reply()
+        self.0.get_mut().write_all(&request).ok()?;
+        let open = !self.0.fill_buf().ok()?.is_empty();
+        open.then(|| self.reply())
     }
 
     /// Asks with words that are parted by spaces.

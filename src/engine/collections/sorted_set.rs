@@ -76,6 +76,15 @@ impl SortedSet {
         self.key.write(|writing, key| zset::remove(writing, key, members))
     }
 
+    /// Removes a member and gives the score that it had.
+    pub fn take_member(&self, member: &[u8]) -> Result<Option<f64>> {
+        self.key.write(|writing, key| {
+            let score = zset::score(&writing.reading(), key, member)?;
+            zset::remove(writing, key, &[member])?;
+            Ok(score)
+        })
+    }
+
     /// How many members come before one. Goes through them.
     pub fn rank(&self, member: &[u8]) -> Result<Option<u64>> {
         self.key.view(|reading, key| Ok(zset::rank(reading, key, member, false)?.map(|(rank, _)| rank)))

@@ -9,7 +9,10 @@ use crate::engine::types::hash;
 use crate::engine::types::random::Draw;
 use crate::engine::types::sorted_set::MemberBound;
 
-fn pairs(args: &[Vec<u8>]) -> Result<Vec<(&[u8], &[u8])>, Refusal> {
+/// A field with its value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+fn pairs(args: &[Vec<u8>]) -> Result<Vec<Pair<'_>>, Refusal> {
     if !args.len().is_multiple_of(2) {
         return Err(Refusal::arity());
     }

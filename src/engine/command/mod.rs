@@ -252,8 +252,11 @@ pub fn parse_draw(bytes: &[u8]) -> Result<Draw, Refusal> {
     }
 }
 
+/// Some of the arguments.
+type Words<'a> = &'a [Vec<u8>];
+
 /// `numkeys key [key ...]` and what stands behind; `None` when there are fewer keys than that, or it is no number.
-pub fn split_keys(args: &[Vec<u8>]) -> Option<(&[Vec<u8>], &[Vec<u8>])> {
+pub fn split_keys(args: &[Vec<u8>]) -> Option<(Words<'_>, Words<'_>)> {
     let (number, rest) = args.split_first()?;
     let number = parse_integer(number).ok().and_then(|number| usize::try_from(number).ok())?;
     if number > 0 { rest.split_at_checked(number) } else { None }

@@ -71,8 +71,9 @@ impl<'a> Asked<'a> {
                     None => Some(element.clone()),
                 };
                 budget.take(weight.as_ref().map_or(0, Vec::len))?;
+                // Redis takes nothing for 0.
                 let number = match &weight {
-                    Some(weight) if !self.alpha => parse_double(weight)
+                    Some(weight) if !self.alpha && !weight.is_empty() => parse_double(weight)
                         .ok_or_else(|| error("One or more scores can't be converted into double"))?,
                     _ => 0.0,
                 };

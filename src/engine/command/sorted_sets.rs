@@ -396,7 +396,8 @@ impl<'a> Combination<'a> {
                 total = Some(total.map_or(weighted, |total| self.aggregate.of(total, weighted)));
             }
             budget.take(member.len())?;
-            members.push((member.to_vec(), total.unwrap_or(0.0)));
+            // A sum makes the negative zero, which would sort before the other, the positive one.
+            members.push((member.to_vec(), total.unwrap_or(0.0) + 0.0));
             Ok(ControlFlow::Continue(()))
         })?;
         // They came in the order of their bytes, which stays where scores are equal.

@@ -171,10 +171,13 @@ pub fn getrange(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     context.read(|reading| {
         let Some(value) = reading.string(&args[1])? else { return Ok(bulk("")) };
         let length = value.len() as u64;
+        if start < 0 && stop < 0 && start > stop {
+            return Ok(bulk(""));
+        }
         // Redis takes an end before the first byte for the first byte.
         let stop = if stop < 0 { stop.max(0i64.saturating_sub_unsigned(length)) } else { stop };
         let part = bounds(start, stop, length).and_then(|(from, to)| value.get(from as usize..to as usize));
-        Ok(bulk(if start < 0 && stop < 0 && start > stop { &[] } else { part.unwrap_or_default() }))
+        Ok(bulk(part.unwrap_or_default()))
     })
 }
 
