@@ -304,7 +304,8 @@ def main():
             PARTS[name](pathlib.Path(folder), kept)
         if kept.figures:
             results[name] = {"python": sys.version, **kept.notes, "figures": kept.figures}
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    if results:
+        path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
