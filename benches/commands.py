@@ -38,7 +38,7 @@ import pumice
 VALUE = random.Random(1).randbytes(100)
 ROUNDS = 5
 # Seconds that each part may take for its rounds.
-PATIENCE = {"calls": 25, "listener": 75, "range": 15}
+PATIENCE = {"calls": 25, "listener": 50, "range": 15}
 
 
 def rounds(part):
@@ -158,7 +158,8 @@ def calls(folder, keep):
                     if round_number > 0:
                         keep(what, column, len(some) / took)
         assert client.hlen("h") > 0 and len(fields) == plain.execute("HLEN", "h") > 0
-    print(f"\nCalls a second from Python, redis-py {redis.__version__} beside them, medians (least to most)\n")
+    beside = f"redis-py {redis.__version__} beside them"
+    print(f"\nCalls a second from Python, {beside}, medians of {keep.rounds} rounds (least to most)\n")
     print(f"  {'':8}{'collection':>28}{'execute':>28}{'redis-py':>28}   each beside redis-py")
     for what, row in keep.figures.items():
         cells = "".join(f"{text(row[column]):>28}" for column in columns)
@@ -216,7 +217,7 @@ def listener(folder, keep):
                         if number > 0:
                             keep(f"{what} -P {pipeline}", name, rate)
     names = list(ports)
-    print("\nRequests a second with 50 connections, medians (least to most)\n")
+    print(f"\nRequests a second with 50 connections, medians of {keep.rounds} rounds (least to most)\n")
     print(f"  {'':14}" + "".join(f"{name:>34}" for name in names))
     for what, row in keep.figures.items():
         print(f"  {what:14}" + "".join(f"{text(row[name]):>34}" for name in names))
@@ -265,7 +266,7 @@ def ranges(folder, keep):
                 took = (time.process_time_ns() - start) / times / 1000
                 if number > 0:
                     keep(what, "us", took)
-    print(f"\nCPU microseconds for {some} of {count:,}, medians (least to most)\n")
+    print(f"\nCPU microseconds for {some} of {count:,}, medians of {keep.rounds} rounds (least to most)\n")
     for what, row in keep.figures.items():
         beside = "" if what == "raw keys" else ratio(row["us"], keep.figures["raw keys"]["us"], 2, most=True)
         print(f"  {what:24}{text(row['us']):>28}   {beside}")
@@ -276,6 +277,10 @@ class Kept:
 
     def __init__(self):
         self.figures, self.notes = {}, {}
+
+    @property
+    def rounds(self):
+        return max(len(figures) for row in self.figures.values() for figures in row.values())
 
     def __call__(self, row, column, figure):
         self.figures.setdefault(row, {}).setdefault(column, []).append(figure)
@@ -299,7 +304,8 @@ def main():
             PARTS[name](pathlib.Path(folder), kept)
         if kept.figures:
             results[name] = {"python": sys.version, **kept.notes, "figures": kept.figures}
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    if results:
+        path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
