@@ -121,3 +121,6 @@ impl Walk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

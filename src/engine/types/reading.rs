@@ -298,6 +298,3 @@ pub fn with_key<R>(prefix: &[u8], layout: Layout, key: &[u8], run: impl FnOnce(&
         result
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,12 +1,15 @@
+//! Reading through a batch that is still being made.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::*;
 use crate::engine::engine::Engine;
+use crate::engine::error::{ErrorKind, Result};
 use crate::engine::format::batch::DEFAULT;
+use crate::engine::format::metadata::{Kind, Metadata};
 use crate::engine::namespace::Namespace;
 use crate::engine::options::Options;
 use crate::engine::types::keys;
