@@ -73,7 +73,7 @@ def test_replicas(members: list[Member]) -> None:
     """A client that reads from replicas gets a primary's keys from them, and writes go to the primary."""
     a, _, c = members
     own = next(key for key in KEYS if a.ask("CLUSTER", "KEYSLOT", key) < 8192)
-    with cluster(a, read_from_replicas=True) as client:
+    with cluster(a, load_balancing_strategy=redis.cluster.LoadBalancingStrategy.ROUND_ROBIN) as client:
         client.set(own, "v")
         assert c.engine.wait_linked(60) and c.engine.wait_for(a.engine.position, 60)
         assert [client.get(own) for _ in range(10)] == [b"v"] * 10

@@ -29,7 +29,7 @@ use super::generation::{Generation, Store};
 use super::group_sync::GroupSync;
 use super::options::Options;
 use super::random::random_id;
-use super::reclaim::Reclaim;
+use super::reclaim::{self, Reclaim};
 use super::storage::db::{Closing, Db};
 use super::storage::fork::{self, Process};
 use super::storage::options::{DbOptions, Memory};
@@ -232,7 +232,8 @@ impl Instance {
         if batch.count() == 0 {
             return Ok(result);
         }
-        let last = guard.append(batch)?;
+        let deleted = reclaim::ranges(&batch);
+        let last = reclaim::delete(&mut guard, batch, &deleted)?;
         if sync.unwrap_or(self.options.sync) {
             let db = Arc::clone(&guard.generation.store.db);
             drop(guard);

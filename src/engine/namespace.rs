@@ -317,14 +317,7 @@ impl Namespace {
     /// Deletes all keys: one range delete, whatever their number, in milliseconds. Where they take more than a megabyte of
     /// files, their space comes back in the background, at once unless a snapshot is open, and the delete is synced.
     pub fn clear(&self) -> Result<()> {
-        let instance = &self.inner.instance;
-        let mut guard = instance.lock()?;
-        guard.check_writable()?;
-        self.admit(&guard.generation)?;
-        let last = delete_prefix(&mut guard, &self.inner.prefix, &[METADATA])?;
-        let db = Arc::clone(&guard.generation.store.db);
-        drop(guard);
-        if instance.options().sync { instance.sync(&db, last) } else { Ok(()) }
+        self.write(None, keys::clear)
     }
 }
 
@@ -413,7 +406,13 @@ pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
     if !guard.generation.has_namespace(name, &prefix)? {
         return Err(not_found(name));
     }
-    delete_prefix(&mut guard, &prefix, &[DEFAULT, METADATA, ZSET_SCORE, STREAM, SEARCH])?;
+    let end = prefix_end(&prefix).expect("a name does not end in 0xFF");
+    let mut data = BatchBuilder::new();
+    let deleted = [DEFAULT, METADATA, ZSET_SCORE, STREAM, SEARCH].map(|family| {
+        data.delete_range(family, &prefix, &end);
+        reclaim::Range { family, begin: prefix.clone(), end: end.clone() }
+    });
+    reclaim::delete(&mut guard, data, &deleted)?;
     let mut registry = guard.generation.registry.clone();
     if std::str::from_utf8(name).is_ok_and(|name| registry.remove(name)) {
         write_registry(&mut guard, &registry)
@@ -421,18 +420,6 @@ pub fn remove(instance: &Instance, name: &[u8]) -> Result<()> {
         // Nothing was registered, but handles must look again.
         guard.reload_registry()
     }
-}
-
-/// Deletes all records of a namespace in some families, and has their space given back. Gives the sequence of it.
-fn delete_prefix(guard: &mut CommitGuard<'_>, prefix: &[u8], families: &[u32]) -> Result<u64> {
-    let end = prefix_end(prefix).expect("a name does not end in 0xFF");
-    let mut batch = BatchBuilder::new();
-    let mut deleted = Vec::new();
-    for &family in families {
-        batch.delete_range(family, prefix, &end);
-        deleted.push(reclaim::Range { family, begin: prefix.to_vec(), end: end.clone() });
-    }
-    reclaim::delete(guard, batch, &deleted)
 }
 
 /// Changes the registry under the commit lock and writes it, alone in its record, if it became another.

@@ -99,9 +99,18 @@ fn is_little(bytes: u64) -> bool {
     bytes < LITTLE && any().is_ok()
 }
 
-/// Writes a batch that deletes ranges of keys as the next entry, and gives their space back. It costs an fsync where whole
+/// The ranges of whole keys that a batch deletes.
+pub fn ranges(batch: &BatchBuilder) -> Vec<Range> {
+    let range = |(begin, end): &(Vec<u8>, Vec<u8>)| Range { family: METADATA, begin: begin.clone(), end: end.clone() };
+    batch.deleted_keys().iter().map(range).collect()
+}
+
+/// Writes a batch that may delete ranges of keys as the next entry, and gives their space back. It costs an fsync where whole
 /// files go. Gives its last sequence.
 pub fn delete(guard: &mut CommitGuard<'_>, batch: BatchBuilder, deleted: &[Range]) -> Result<u64> {
+    if deleted.is_empty() {
+        return guard.append(batch);
+    }
     let store = Arc::clone(&guard.generation.store);
     let held = store.db.hold_memtables();
     let last = guard.append(batch)?;

@@ -435,7 +435,7 @@ impl Namespace {
     #[pyo3(signature = (*args))]
     fn execute<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         let words = reply::words(args, None)?;
-        let answer = py.detach(|| self.live.execute(&words))?;
+        let answer = py.detach(|| self.live.execute_words(&words))?;
         reply::object(py, &answer, None)
     }
 

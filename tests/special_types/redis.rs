@@ -34,7 +34,8 @@ impl Drop for Redis {
     }
 }
 
-/// Templates of commands. `k` is a key, `o` the offset of a bit, `i` a whole number, `t` a type of a field, `m` a member, `x` and
+/// Templates of commands. `k` is a key, `o` the offset of a bit, `i` a whole number, `v` one that no
+/// Redis stumbles over, `t` a type of a field, `m` a member, `x` and
 /// `y` a longitude and a latitude, `r` a radius, `d` an id of an entry, `g` a group, `c` a consumer; other words stand for
 /// themselves, `a|b` for one of them, `_` for nothing.
 const BITS: &str = "
@@ -49,9 +50,9 @@ BITPOS k 0|1 i i _|BYTE|BIT
 BITOP AND|OR|XOR k k k
 BITOP AND|OR|XOR k k k k
 BITOP NOT k k
-BITFIELD k SET t o i GET t o
-BITFIELD k INCRBY t o i OVERFLOW SAT|WRAP|FAIL INCRBY t o i SET t o i
-BITFIELD k OVERFLOW FAIL|SAT SET t o i OVERFLOW WRAP GET t #3
+BITFIELD k SET t o v GET t o
+BITFIELD k INCRBY t o v OVERFLOW SAT|WRAP|FAIL INCRBY t o v SET t o v
+BITFIELD k OVERFLOW FAIL|SAT SET t o v OVERFLOW WRAP GET t #3
 BITFIELD_RO k GET t o GET t #1
 BITFIELD k GET u64 0
 SETBIT k 4294967296 1
@@ -169,13 +170,14 @@ impl Words {
                     _ => self.number(0, 40_000).to_string(),
                 },
                 "i" => match self.random.below(8) {
-                    0 => self.pick(&["9223372036854775807", "-9223372036854775808", "x", "8192"]).into(),
+                    0 => self.pick(&["9223372036854775807", "-9223372036854775808", "8192"]).into(),
                     _ => self.number(-20, 20).to_string(),
                 },
                 "t" => {
                     let width = self.number(1, 66);
                     format!("{}{width}", self.pick(&["i", "u"]))
                 }
+                "v" => self.number(-5000, 5000).to_string(),
                 "m" => format!("m{}", self.random.below(30)),
                 "x" => format!("{:.4}", self.number(-1_800_000, 1_800_000) as f64 / 1e4),
                 "y" => format!("{:.4}", self.number(-850_000, 850_000) as f64 / 1e4),
@@ -205,6 +207,9 @@ fn plain(command: &[String], reply: Reply) -> Reply {
             let without = |group| match group {
                 Reply::Array(mut parts) => {
                     parts[3] = Reply::Nil;
+                    // How many entries a group has read and has left is an estimate, another one in each version of Redis.
+                    parts[9] = Reply::Nil;
+                    parts[11] = Reply::Nil;
                     Reply::Array(parts)
                 }
                 other => other,

@@ -21,7 +21,7 @@ use super::Key;
 /// let jobs = engine.default_namespace().stream("jobs");
 /// let first = jobs.add(&[("task", "wash")])?;
 /// jobs.add(&[("task", "dry")])?;
-/// assert_eq!(jobs.entries(StreamId::MIN, StreamId::MAX, 10)?[0].values, ["task", "wash"]);
+/// assert_eq!(jobs.entries(StreamId::MIN, StreamId::MAX, 10)?[0].values, [b"task", b"wash"]);
 ///
 /// let workers = jobs.group("workers");
 /// assert!(workers.create(StreamId::MIN)?);

@@ -40,7 +40,12 @@ impl Namespace {
     /// ```
     pub fn execute(&self, args: &[impl AsRef<[u8]>]) -> error::Result<Reply> {
         let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_ref().to_vec()).collect();
-        self.run(&args).map_err(Refusal::into_error)
+        self.execute_words(&args)
+    }
+
+    /// [`Namespace::execute`], for who has made words of its own already.
+    pub(crate) fn execute_words(&self, args: &[Vec<u8>]) -> error::Result<Reply> {
+        self.run(args).map_err(Refusal::into_error)
     }
 
     fn run(&self, args: &[Vec<u8>]) -> Answer {

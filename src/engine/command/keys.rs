@@ -226,10 +226,6 @@ pub fn flushdb(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         [_, how] if is(how, "sync") || is(how, "async") => {}
         _ => return Err(Refusal::syntax()),
     }
-    match context.transaction {
-        // Alone it also sees to the space that comes back.
-        None => context.namespace.clear()?,
-        Some(writing) => keys::clear(&mut writing.borrow_mut())?,
-    }
+    context.write(|writing| Ok(keys::clear(writing)?))?;
     Ok(ok())
 }

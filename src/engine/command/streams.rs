@@ -43,8 +43,11 @@ fn parse_new_id(bytes: &[u8]) -> Result<NewId, Refusal> {
     parse_id(bytes).map(NewId::Exact)
 }
 
+/// How a stream is cut, where that is said, and the arguments behind it.
+type Parsed<'a> = Option<(Trim, &'a [Vec<u8>])>;
+
 /// Reads `MAXLEN|MINID [=|~] threshold [LIMIT count]`; `None` when no such thing stands there.
-fn parse_trim(args: &[Vec<u8>]) -> Result<Option<(Trim, &[Vec<u8>])>, Refusal> {
+fn parse_trim(args: &[Vec<u8>]) -> Result<Parsed<'_>, Refusal> {
     let Some((strategy, mut rest)) = args.split_first() else { return Ok(None) };
     if !is(strategy, "maxlen") && !is(strategy, "minid") {
         return Ok(None);
@@ -96,6 +99,9 @@ pub fn xadd(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     }
     let (new, values) = rest.split_first().ok_or_else(Refusal::arity)?;
     let new = parse_new_id(new)?;
+    if new == NewId::Exact(StreamId::MIN) {
+        return Err(error("The ID specified in XADD must be greater than 0-0"));
+    }
     if values.is_empty() || !values.len().is_multiple_of(2) {
         return Err(Refusal::arity());
     }

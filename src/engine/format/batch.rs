@@ -254,6 +254,7 @@ impl<'a> Batch<'a> {
 pub struct BatchBuilder {
     bytes: Vec<u8>,
     count: u32,
+    deleted_keys: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Default for BatchBuilder {
@@ -262,13 +263,21 @@ impl Default for BatchBuilder {
     }
 }
 
+/// A place in a batch that is being made.
+#[derive(Clone, Copy)]
+pub struct Mark {
+    length: usize,
+    count: u32,
+    deleted_keys: usize,
+}
+
 impl BatchBuilder {
     /// An empty batch.
     pub fn new() -> BatchBuilder {
         // Room for a record of usual size with its notes, so that it need not grow.
         let mut bytes = Vec::with_capacity(256);
         bytes.resize(HEADER, 0);
-        BatchBuilder { bytes, count: 0 }
+        BatchBuilder { bytes, count: 0, deleted_keys: Vec::new() }
     }
 
     /// Sets a key.
@@ -298,6 +307,14 @@ impl BatchBuilder {
         self.varstring(&[begin]);
         self.varstring(&[end]);
         self.count = self.count.saturating_add(1);
+        if family == METADATA {
+            self.deleted_keys.push((begin.to_vec(), end.to_vec()));
+        }
+    }
+
+    /// The ranges of metadata that it removes: whole keys, of whatever number.
+    pub fn deleted_keys(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        &self.deleted_keys
     }
 
     /// Adds a note.
@@ -347,10 +364,18 @@ impl BatchBuilder {
         self.bytes.len() == HEADER
     }
 
-    /// Takes back what was added since it had that length and that count.
-    pub fn truncate(&mut self, length: usize, count: u32) {
-        self.bytes.truncate(length.max(HEADER));
-        self.count = count;
+    /// Where it is now, for [`BatchBuilder::roll_back`].
+    pub fn mark(&self) -> Mark {
+        Mark { length: self.bytes.len(), count: self.count, deleted_keys: self.deleted_keys.len() }
+    }
+
+    /// Takes back what was added since; whether that was anything.
+    pub fn roll_back(&mut self, mark: Mark) -> bool {
+        let added = self.bytes.len() > mark.length;
+        self.bytes.truncate(mark.length);
+        self.count = mark.count;
+        self.deleted_keys.truncate(mark.deleted_keys);
+        added
     }
 
     /// The length of the finished batch.

@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(PALERMO.encode(), 3479099956230698);
         assert_eq!(CATANIA.encode(), 3479447370796909);
         let stored = Place::of_score(3479099956230698.0).unwrap();
-        assert_eq!((stored.longitude, stored.latitude), (13.361389338970184, 38.115556395496299));
+        assert_eq!((stored.longitude, stored.latitude), (13.361389338970184, 38.115_556_395_496_3));
         assert_eq!(stored.geohash(), "sqc8b49rny0");
         let distance = stored.distance_m(Place::of_score(3479447370796909.0).unwrap());
         assert!((distance - 166274.15156960033).abs() < 1e-6, "{distance}");

@@ -24,7 +24,7 @@ impl Standing {
     /// The epoch under which this primary writes, and of which dataset.
     pub fn epoch(self) -> Option<(Epoch, String)> {
         let writes = self.goal.role == Role::Primary && !self.state.epoch.id.is_empty();
-        writes.then(|| (self.state.epoch, self.dataset.origin))
+        writes.then_some((self.state.epoch, self.dataset.origin))
     }
 }
 

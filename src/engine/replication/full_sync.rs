@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -20,6 +20,7 @@ use super::log;
 use super::session::Peer;
 use super::session::fetch::{Fetch, FetchEvent};
 use super::sync_in::{self, Linked, Watch};
+use super::sync_status::Counters;
 use super::tcp::{Connection, Received, Stop};
 use crate::engine::clock;
 use crate::engine::directory::Directory;
@@ -30,67 +31,6 @@ use crate::engine::format::state::DesiredLink;
 use crate::engine::generation::Store;
 use crate::engine::instance::Instance;
 use crate::engine::storage::files;
-
-/// How far a full sync is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SyncStatus {
-    /// Files in all; 0 until they are known.
-    pub files: u64,
-    /// Files that are here.
-    pub files_done: u64,
-    /// Bytes in all, as far as they are known: a Kvrocks tells the size of a file when it sends it.
-    pub bytes: u64,
-    /// Bytes that are here.
-    pub bytes_done: u64,
-    /// Of those, bytes that were here before and did not come over the wire.
-    pub bytes_reused: u64,
-    /// Bytes a second over the wire, on average.
-    pub bytes_per_second: u64,
-    /// How long it will take at that rate.
-    pub remaining: Option<Duration>,
-}
-
-/// The counters of a running full sync.
-pub struct Counters {
-    began: Instant,
-    files: AtomicU64,
-    files_done: AtomicU64,
-    bytes: AtomicU64,
-    bytes_done: AtomicU64,
-    bytes_reused: AtomicU64,
-}
-
-impl Counters {
-    fn new() -> Counters {
-        let zero = || AtomicU64::new(0);
-        Counters {
-            began: clock::instant(),
-            files: zero(),
-            files_done: zero(),
-            bytes: zero(),
-            bytes_done: zero(),
-            bytes_reused: zero(),
-        }
-    }
-
-    pub fn status(&self) -> SyncStatus {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (bytes, bytes_done, bytes_reused) = (of(&self.bytes), of(&self.bytes_done), of(&self.bytes_reused));
-        let elapsed = clock::instant().duration_since(self.began).as_secs_f64();
-        let rate = (bytes_done.saturating_sub(bytes_reused)) as f64 / elapsed.max(0.001);
-        let left = bytes.saturating_sub(bytes_done) as f64;
-        SyncStatus {
-            files: of(&self.files),
-            files_done: of(&self.files_done),
-            bytes,
-            bytes_done,
-            bytes_reused,
-            bytes_per_second: rate as u64,
-            remaining: (rate >= 1.0).then(|| Duration::from_secs_f64((left / rate).min(1e9))),
-        }
-    }
-}
 
 fn add(counter: &AtomicU64, more: u64) {
     counter.fetch_add(more, Ordering::Relaxed);

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::full_sync::{Counters, FullSync, Incoming, SyncStatus};
+use super::full_sync::{FullSync, Incoming};
 use super::log;
 use super::position::Position;
 use super::session::Peer;
 use super::session::replica::{Action, Announce, Own, ReplicaSession, Retry};
+use super::sync_status::{Counters, SyncStatus};
 use super::tcp::{Connection, Received, Stop};
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};

@@ -374,7 +374,11 @@ fn write(
     (first, last): (u64, u64),
     bytes: Arc<[u8]>,
 ) -> Result<()> {
-    let deleted = std::mem::take(&mut effects.deleted);
+    let mut deleted = std::mem::take(&mut effects.deleted);
+    // Ranges of subkeys alone are parts of keys.
+    if !deleted.iter().any(|range| range.family == METADATA) {
+        deleted.clear();
+    }
     let held = if deleted.is_empty() { None } else { store.db.hold_memtables() };
     let written = guard.write_verbatim(first, last, bytes)?;
     let applied = take_effect(guard, store, effects, first);

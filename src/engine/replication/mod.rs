@@ -10,6 +10,7 @@ pub mod served;
 pub mod session;
 pub mod sync_in;
 pub mod sync_out;
+pub mod sync_status;
 pub mod tcp;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;

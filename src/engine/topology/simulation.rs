@@ -304,9 +304,8 @@ impl World {
         }
         let from = self.nodes[n].log.len();
         let upto = self.nodes[primary].log.len().min(from + 1 + self.random.below(5));
-        for entry in self.nodes[primary].log[from..upto].to_vec() {
-            self.nodes[n].push(entry);
-        }
+        let sent: Vec<Entry> = self.nodes[primary].log[from..upto].to_vec();
+        sent.into_iter().for_each(|entry| self.nodes[n].push(entry));
     }
 
     fn step(&mut self) {

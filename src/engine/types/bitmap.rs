@@ -81,9 +81,6 @@ impl BitRange {
         let unit = if self.in_bits { 1 } else { 8 };
         let total = i64::try_from(length * 8 / unit).ok()?;
         let end = self.end.unwrap_or(-1);
-        if self.start < 0 && end < 0 && self.start > end {
-            return None;
-        }
         let from_end = |at: i64| if at < 0 { total.saturating_add(at).max(0) } else { at };
         let (start, end) = (from_end(self.start), from_end(end).min(total - 1));
         let (start, end) = (u64::try_from(start).ok()?, u64::try_from(end).ok()?);
@@ -101,6 +98,10 @@ pub fn get(reading: &Reading<'_>, key: &[u8], offset: u32) -> Result<bool> {
 /// How many bits are set.
 pub fn count(reading: &Reading<'_>, key: &[u8], window: BitRange) -> Result<u64> {
     let Some(found) = Bits::open(reading, key)? else { return Ok(0) };
+    // Ends that crossed count nothing, though both may lie before the start, where a search would find it.
+    if window.start < 0 && window.end.is_some_and(|end| end < window.start) {
+        return Ok(0);
+    }
     let Some((from, to)) = window.bits(found.length()) else { return Ok(0) };
     let mut count = 0;
     for index in from / FRAGMENT_BITS..=to / FRAGMENT_BITS {
@@ -269,6 +270,12 @@ pub fn change_fields(writing: &mut Writing<'_>, key: &[u8], steps: &[FieldStep])
             for (at, on) in step.field.bits(new).enumerate() {
                 edit.set(&reading, u64::from(step.offset) + at as u64, on)?;
             }
+        }
+        if new.is_none() {
+            // What was not done makes the key as long all the same, as in Redis.
+            let last = u64::from(step.offset) + u64::from(step.field.width) - 1;
+            let on = edit.bit(&reading, last)?;
+            edit.set(&reading, last, on)?;
         }
         out.push(new.map(|_| answer));
     }

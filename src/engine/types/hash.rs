@@ -1,6 +1,6 @@
 //! Hashes: a subkey for each field, its value beside it. Kvrocks: types/redis_hash.cc.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::random::{self, Draw};
 use super::reading::{Reading, Subkeys};
@@ -38,26 +38,24 @@ pub fn fields<'a>(
 pub fn set(writing: &mut Writing<'_>, key: &[u8], pairs: &[(&[u8], &[u8])], absent: bool) -> Result<u64> {
     let mut hash = writing.open(key, Kind::HASH)?;
     // The last value that is given for a field is the one; of those for an absent field, the first.
-    let mut wanted = BTreeMap::new();
-    for (field, value) in pairs {
-        if absent {
-            wanted.entry(*field).or_insert(*value);
-        } else {
-            wanted.insert(*field, *value);
-        }
+    let mut wanted = pairs.to_vec();
+    if !absent {
+        wanted.reverse();
     }
+    wanted.sort_by_key(|(field, _)| *field);
+    wanted.dedup_by_key(|(field, _)| *field);
     // All is looked at before anything is written, so that nothing has to be read through the batch.
     let mut added = 0;
     if !hash.is_new {
         let reading = writing.reading();
-        let mut changed = BTreeMap::new();
+        let mut changed = Vec::with_capacity(wanted.len());
         for (field, value) in wanted {
             match reading.subkey(DEFAULT, &hash.start, field)? {
                 Some(had) if absent || *had == *value => continue,
                 Some(_) => {}
                 None => added += 1,
             }
-            changed.insert(field, value);
+            changed.push((field, value));
         }
         wanted = changed;
     } else {
@@ -104,27 +102,51 @@ pub fn present<'s>(reading: &Reading<'_>, start: &[u8], subs: &'s [impl AsRef<[u
 
 /// Adds to a number in a field, which is 0 where it is not there. Gives what it is then.
 pub fn increment(writing: &mut Writing<'_>, key: &[u8], field: &[u8], by: i64) -> Result<i64> {
-    let had = match get(&writing.reading(), key, field)? {
-        None => 0,
-        Some(had) => parse_integer(&had).ok_or_else(|| invalid("hash value is not an integer"))?,
-    };
-    let sum = had.checked_add(by).ok_or_else(|| invalid("increment or decrement would overflow"))?;
-    set(writing, key, &[(field, sum.to_string().as_bytes())], false)?;
-    Ok(sum)
+    change(writing, key, field, |had| {
+        let had = match had {
+            None => 0,
+            Some(had) => parse_integer(had).ok_or_else(|| invalid("hash value is not an integer"))?,
+        };
+        let sum = had.checked_add(by).ok_or_else(|| invalid("increment or decrement would overflow"))?;
+        Ok((sum, sum.to_string()))
+    })
 }
 
 /// [`increment`] for numbers with a fraction.
 pub fn increment_float(writing: &mut Writing<'_>, key: &[u8], field: &[u8], by: f64) -> Result<f64> {
-    let had = match get(&writing.reading(), key, field)? {
-        None => 0.0,
-        Some(had) => parse_double(&had).ok_or_else(|| invalid("hash value is not a float"))?,
-    };
-    let sum = had + by;
-    if !sum.is_finite() {
-        return Err(invalid("increment would produce NaN or Infinity"));
+    change(writing, key, field, |had| {
+        let had = match had {
+            None => 0.0,
+            Some(had) => parse_double(had).ok_or_else(|| invalid("hash value is not a float"))?,
+        };
+        let sum = had + by;
+        if !sum.is_finite() {
+            return Err(invalid("increment would produce NaN or Infinity"));
+        }
+        Ok((sum, format_double(sum)))
+    })
+}
+
+/// Gives a field the value that `next` makes of the one that is there, each looked up once.
+fn change<R>(
+    writing: &mut Writing<'_>,
+    key: &[u8],
+    field: &[u8],
+    next: impl FnOnce(Option<&[u8]>) -> Result<(R, String)>,
+) -> Result<R> {
+    let mut hash = writing.open(key, Kind::HASH)?;
+    let had = if hash.is_new { None } else { writing.reading().subkey(DEFAULT, &hash.start, field)? };
+    let (result, value) = next(had.as_deref())?;
+    if had.as_deref() == Some(value.as_bytes()) {
+        return Ok(result);
     }
-    set(writing, key, &[(field, format_double(sum).as_bytes())], false)?;
-    Ok(sum)
+    writing.log_words(Kind::HASH, &[]);
+    writing.put_with(DEFAULT, &[&hash.start, field], &[value.as_bytes()])?;
+    if had.is_none() {
+        hash.resize(key, 1, 0)?;
+        writing.store(key, &hash.metadata, &hash.payload)?;
+    }
+    Ok(result)
 }
 
 /// Random fields with their values. Goes through the hash.

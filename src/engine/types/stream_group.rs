@@ -263,6 +263,9 @@ pub fn read_new(
     Ok(Some(entries))
 }
 
+/// Entries by their ids; `None` for those that are deleted.
+pub type Deliveries = Vec<(StreamId, Option<StreamEntry>)>;
+
 /// Gives a consumer again what is pending for it, behind an id. The values of what was deleted are `None`. `None` when
 /// there is no such group.
 pub fn read_pending(
@@ -272,7 +275,7 @@ pub fn read_pending(
     consumer: &[u8],
     behind: StreamId,
     limit: u64,
-) -> Result<Option<Vec<(StreamId, Option<StreamEntry>)>>> {
+) -> Result<Option<Deliveries>> {
     let reading = writing.reading();
     let Some(mut work) = Work::open(&reading, key, name)? else { return Ok(None) };
     let now = now_ms();

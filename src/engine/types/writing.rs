@@ -8,7 +8,7 @@ use super::pending::{Overlay, Pending};
 use super::reading::{Opened, Reading};
 use crate::engine::clock::now_us;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
-use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, METADATA};
+use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, METADATA, Mark};
 use crate::engine::format::metadata::{Kind, Metadata};
 use crate::engine::generation::Store;
 
@@ -21,13 +21,6 @@ pub struct Writing<'a> {
     pending: Option<Box<Pending>>,
 }
 
-/// A place in a batch that is being made.
-#[derive(Clone, Copy)]
-pub struct Mark {
-    length: usize,
-    count: u32,
-}
-
 impl<'a> Writing<'a> {
     pub fn new(store: &'a Arc<Store>, prefix: &'a [u8], batch: &'a mut BatchBuilder) -> Writing<'a> {
         Writing { store, prefix, batch, pending: None }
@@ -36,7 +29,8 @@ impl<'a> Writing<'a> {
     /// A reading that sees what was written so far.
     #[inline]
     pub fn reading(&mut self) -> Reading<'_> {
-        if !self.batch.is_empty() {
+        // Notes are no writes: with nothing else in the batch there is nothing to see through it.
+        if self.batch.count() > 0 {
             self.pending.get_or_insert_default().index(self.batch);
         }
         let batch = &*self.batch;
@@ -54,13 +48,12 @@ impl<'a> Writing<'a> {
 
     /// Where it is now, for [`Writing::roll_back`].
     pub fn mark(&self) -> Mark {
-        Mark { length: self.batch.len_bytes(), count: self.batch.count() }
+        self.batch.mark()
     }
 
     /// Takes back what was written since.
     pub fn roll_back(&mut self, mark: Mark) {
-        if self.batch.len_bytes() > mark.length {
-            self.batch.truncate(mark.length, mark.count);
+        if self.batch.roll_back(mark) {
             // Made anew at the next read: what it overwrote in the index is not kept.
             self.pending = None;
         }
