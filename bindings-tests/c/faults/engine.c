@@ -138,35 +138,6 @@ void test_write_options(void) {
     pumice_engine_free(engine);
 }
 
-/* Replies of every kind, their elements, and what they say of what they are not; they outlive their engine. */
-void test_replies(void) {
-    pumice_engine *engine = open_new("replies");
-    pumice_namespace *ns;
-    pumice_reply *values, *set, *count;
-    const pumice_bytes mget[] = {{"MGET", 4}, {"k\0", 2}, {"missing", 7}, {"empty", 5}};
-    const pumice_bytes mset[] = {{"MSET", 4}, {"k\0", 2}, {"v\0w", 3}, {"empty", 5}, {NULL, 0}};
-    const pumice_bytes exists[] = {{"EXISTS", 6}, {"k\0", 2}, {"k\0", 2}};
-    OK(pumice_engine_default_namespace(engine, &ns, &error));
-    OK(pumice_namespace_execute(ns, mset, 5, &set, &error));
-    OK(pumice_namespace_execute(ns, mget, 4, &values, &error));
-    OK(pumice_namespace_execute(ns, exists, 3, &count, &error));
-    pumice_namespace_free(ns);
-    pumice_engine_free(engine);
-    CHECK(pumice_reply_kind(set) == PUMICE_REPLY_STATUS && memcmp(pumice_reply_bytes(set).data, "OK", 2) == 0);
-    CHECK(pumice_reply_kind(count) == PUMICE_REPLY_INTEGER && pumice_reply_integer(count) == 2);
-    CHECK(pumice_reply_bytes(count).data == NULL && pumice_reply_count(count) == 0 && pumice_reply_integer(set) == 0);
-    CHECK(pumice_reply_kind(values) == PUMICE_REPLY_ARRAY && pumice_reply_count(values) == 3);
-    const pumice_reply *value = pumice_reply_at(values, 0);
-    CHECK(pumice_reply_kind(value) == PUMICE_REPLY_BYTES && pumice_reply_bytes(value).size == 3);
-    CHECK(memcmp(pumice_reply_bytes(value).data, "v\0w", 3) == 0);
-    CHECK(pumice_reply_kind(pumice_reply_at(values, 1)) == PUMICE_REPLY_NIL);
-    const pumice_bytes empty = pumice_reply_bytes(pumice_reply_at(values, 2));
-    CHECK(empty.data != NULL && empty.size == 0 && pumice_reply_at(values, 3) == NULL);
-    pumice_reply_free(set);
-    pumice_reply_free(values);
-    pumice_reply_free(count);
-}
-
 void test_kinds(void) {
     char command[3 * PATH_SIZE];
     snprintf(command, sizeof command, "mkdir '%s' && cp -R '%s/plain-zstd/db' '%s/db'", in("k"), fixtures, in("k"));
