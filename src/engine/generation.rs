@@ -197,7 +197,9 @@ impl Store {
 
     /// Takes the role of its engine: what has expired is kept for longer where another's clock says what has.
     pub fn set_role(&self, role: Role) {
-        self.db.set_grace(if role == Role::Primary { GRACE } else { GRACE_OF_REPLICA });
+        let (grace, level_ms) = if role == Role::Primary { (GRACE, u64::MAX) } else { (GRACE_OF_REPLICA, 0) };
+        self.db.set_grace(grace);
+        self.db.set_level(level_ms);
     }
 
     /// The ids that this store's sequences were written under.

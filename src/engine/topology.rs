@@ -30,7 +30,7 @@ pub struct Dataset {
 }
 
 /// A topology to be set.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Order {
     pub topology: Topology,
     pub node_id: String,
@@ -182,8 +182,10 @@ impl State {
                         summary(&order.topology)
                     )));
                 }
+                let governing = self.governing.as_ref();
                 let password = order.password.is_none() || self.password() == order.password.as_deref();
-                if password && self.node_id.as_deref() == Some(&order.node_id) {
+                let tls = order.tls.is_none() || governing.is_some_and(|governing| governing.tls == order.tls);
+                if password && tls && self.node_id.as_deref() == Some(&order.node_id) {
                     return Ok(Outcome::Same);
                 }
             }
@@ -224,9 +226,13 @@ impl State {
         }
         match next.place() {
             Place::Primary(_) => {
-                let id = if was == Role::Primary { &dataset.id } else { id };
                 let number = next.topology().map_or(0, Topology::version);
-                next.epoch = Epoch { number, id: id.to_owned() };
+                let ended = self.ended_by.is_some();
+                // A claim that is its own already is never made a lower one.
+                if was != Role::Primary || ended || self.epoch.number != number {
+                    let id = if was == Role::Primary && !ended { &dataset.id } else { id };
+                    next.epoch = Epoch { number, id: id.to_owned() };
+                }
                 next.ended_by = self.ended_by.clone().filter(|ended_by| !force && *ended_by > next.epoch);
             }
             // A primary by hand, as before.

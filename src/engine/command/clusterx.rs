@@ -4,7 +4,6 @@
 use super::{Answer, Refusal, bulk, error, is, ok, parse_integer};
 use crate::engine::format::state::State;
 use crate::engine::format::topology::{BAD_VERSION, NODE_ID_LENGTH, Refused, SLOTS, Topology};
-use crate::engine::options::TlsServer;
 use crate::engine::server::connection::Connection;
 use crate::engine::topology::Order;
 
@@ -44,11 +43,9 @@ fn refusal(refused: Refused) -> Refusal {
     if refused.kvrocks.is_empty() { refused.error.into() } else { error(refused.kvrocks) }
 }
 
-/// The order of a controller that came by this listener: the other nodes are reached as this one is.
-fn order(connection: &Connection, topology: Topology, node_id: String, force: bool) -> Order {
-    let options = &connection.server().options;
-    let tls = options.tls.as_ref().and_then(TlsServer::peers);
-    Order { topology, node_id, password: options.password.clone(), tls, force }
+/// The order of a controller. How the other nodes are reached it does not say.
+fn order(topology: Topology, node_id: String, force: bool) -> Order {
+    Order { topology, node_id, password: None, tls: None, force }
 }
 
 fn set_nodes(connection: &Connection, text: &[u8], version: &[u8], options: &[Vec<u8>]) -> Answer {
@@ -68,7 +65,7 @@ fn set_nodes(connection: &Connection, text: &[u8], version: &[u8], options: &[Ve
             "node id: none was set, and no node of the topology is at {address}; say which one this is with CLUSTERX SETNODEID"
         )));
     };
-    connection.node()?.set_topology(&order(connection, topology, node_id, force)).map_err(refusal)?;
+    connection.node()?.set_topology(&order(topology, node_id, force)).map_err(refusal)?;
     Ok(ok())
 }
 
@@ -112,7 +109,7 @@ fn set_slots(connection: &Connection, ranges: &[u8], word: &[u8], id: &[u8], ver
         return Err(error(BAD_VERSION));
     }
     let next = topology.assigned(&String::from_utf8_lossy(id), &ranges).map_err(refusal)?;
-    let order = order(connection, next, node_id.clone(), false);
+    let order = order(next, node_id.clone(), false);
     // Another order may have been first with this version.
     if !connection.node()?.set_topology(&order).map_err(refusal)? {
         return Err(error(BAD_VERSION));

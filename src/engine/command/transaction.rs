@@ -162,7 +162,7 @@ fn run_all(queue: &Queue, context: &Context<'_>, writing: Option<&RefCell<Writin
     let mut bytes = 0;
     for (command, args) in &queue.commands {
         let mark = writing.map(|writing| writing.borrow().mark());
-        let answer = if bytes > MOST_BYTES && command.flags & table::WRITE == 0 {
+        let answer = if bytes > MOST_BYTES {
             let message =
                 format!("EXEC: the replies before it have more than {MOST_BYTES} bytes; ask for less at a time");
             Err(Error::new(ErrorKind::InvalidArgument, message).into())

@@ -90,7 +90,7 @@ impl CommitGuard<'_> {
         instance.routes.store(Routes::of(&commit.state).map(Arc::new));
         let (role, writes) = (commit.goal.role, commit.state.ended_by.is_none());
         store.set_role(role);
-        if role == Role::Primary && former != Role::Primary && writes {
+        if role == Role::Primary && writes && (former != Role::Primary || !wrote) {
             begin_writing(commit, &store, id).map_err(|e| commit.poison("promotion failed half way", e))?;
         }
         if governed && let Some(version) = version(&commit.state) {

@@ -81,8 +81,10 @@ impl Instance {
     }
 
     /// Another node told of an epoch. Whether that ended this primary's own.
-    pub fn learn(&self, epoch: &Epoch, origin: &str) -> Result<bool> {
+    pub fn learn(&self, wish: Option<u64>, epoch: &Epoch, origin: &str) -> Result<bool> {
         let mut guard = self.lock()?;
+        // A link for a former wish may still have something to tell.
+        wish.map_or(Ok(()), |wish| guard.check_wish(wish))?;
         let Some(state) = guard.commit.state.learned(epoch, origin, &guard.dataset()) else { return Ok(false) };
         guard.check_changeable()?;
         let ended = state.ended_by != guard.commit.state.ended_by;

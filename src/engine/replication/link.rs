@@ -447,7 +447,7 @@ impl Attempt<'_> {
                     Action::Apply(bytes) => batches.push(bytes),
                     Action::Epoch(epoch, origin) => {
                         // Persisted before anything that was written under it is.
-                        link.instance.learn(&epoch, &origin).map_err(soon)?;
+                        link.instance.learn(Some(self.wish), &epoch, &origin).map_err(soon)?;
                     }
                     Action::Streaming(peer) => {
                         streams_ms = Some(clock::monotonic_ms());
@@ -528,6 +528,7 @@ impl Attempt<'_> {
             let known = seen.latest.filter(|&known| known >= own || seen.peer == Some(Peer::Pumice));
             seen.latest = latest.or(known.map(|known| known.max(own)));
             if seen.latest.is_some_and(|latest| own >= latest) {
+                generation.store.db.set_level(clock::now_ms());
                 here = seen.caught_up.replace(clock::instant()).is_none();
             }
         });

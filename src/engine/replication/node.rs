@@ -123,10 +123,19 @@ impl Node {
     /// Sets a topology. When it returns, a link or a feed that it does not have is closed. Whether anything changed.
     pub fn set_topology(&self, order: &Order) -> std::result::Result<bool, Refused> {
         let mut order = order.clone();
-        order.password = order.password.or_else(|| self.password.lock().clone());
-        order.tls = order.tls.or_else(|| self.peer_tls.lock().clone());
         let failed = |error| Refused { kvrocks: "", error };
         let before = self.instance.standing().map_err(failed)?.state;
+        check_password(order.password.as_ref(), "set_topology").map_err(failed)?;
+        if let Some(tls) = &order.tls {
+            Tls::client(tls, "localhost").map_err(|e| failed(e.context("set_topology")))?;
+        }
+        // What is only said again says nothing of how the nodes are reached.
+        let governs = before.topology().map(Topology::version);
+        if order.force || governs != Some(order.topology.version()) {
+            order.password = order.password.or_else(|| self.password.lock().clone());
+            order.tls = order.tls.or_else(|| self.peer_tls.lock().clone());
+        }
+        order.tls = order.tls.map(TlsClient::absolute).transpose().map_err(failed)?;
         let changed = self.instance.set_topology(&order)?;
         self.realize(&before).map_err(failed)?;
         Ok(changed)
@@ -167,8 +176,9 @@ impl Node {
 
     /// Another node told of an epoch.
     pub fn learn(&self, epoch: &Epoch, origin: &str) -> Result<()> {
-        if self.instance.learn(epoch, origin)? {
+        if self.instance.learn(None, epoch, origin)? {
             self.refuse_feeds()?;
+            self.serving.withdraw();
         }
         Ok(())
     }
@@ -233,13 +243,7 @@ impl Node {
         if let Some(tls) = &desired.tls {
             Tls::client(tls, &desired.host).map_err(|e| e.context("follow"))?;
         }
-        const LONGEST_PASSWORD: usize = 1024;
-        if let Some(password) = desired.password.as_ref().filter(|password| password.len() > LONGEST_PASSWORD) {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("follow: got a password of {} bytes, expected at most {LONGEST_PASSWORD}", password.len()),
-            ));
-        }
+        check_password(desired.password.as_ref(), "follow")?;
         let tls = desired.tls.map(TlsClient::absolute).transpose()?;
         self.instance.desire("follow", Role::Replica, Some(DesiredLink { tls, ..desired }))?;
         self.link.reconcile()
@@ -381,6 +385,17 @@ impl Node {
         self.serving.close();
         let closers = self.closers.lock().take();
         closers.iter().flatten().for_each(|close| close());
+    }
+}
+
+fn check_password(password: Option<&String>, what: &str) -> Result<()> {
+    const LONGEST: usize = 1024;
+    match password.filter(|password| password.len() > LONGEST) {
+        None => Ok(()),
+        Some(password) => Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("{what}: got a password of {} bytes, expected at most {LONGEST}", password.len()),
+        )),
     }
 }
 

@@ -253,7 +253,10 @@ impl Serving {
 
     /// Whoever reads the checkpoint that is served gets no more of it.
     pub fn withdraw(&self) {
-        let withdrawn = self.state.lock().served.take();
+        let mut state = self.state.lock();
+        let withdrawn = state.served.take();
+        state.awaited.clear();
+        drop(state);
         if let Some(served) = withdrawn {
             served.uses.gone.store(true, Ordering::Relaxed);
         }

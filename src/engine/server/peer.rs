@@ -187,7 +187,9 @@ fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<
     admissions.set_id(&facts.history.current);
     let ask = session.request(args, &facts, &mut admissions);
     if let Some((epoch, origin)) = session.epoch().filter(|_| facts.primary) {
+        drop(admissions);
         node.learn(epoch, origin)?;
+        admissions = node.admissions.lock();
     }
     let Ask::Locate(sequence) = ask else { return Ok((ask, store, None)) };
     // Who comes anew has left its former feed, whatever that one knows: what was sent on it is what it may have.

@@ -198,6 +198,11 @@ impl Db {
         self.filters.set_grace(grace);
     }
 
+    /// Until when, in Unix milliseconds, this database has what its primary had: what expired before may be left out.
+    pub fn set_level(&self, level_ms: u64) {
+        self.filters.set_level(level_ms);
+    }
+
     /// Tells it from every other database that this process had open.
     pub fn id(&self) -> u64 {
         self.id

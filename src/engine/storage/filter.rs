@@ -31,6 +31,9 @@ pub const GRACE_OF_REPLICA: Duration = Duration::from_secs(60 * 60);
 pub struct Filters {
     snapshots: AtomicUsize,
     grace_ms: AtomicU64,
+    /// When this database was last known to have everything that its primary had, in Unix milliseconds: what that one has
+    /// kept alive since then is not known here. For ever on a primary.
+    level_ms: AtomicU64,
     /// Nothing is left out before it is there, nor after it has gone. RocksDB owns the filters, so they may not hold the
     /// database open: the last of them would wait for itself.
     view: RwLock<Option<View>>,
@@ -92,6 +95,7 @@ impl Filters {
         Arc::new(Filters {
             snapshots: AtomicUsize::new(0),
             grace_ms: AtomicU64::new(GRACE_OF_REPLICA.as_millis() as u64),
+            level_ms: AtomicU64::new(0),
             view: RwLock::new(None),
         })
     }
@@ -117,6 +121,10 @@ impl Filters {
         self.grace_ms.store(grace.as_millis() as u64, Ordering::Relaxed);
     }
 
+    pub(super) fn set_level(&self, level_ms: u64) {
+        self.level_ms.store(level_ms, Ordering::Relaxed);
+    }
+
     /// Counts a snapshot, before it is taken.
     pub(super) fn add_snapshot(&self) {
         self.snapshots.fetch_add(1, Ordering::SeqCst);
@@ -136,7 +144,7 @@ impl Filters {
 
     /// The time of which an expiry must be before for its key to be left out.
     fn deadline(&self) -> u64 {
-        now_ms().saturating_sub(self.grace_ms.load(Ordering::Relaxed))
+        now_ms().min(self.level_ms.load(Ordering::Relaxed)).saturating_sub(self.grace_ms.load(Ordering::Relaxed))
     }
 
     /// Has RocksDB ask these filters when it compacts that family.

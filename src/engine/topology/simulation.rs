@@ -130,7 +130,7 @@ impl World {
         }
         let topology = self.topologies[which].clone();
         let order = Order { topology, node_id: node.name.clone(), password: None, tls: None, force: false };
-        let was = node.state.goal().role;
+        let wrote = node.may_write();
         match node.state.ordered(&order, &node.dataset(), &id) {
             Ok(Outcome::Taken(state)) => {
                 node.state = *state;
@@ -140,7 +140,7 @@ impl World {
                     self.realize(n);
                     return self.note("killed while it takes a topology");
                 }
-                self.begins(n, was, id);
+                self.begins(n, wrote, id);
                 self.note("topology taken");
             }
             Ok(_) => {}
@@ -150,9 +150,9 @@ impl World {
     }
 
     /// A node that has become a primary writes its id first.
-    fn begins(&mut self, n: usize, was: Role, id: String) {
+    fn begins(&mut self, n: usize, wrote: bool, id: String) {
         let node = &mut self.nodes[n];
-        if node.state.goal().role == Role::Primary && was != Role::Primary && node.state.ended_by.is_none() {
+        if node.may_write() && !wrote {
             node.push(Entry::Id(id));
             self.wrote(n);
         }
@@ -330,10 +330,10 @@ impl World {
             8 => self.nodes[n].link = None,
             9 if self.by_hand && self.nodes[n].running && self.random.below(3) == 0 => {
                 let id = self.fresh_id();
-                let was = self.nodes[n].state.goal().role;
+                let wrote = self.nodes[n].may_write();
                 if let Ok(state) = self.nodes[n].state.promoted(&id) {
                     self.nodes[n].state = state;
-                    self.begins(n, was, id);
+                    self.begins(n, wrote, id);
                     self.realize(n);
                     self.note("promoted by hand");
                 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::reading::{Reading, Subkeys, wrong_type};
 use super::sorted_set::score_of;
-use crate::engine::error::Result;
+use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::batch::DEFAULT;
 use crate::engine::format::metadata::Kind;
 
@@ -45,6 +45,9 @@ impl Side<'_> {
     }
 }
 
+/// The most sets of one operation: each is walked by a cursor of its own.
+const MOST_KEYS: usize = 1024;
+
 /// What is called for each member, with the scores that it has.
 pub type Each<'a> = &'a mut dyn FnMut(&[u8], &[Option<f64>]) -> Result<ControlFlow<()>>;
 
@@ -57,6 +60,12 @@ pub fn combine(
     operation: Operation,
     each: Each<'_>,
 ) -> Result<()> {
+    if keys.len() > MOST_KEYS {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("sets to combine: got {}, expected at most {MOST_KEYS}", keys.len()),
+        ));
+    }
     let mut sides = Vec::with_capacity(keys.len());
     for key in keys {
         let key = key.as_ref();
@@ -86,7 +95,7 @@ pub fn combine(
         if over {
             return Ok(());
         }
-        let Some(least) = sides.iter().filter_map(|side| side.member.clone()).min() else { return Ok(()) };
+        let Some(least) = sides.iter().filter_map(|side| side.member.as_ref()).min().cloned() else { return Ok(()) };
         for (side, score) in sides.iter().zip(&mut scores) {
             *score = (side.member.as_ref() == Some(&least)).then_some(side.score);
         }

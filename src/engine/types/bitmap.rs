@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::reading::{Reading, wrong_type};
+use super::reading::{Budget, Reading, wrong_type};
 use super::writing::Writing;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::{DEFAULT, METADATA};
@@ -170,8 +170,13 @@ impl BitOperation {
 pub fn combine(writing: &mut Writing<'_>, operation: BitOperation, target: &[u8], sources: &[Vec<u8>]) -> Result<u64> {
     let reading = writing.reading();
     let mut found = Vec::new();
+    let mut budget = Budget::default();
     for source in sources {
-        found.extend(Bits::open(&reading, source)?);
+        let bits = Bits::open(&reading, source)?;
+        if let Some(Bits::Text(text, _)) = &bits {
+            budget.take(text.len())?;
+        }
+        found.extend(bits);
     }
     let length = found.iter().map(Bits::length).max().unwrap_or_default();
     let mut fragments = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::random::{self, Draw};
-use super::reading::{Reading, Subkeys};
+use super::reading::{Budget, Reading, Subkeys};
 use super::writing::Writing;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::batch::DEFAULT;
@@ -19,7 +19,13 @@ pub fn get(reading: &Reading<'_>, key: &[u8], field: &[u8]) -> Result<Option<Pin
 
 pub fn get_many(reading: &Reading<'_>, key: &[u8], fields: &[impl AsRef<[u8]>]) -> Result<Vec<Option<Pinned>>> {
     let Some(hash) = reading.find(key, Kind::HASH)? else { return Ok(fields.iter().map(|_| None).collect()) };
-    fields.iter().map(|field| reading.subkey(DEFAULT, &hash.start, field.as_ref())).collect()
+    let mut budget = Budget::default();
+    let value = |field: &_| {
+        let value = reading.subkey(DEFAULT, &hash.start, AsRef::<[u8]>::as_ref(field))?;
+        budget.take(value.as_ref().map_or(0, |value| value.len()))?;
+        Ok(value)
+    };
+    fields.iter().map(value).collect()
 }
 
 /// The fields from `from` on, before `to`, in the order of their bytes.

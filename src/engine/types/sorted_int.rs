@@ -22,7 +22,7 @@ pub fn add(writing: &mut Writing<'_>, key: &[u8], ids: &[u64]) -> Result<u64> {
         }
     }
     if added > 0 {
-        opened.metadata.size += added;
+        opened.resize(key, added, 0)?;
         writing.store(key, &opened.metadata, &[])?;
     }
     Ok(added)

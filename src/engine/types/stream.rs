@@ -108,8 +108,9 @@ impl Stream {
         let mut walk = self.walk(reading, from, to, reverse);
         while (out.len() as u64) < limit {
             let Some((sub, value)) = walk.next()? else { break };
-            budget.take(value.len())?;
-            out.push(StreamEntry { id: entry_id(sub)?, values: decode_entry(value)? });
+            let values = decode_entry(value)?;
+            values.iter().try_for_each(|value| budget.take(value.len()))?;
+            out.push(StreamEntry { id: entry_id(sub)?, values });
         }
         Ok(out)
     }
@@ -247,7 +248,9 @@ pub fn add(
     let id = stream.next_id(id)?;
     writing.log_words(Kind::STREAM, &[]);
     writing.put(STREAM, &stream.full(&StreamSub::Entry(id)), &encode_entry(values))?;
-    stream.metadata.size += 1;
+    stream.metadata.size = stream.metadata.size.checked_add(1).ok_or_else(|| {
+        Error::new(ErrorKind::Corruption, format!("key {}: its metadata says {} entries", shown(key), u64::MAX))
+    })?;
     if stream.metadata.size == 1 {
         stream.state.first = id;
         stream.state.recorded_first = id;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::reading::Reading;
+use super::reading::{Budget, Reading};
 use super::stream::{Stream, StreamEntry};
 use super::writing::Writing;
 use crate::engine::clock::now_ms;
@@ -263,6 +263,11 @@ pub fn read_new(
     Ok(Some(entries))
 }
 
+/// Counts what an entry takes in memory.
+fn take(budget: &mut Budget, entry: &StreamEntry) -> Result<()> {
+    entry.values.iter().try_for_each(|value| budget.take(value.len()))
+}
+
 /// Entries by their ids; `None` for those that are deleted.
 pub type Deliveries = Vec<(StreamId, Option<StreamEntry>)>;
 
@@ -281,11 +286,13 @@ pub fn read_pending(
     let now = now_ms();
     work.make_consumer(&reading, consumer, now)?;
     let (mut out, mut again) = (Vec::new(), Vec::new());
+    let mut budget = Budget::default();
     if let Some(from) = behind.next() {
         pending_from(&reading, &work.stream, name, from, StreamId::MAX, |id, mut pending| {
             if pending.consumer == consumer {
                 let entry = work.stream.entry(&reading, id)?;
-                if entry.is_some() {
+                if let Some(entry) = &entry {
+                    take(&mut budget, entry)?;
                     pending.delivered_ms = now;
                     pending.deliveries = pending.deliveries.saturating_add(1);
                     again.push((id, pending));
@@ -437,6 +444,7 @@ pub fn auto_claim(
     work.make_consumer(&reading, consumer, now)?;
     let (mut attempts, mut left) = (limit.saturating_mul(ATTEMPTS), limit);
     let mut out = AutoClaimed::default();
+    let mut budget = Budget::default();
     let mut claimed = Vec::new();
     pending_from(&reading, &work.stream, name, from, StreamId::MAX, |id, pending| {
         if attempts == 0 || left == 0 {
@@ -447,16 +455,21 @@ pub fn auto_claim(
         if now.saturating_sub(pending.delivered_ms) < how.min_idle_ms {
             return Ok(true);
         }
-        match work.stream.entry(&reading, id)? {
-            Some(entry) => out.entries.push(entry),
+        let entry = work.stream.entry(&reading, id)?;
+        let is_there = entry.is_some();
+        match entry {
+            Some(entry) => {
+                take(&mut budget, &entry)?;
+                out.entries.push(entry);
+            }
             None => out.deleted.push(id),
         }
         left -= 1;
-        claimed.push((id, pending));
+        claimed.push((id, pending, is_there));
         Ok(true)
     })?;
-    for (id, mut pending) in claimed {
-        if out.deleted.contains(&id) {
+    for (id, mut pending, is_there) in claimed {
+        if !is_there {
             forget(&mut work, writing, id, &pending)?;
             continue;
         }

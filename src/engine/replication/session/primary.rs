@@ -232,6 +232,9 @@ impl PrimarySession {
 
     /// Why a connection that asks for files gets none. A Pumice says who it is, a Kvrocks does not on these.
     fn unlisted(&self, node_id: Option<&[u8]>, facts: &Facts) -> Option<Ask> {
+        if let Some(ended) = &facts.ended {
+            return Some(error(format!("STALE {ended}")));
+        }
         let members = facts.members.as_ref()?;
         let refused = match node_id.map(String::from_utf8_lossy) {
             Some(id) => members.refuses(Some(&id), &self.peer_ip, 0),

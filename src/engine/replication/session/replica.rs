@@ -557,7 +557,10 @@ impl ReplicaSession {
         } else if code == "ERR" && !text.contains("permission") {
             self.full_sync(text, false, out);
         } else {
-            return Err(refusal("PSYNC", &text).into());
+            // Who hears of a topology before its primary does is welcome a moment later.
+            let soon = matches!(code, "UNLISTED" | "STALE" | "TRYAGAIN");
+            let retry = if soon { Retry::Soon } else { Retry::Later };
+            return Err(End { error: refusal("PSYNC", &text), retry });
         }
         Ok(())
     }
