@@ -52,7 +52,8 @@ enum Goes {
     Never,
     /// As soon as nobody sees them.
     AtOnce,
-    /// More than five minutes and less than an hour ago: on a primary, and not on a replica.
+    /// More than five minutes past the expiry: on a primary, and not on a replica that has heard nothing of its primary,
+    /// which may have given the key a longer life since.
     OnPrimary,
 }
 use Goes::{AtOnce, Never, OnPrimary};
@@ -61,7 +62,7 @@ use Goes::{AtOnce, Never, OnPrimary};
 fn ground() -> Vec<(&'static str, Vec<u8>, Vec<u8>, Goes)> {
     let mut ground = Vec::new();
     for (name, minutes, goes) in
-        [("fresh", 2, Never), ("older", 20, OnPrimary), ("long-gone", 100, AtOnce), ("alive", 0, Never)]
+        [("fresh", 2, Never), ("older", 20, OnPrimary), ("long-gone", 100, OnPrimary), ("alive", 0, Never)]
     {
         let expire_ms = if minutes == 0 { 0 } else { ago(minutes) };
         ground.push(("metadata", key(&format!("string-{name}")), metadata(STRING, expire_ms, 0, 0), goes));

@@ -111,7 +111,8 @@ fn ends() {
         match how {
             "listener" => served.listener.close(),
             "engine" => served.engine.close().unwrap(),
-            "kill" => assert_eq!(served.client().ask(&["CLIENT", "KILL", "TYPE", "normal"]), ":1"),
+            // The connection that looked who waits may still be ending, and is counted then.
+            "kill" => assert_ne!(served.client().ask(&["CLIENT", "KILL", "TYPE", "normal"]), ":0"),
             _ => {}
         }
         let Served { listener, engine, _dir: dir } = served;

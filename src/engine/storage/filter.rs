@@ -342,6 +342,21 @@ mod tests {
         out
     }
 
+    /// A replica leaves out only what had expired an hour before it last had everything that its primary had; a primary what
+    /// has been expired for five minutes.
+    #[test]
+    fn deadlines() {
+        const HOUR: u64 = 3_600_000;
+        let filters = Filters::new();
+        assert_eq!(filters.deadline(), 0, "it has never heard of a primary");
+        let level = now_ms() - 5 * HOUR;
+        filters.set_level(level);
+        assert_eq!(filters.deadline(), level - HOUR);
+        filters.set_level(u64::MAX);
+        filters.set_grace(GRACE);
+        assert!((now_ms() - HOUR..now_ms()).contains(&filters.deadline()));
+    }
+
     fn dies(record: &[u8], deadline: u64) -> bool {
         is_dead(&decode_metadata(record).unwrap(), deadline)
     }
