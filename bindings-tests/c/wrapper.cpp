@@ -313,9 +313,9 @@ static void run(const std::string &folder) {
     CHECK(replica.role() == PUMICE_ROLE_PRIMARY && replica.verify(PUMICE_DEPTH_RECORDS).empty());
     replica.drop_namespace("n");
     CHECK(replica.namespaces().size() == 1);
-    const auto found = ns.execute({"MGET", "a", "missing"});
-    CHECK(found.kind() == PUMICE_REPLY_ARRAY && found.size() == 2 && *found[0].bytes() == "1" && found[1].is_nil());
-    CHECK(ns.execute({"DEL", "a", "missing"}).integer() == 1 && found[2].is_nil() && !found.bytes());
+    const auto found = ns.execute({"MGET", "c", "missing"});
+    CHECK(found.kind() == PUMICE_REPLY_ARRAY && found.size() == 2 && *found[0].bytes() == "3" && found[1].is_nil());
+    CHECK(ns.execute({"DEL", "c", "missing"}).integer() == 1 && found[2].is_nil() && !found.bytes());
     CHECK(kind_of([&] { ns.execute({"NOPE", "x"}); }) == PUMICE_INVALID_ARGUMENT);
     ns.clear();
     CHECK(ns.empty());
