@@ -264,8 +264,8 @@ def test_ctrl_c(tmp_path: Path) -> None:
         import pumice
         with pumice.open("data") as db:
             client = pumice.redis(db)
-            print("now")
             try:
+                print("now")
                 client.blpop("l")
             except KeyboardInterrupt:
                 print("ended", client.ping())

@@ -429,6 +429,16 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
     def stream(self, key: _Bytes) -> Stream:
         """The stream of that key. Nothing is looked up before it is used."""
 
+    def execute(self, *args: _Bytes | float) -> _Reply:
+        """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
+        list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
+        is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of
+        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError, and one that
+        waits for an element, like BLPOP, waits no time."""
+
+    def __setitem__(self, key: _Bytes, value: _Bytes, /) -> None: ...
+    def __delitem__(self, key: _Bytes, /) -> None: ...
+
 @final
 class Bitmap:
     """The bitmap of one key: `bitmap[7] = True`. Bits are off until they are set.
@@ -558,15 +568,6 @@ class StreamGroup:
     def clear(self) -> None:
         """Deletes all keys: one range delete, whatever their number."""
 
-    def execute(self, *args: _Bytes | float) -> _Reply:
-        """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
-        list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
-        is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of
-        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError, and one that
-        waits for an element, like BLPOP, waits no time."""
-
-    def __setitem__(self, key: _Bytes, value: _Bytes, /) -> None: ...
-    def __delitem__(self, key: _Bytes, /) -> None: ...
 
 @final
 class KeysView(collections.abc.KeysView[bytes]):

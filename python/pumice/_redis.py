@@ -37,7 +37,7 @@ def redis(engine: Engine, namespace: Namespace | str | bytes | None = None, **op
     pool.connection_class = connection_class
     pool.connection_kwargs = {**pool.connection_kwargs, "namespace": namespace}
     if single:
-        client.single_connection_client = True
+        vars(client)["single_connection_client"] = True
         client.connection = pool.get_connection()
     return client
 
@@ -75,7 +75,13 @@ def _connection_class() -> type[Any]:
                 if callback is not None:
                     callback(self)
 
-        connect_check_health = connect
+        def _connected(self) -> Session:
+            self.connect()
+            assert self._session is not None
+            return self._session
+
+        def connect_check_health(self, *args: Any, **kwargs: Any) -> None:
+            self.connect()
 
         def disconnect(self, *args: Any, **kwargs: Any) -> None:
             self._session = None
@@ -95,14 +101,10 @@ def _connection_class() -> type[Any]:
             return [self._words(tuple(args)) for args in commands]
 
         def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-            if self._session is None:
-                self.connect()
-            self._replies.extend(self._session.execute_all(command))
+            self._replies.extend(self._connected().execute_all(command))
 
         def send_command(self, *args: Any, **kwargs: Any) -> None:
-            if self._session is None:
-                self.connect()
-            self._replies.append(self._session.execute(self._words(args)))
+            self._replies.append(self._connected().execute(self._words(args)))
 
         def _words(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
             # A name of several words is as many words.

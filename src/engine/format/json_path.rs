@@ -118,15 +118,14 @@ impl JsonPath {
             .collect()
     }
 
-    /// The steps of a path of names alone: where a new member can be made.
-    pub fn names(&self) -> Option<Vec<&str>> {
-        self.steps
-            .iter()
-            .map(|step| match (step.descend, &step.selectors[..]) {
-                (false, [Selector::Name(name)]) => Some(name.as_str()),
-                _ => None,
-            })
-            .collect()
+    /// The steps of a path that leads to one place: where a new member can be made.
+    pub fn keys(&self) -> Option<Vec<Key>> {
+        let key = |step: &Step| match (step.descend, &step.selectors[..]) {
+            (false, [Selector::Name(name)]) => Some(Key::Name(name.clone())),
+            (false, [Selector::Index(index)]) => usize::try_from(*index).ok().map(Key::Index),
+            _ => None,
+        };
+        self.steps.iter().map(key).collect()
     }
 }
 

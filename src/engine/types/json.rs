@@ -96,12 +96,22 @@ fn place(root: &mut Value, path: &JsonPath, value: Value) -> Result<()> {
         }
     }
     if found.is_empty()
-        && let Some(names) = path.names()
+        && let Some(keys) = path.keys()
+        // Members are made, elements of arrays are not.
+        && keys.iter().rposition(|key| matches!(key, Key::Index(_))).is_none_or(|last| at(root, &keys[..=last]).is_some())
     {
         let mut parent = root;
-        for name in names {
-            let Value::Object(members) = parent else { return Ok(()) };
-            parent = members.entry(name).or_insert_with(|| Value::Object(Map::new()));
+        for key in keys {
+            parent = match (key, parent) {
+                (Key::Name(name), Value::Object(members)) => {
+                    members.entry(name).or_insert_with(|| Value::Object(Map::new()))
+                }
+                (Key::Index(index), Value::Array(items)) => match items.get_mut(index) {
+                    Some(item) => item,
+                    None => return Ok(()),
+                },
+                _ => return Ok(()),
+            };
         }
         *parent = value;
     }
