@@ -429,6 +429,9 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
     def stream(self, key: _Bytes) -> Stream:
         """The stream of that key. Nothing is looked up before it is used."""
 
+    def clear(self) -> None:
+        """Deletes all keys: one range delete, whatever their number."""
+
     def execute(self, *args: _Bytes | float) -> _Reply:
         """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
         list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
@@ -564,10 +567,6 @@ class StreamGroup:
 
     def pending(self) -> dict[bytes, int]:
         """How many entries are pending for each consumer that has some."""
-
-    def clear(self) -> None:
-        """Deletes all keys: one range delete, whatever their number."""
-
 
 @final
 class KeysView(collections.abc.KeysView[bytes]):
