@@ -2,9 +2,10 @@
 
 use super::super::error::{Error, ErrorKind, Result};
 use super::super::format::json::{Value, parse_text, to_text};
-use super::super::format::json_path::{JsonPath, at};
+use super::super::format::json_path::JsonPath;
 use super::super::format::metadata::Kind;
 use super::super::types::json;
+use super::super::types::reading::Budget;
 use super::Key;
 
 /// A JSON document, read and changed by JSONPath. A handle of a key, which need not be there; WrongType when it is of
@@ -34,7 +35,7 @@ pub struct Json {
 }
 
 fn text(value: &Value) -> Result<String> {
-    String::from_utf8(to_text(value))
+    String::from_utf8(to_text(value)?)
         .map_err(|_| Error::new(ErrorKind::Internal, "JSON document: got a text that is no UTF-8"))
 }
 
@@ -49,9 +50,7 @@ impl Json {
     pub fn find(&self, path: &str) -> Result<Option<String>> {
         let path = JsonPath::parse(path.as_bytes())?;
         let Some(document) = self.key.read(json::read)? else { return Ok(None) };
-        let found = path.find(&document.value)?;
-        let values = found.iter().filter_map(|location| at(&document.value, location)).cloned().collect();
-        text(&Value::Array(values)).map(Some)
+        text(&json::found(&document.value, &path, &mut Budget::default())?).map(Some)
     }
 
     /// Sets what a path finds, or makes the member that a path of names names. A new document is set at `$`.
@@ -71,8 +70,9 @@ impl Json {
     pub fn append(&self, path: &str, values: &[impl AsRef<str>]) -> Result<Vec<Option<u64>>> {
         let path = JsonPath::parse(path.as_bytes())?;
         let new = values.iter().map(|value| parse_text(value.as_ref().as_bytes())).collect::<Result<Vec<_>>>()?;
+        let adds = new.iter().map(json::weight).sum();
         let appended = self.key.write(|writing, key| {
-            json::change(writing, key, &path, |value| {
+            json::change(writing, key, &path, adds, |value| {
                 let Value::Array(items) = value else { return Ok((None, false)) };
                 items.extend_from_slice(&new);
                 Ok((Some(items.len() as u64), true))

@@ -3,7 +3,7 @@
 use super::{Answer, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_integer};
 use crate::engine::error::Error;
 use crate::engine::format::json::{Map, Value, encode_payload, parse_text, to_pretty, to_text};
-use crate::engine::format::json_path::{JsonPath, absolute, at};
+use crate::engine::format::json_path::{JsonPath, absolute};
 use crate::engine::format::resp::Reply;
 use crate::engine::types::json;
 use crate::engine::types::reading::Budget;
@@ -35,20 +35,22 @@ fn count(
     context: &Context<'_>,
     key: &[u8],
     path: &JsonPath,
-    count: impl FnMut(&Value) -> Option<i64>,
+    mut count: impl FnMut(&Value) -> Option<i64>,
 ) -> Result<Option<Reply>, Refusal> {
-    Ok(context.read(|reading| Ok(json::look(reading, key, path, count)?))?.map(numbers))
+    let found = context.read(|reading| Ok(json::look(reading, key, path, |value| Ok(count(value)))?))?;
+    Ok(found.map(numbers))
 }
 
-/// What a path finds, changed; each says a number where it was of the right type.
+/// What a path finds, changed; each says a number where it was of the right type, and then has no more than `adds` bytes more.
 fn alter(
     context: &Context<'_>,
     key: &[u8],
     path: &JsonPath,
+    adds: usize,
     mut alter: impl FnMut(&mut Value) -> Option<i64>,
 ) -> Result<Option<Reply>, Refusal> {
     let changed = context.write(|writing| {
-        Ok(json::change(writing, key, path, |value| {
+        Ok(json::change(writing, key, path, adds, |value| {
             let answer = alter(value);
             Ok((answer, answer.is_some()))
         })?)
@@ -80,38 +82,6 @@ pub fn mset(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     })
 }
 
-/// What a path finds, as one array.
-fn found(document: &Value, path: &JsonPath) -> Result<Value, Error> {
-    let locations = path.find(document)?;
-    let mut budget = Budget::default();
-    let mut out = Vec::with_capacity(locations.len());
-    for value in locations.iter().filter_map(|location| at(document, location)) {
-        // A value may be found in each of those around it.
-        budget.take(weight(value))?;
-        out.push(value.clone());
-    }
-    Ok(Value::Array(out))
-}
-
-/// Roughly the bytes of a value in memory.
-fn weight(value: &Value) -> usize {
-    let mut open = vec![value];
-    let mut sum = 0usize;
-    while let Some(value) = open.pop() {
-        sum += 32;
-        match value {
-            Value::String(text) => sum += text.len(),
-            Value::Array(items) => open.extend(items),
-            Value::Object(members) => {
-                sum += members.keys().map(|name| name.len() + 32).sum::<usize>();
-                open.extend(members.values());
-            }
-            _ => {}
-        }
-    }
-    sum
-}
-
 pub fn get(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let (mut indent, mut newline, mut space) = (&b""[..], &b""[..], &b""[..]);
     let mut pretty = false;
@@ -137,18 +107,20 @@ pub fn get(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     }
     let paths = rest.iter().map(|path| JsonPath::parse(path)).collect::<Result<Vec<_>, Error>>()?;
     let Some(document) = context.read(|reading| Ok(json::read(reading, &args[1])?))? else { return Ok(Reply::Nil) };
+    let mut budget = Budget::default();
     let answer = match &paths[..] {
         [] => document.value,
-        [path] => found(&document.value, path)?,
+        [path] => json::found(&document.value, path, &mut budget)?,
         paths => {
             let mut members = Map::new();
             for (text, path) in rest.iter().zip(paths) {
-                members.insert(String::from_utf8_lossy(text).into_owned(), found(&document.value, path)?);
+                let found = json::found(&document.value, path, &mut budget)?;
+                members.insert(String::from_utf8_lossy(text).into_owned(), found);
             }
             Value::Object(members)
         }
     };
-    Ok(bulk(if pretty { to_pretty(&answer, indent, newline, space) } else { to_text(&answer) }))
+    Ok(bulk(if pretty { to_pretty(&answer, indent, newline, space) } else { to_text(&answer) }?))
 }
 
 pub fn mget(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
@@ -162,9 +134,10 @@ pub fn mget(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 Err(e) if e.kind() == crate::engine::error::ErrorKind::WrongType => None,
                 document => document?,
             };
-            let text = document.map(|document| found(&document.value, &path)).transpose()?.map(|found| to_text(&found));
-            budget.take(text.as_ref().map_or(0, Vec::len))?;
-            out.push(text.map_or(Reply::Nil, bulk));
+            out.push(match document {
+                Some(document) => bulk(to_text(&json::found(&document.value, &path, &mut budget)?)?),
+                None => Reply::Nil,
+            });
         }
         Ok(Reply::Array(out))
     })
@@ -195,7 +168,7 @@ fn type_name(value: &Value) -> &'static str {
 
 pub fn kind(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let path = parse_path(&args[2..])?;
-    let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, type_name)?))?;
+    let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, |value| Ok(type_name(value)))?))?;
     Ok(found.map_or(Reply::Nil, bulks))
 }
 
@@ -219,37 +192,46 @@ pub fn debug(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         if path.is_root() {
             return Ok(Reply::Array(vec![integer(stored)]));
         }
-        // Without the byte of the format.
-        let size = |value: &Value| encode_payload(format, value).map(|payload| payload.len() as u64 - 1);
-        let sizes = json::look(reading, key, &path, size)?.unwrap_or_default();
-        let sizes = sizes.into_iter().collect::<Result<Vec<u64>, Error>>()?;
-        Ok(Reply::Array(sizes.into_iter().map(integer).collect()))
+        let mut budget = Budget::default();
+        let size = |value: &Value| {
+            budget.take(json::weight(value))?;
+            // Without the byte of the format.
+            Ok(integer(encode_payload(format, value)?.len() as u64 - 1))
+        };
+        Ok(Reply::Array(json::look(reading, key, &path, size)?.unwrap_or_default()))
     })
 }
 
 /// A value in RESP, as JSON.RESP gives it.
-fn resp(value: &Value) -> Reply {
-    match value {
+fn resp(value: &Value) -> Result<Reply, Error> {
+    Ok(match value {
         Value::Null => Reply::Nil,
         Value::Bool(on) => Reply::Simple(on.to_string()),
         Value::Number(number) => match number.as_i64() {
             Some(number) => Reply::Integer(number),
-            None => bulk(to_text(value)),
+            None => bulk(to_text(value)?),
         },
         Value::String(text) => bulk(text.as_bytes()),
         Value::Array(items) => {
-            Reply::Array([Reply::Simple("[".into())].into_iter().chain(items.iter().map(resp)).collect())
+            let open = Ok(Reply::Simple("[".into()));
+            Reply::Array(std::iter::once(open).chain(items.iter().map(resp)).collect::<Result<_, _>>()?)
         }
         Value::Object(members) => {
-            let parts = members.iter().flat_map(|(name, value)| [bulk(name.as_bytes()), resp(value)]);
-            Reply::Array([Reply::Simple("{".into())].into_iter().chain(parts).collect())
+            let open = Ok(Reply::Simple("{".into()));
+            let parts = members.iter().flat_map(|(name, value)| [Ok(bulk(name.as_bytes())), resp(value)]);
+            Reply::Array(std::iter::once(open).chain(parts).collect::<Result<_, _>>()?)
         }
-    }
+    })
 }
 
 pub fn resp_of(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let path = parse_path(&args[2..])?;
-    let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, resp)?))?;
+    let mut budget = Budget::default();
+    let see = |value: &Value| {
+        budget.take(json::weight(value))?;
+        resp(value)
+    };
+    let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, see)?))?;
     Ok(match found {
         None => Reply::Nil,
         Some(mut found) if args.len() == 2 => found.pop().unwrap_or(Reply::Nil),
@@ -288,8 +270,8 @@ pub fn strlen(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 pub fn objkeys(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let path = parse_path(&args[2..])?;
     let keys = |value: &Value| match value.as_object() {
-        Some(members) => bulks(members.keys().map(String::as_str)),
-        None => Reply::Nil,
+        Some(members) => Ok(bulks(members.keys().map(String::as_str))),
+        None => Ok(Reply::Nil),
     };
     let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, keys)?))?;
     Ok(found.map_or(Reply::Nil, Reply::Array))
@@ -298,7 +280,7 @@ pub fn objkeys(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 pub fn arrappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let path = JsonPath::parse(&args[2])?;
     let new = args[3..].iter().map(|text| parse_text(text)).collect::<Result<Vec<_>, Error>>()?;
-    let changed = alter(context, &args[1], &path, |value| {
+    let changed = alter(context, &args[1], &path, new.iter().map(json::weight).sum(), |value| {
         let items = value.as_array_mut()?;
         items.extend_from_slice(&new);
         length(items.len())
@@ -309,7 +291,7 @@ pub fn arrappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 pub fn arrinsert(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let (path, index) = (JsonPath::parse(&args[2])?, parse_integer(&args[3])?);
     let new = args[4..].iter().map(|text| parse_text(text)).collect::<Result<Vec<_>, Error>>()?;
-    let changed = alter(context, &args[1], &path, |value| {
+    let changed = alter(context, &args[1], &path, new.iter().map(json::weight).sum(), |value| {
         let items = value.as_array_mut()?;
         let at = absolute(index, items.len()).filter(|&at| at < items.len())?;
         items.splice(at..at, new.iter().cloned());
@@ -345,7 +327,7 @@ pub fn arrpop(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         _ => return Err(Refusal::arity()),
     };
     let popped = context.write(|writing| {
-        Ok(json::change(writing, &args[1], &path, |value| {
+        Ok(json::change(writing, &args[1], &path, 0, |value| {
             let Some(items) = value.as_array_mut().filter(|items| !items.is_empty()) else {
                 return Ok((Reply::Nil, false));
             };
@@ -354,7 +336,7 @@ pub fn arrpop(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 Some(at) => at.min(last),
                 None => 0,
             };
-            Ok((bulk(to_text(&items.remove(at))), true))
+            Ok((bulk(to_text(&items.remove(at))?), true))
         })?)
     })?;
     popped.map(Reply::Array).ok_or_else(no_key)
@@ -362,7 +344,7 @@ pub fn arrpop(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 
 pub fn arrtrim(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let (path, start, stop) = (JsonPath::parse(&args[2])?, parse_integer(&args[3])?, parse_integer(&args[4])?);
-    let changed = alter(context, &args[1], &path, |value| {
+    let changed = alter(context, &args[1], &path, 0, |value| {
         let items = value.as_array_mut()?;
         let len = length(items.len())?;
         let from_end = |at: i64| if at < 0 { len.saturating_add(at).max(0) } else { at };
@@ -381,7 +363,7 @@ pub fn arrtrim(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 pub fn clear(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let path = parse_path(&args[2..])?;
     let cleared = context.write(|writing| {
-        Ok(json::change(writing, &args[1], &path, |value| {
+        Ok(json::change(writing, &args[1], &path, 0, |value| {
             let clears = match value {
                 Value::Array(items) if !items.is_empty() => {
                     items.clear();
@@ -405,7 +387,7 @@ pub fn clear(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 
 pub fn toggle(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let path = parse_path(&args[2..])?;
-    let changed = alter(context, &args[1], &path, |value| match value {
+    let changed = alter(context, &args[1], &path, 0, |value| match value {
         Value::Bool(on) => {
             *on = !*on;
             Some(i64::from(*on))
@@ -424,7 +406,7 @@ pub fn calculate(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     };
     let changed = context.write(|writing| {
         let mut infinite = false;
-        let changed = json::change(writing, &args[1], &path, |value| {
+        let changed = json::change(writing, &args[1], &path, 0, |value| {
             let Value::Number(number) = value else { return Ok((Value::Null, false)) };
             match json::calculate(number, &by, multiply) {
                 Some(result) => *number = result,
@@ -434,7 +416,7 @@ pub fn calculate(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         })?;
         if infinite { Err(error("the result is an infinite number")) } else { Ok(changed) }
     })?;
-    Ok(bulk(to_text(&Value::Array(changed.ok_or_else(no_key)?))))
+    Ok(bulk(to_text(&Value::Array(changed.ok_or_else(no_key)?))?))
 }
 
 pub fn strappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
@@ -446,7 +428,7 @@ pub fn strappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let Value::String(more) = parse_text(text)? else {
         return Err(error("STRAPPEND need input a string to append"));
     };
-    let changed = alter(context, &args[1], &path, |value| match value {
+    let changed = alter(context, &args[1], &path, more.len(), |value| match value {
         Value::String(text) => {
             text.push_str(&more);
             length(text.len())

@@ -186,14 +186,14 @@ fn check_types(bytes: &[u8]) {
         if let Ok((format, document)) = decode_payload(&payload) {
             let again = encode_payload(format, &document).unwrap();
             // The text of a number that is no double of 64 bits is not the same again.
-            assert_eq!(to_text(&decode_payload(&again).unwrap().1), to_text(&document));
+            assert_eq!(to_text(&decode_payload(&again).unwrap().1).unwrap(), to_text(&document).unwrap());
             if let Ok(path) = JsonPath::parse(b"$..[?@.a>1 || @[0]==\"x\"]['b',1:,-1]") {
                 let _ = path.find(&document);
             }
         }
     }
     let document = parse_text(br#"{"a":[1,{"b":[2,3]},"c"],"d":{"a":null}}"#).unwrap();
-    let _ = JsonPath::parse(bytes).and_then(|path| path.find(&document));
+    let _ = JsonPath::parse(bytes).and_then(|path| path.find(&document).map(drop));
     if let Ok(object) = decode_dump(&sealed(bytes.to_vec())) {
         assert_eq!(decode_dump(&encode_dump(&object)).unwrap(), object);
     }

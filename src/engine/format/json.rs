@@ -13,6 +13,9 @@ use crate::engine::error::{Error, ErrorKind, Result, shown};
 /// How deep arrays and objects may be in each other: the limit of Kvrocks.
 pub const MAX_DEPTH: usize = 1024;
 
+/// The longest text that is made of a value: no longer one is stored, and no longer reply is sent.
+const MAX_TEXT: usize = 512 << 20;
+
 /// How a document is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonFormat {
@@ -50,7 +53,7 @@ pub fn encode_payload(format: JsonFormat, document: &Value) -> Result<Vec<u8>> {
     check_depth(document)?;
     let mut out = vec![format as u8];
     match format {
-        JsonFormat::Text => write_text(&mut out, document),
+        JsonFormat::Text => out.append(&mut to_text(document)?),
         JsonFormat::Cbor => write_cbor(&mut out, document),
     }
     Ok(out)
@@ -117,23 +120,43 @@ fn check_depth(document: &Value) -> Result<()> {
 }
 
 /// The text of a value, without spaces.
-pub fn to_text(value: &Value) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_text(&mut out, value);
-    out
-}
-
-fn write_text(out: &mut Vec<u8>, value: &Value) {
-    // Writing to memory does not fail.
-    let _ = value.serialize(&mut Serializer::with_formatter(out, Jsoncons));
+pub fn to_text(value: &Value) -> Result<Vec<u8>> {
+    write_text(value, Jsoncons)
 }
 
 /// The text of a value over several lines, as JSON.GET is asked for it. `newline` stands where lines end.
-pub fn to_pretty(value: &Value, indent: &[u8], newline: &[u8], space: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let formatter = Pretty { indent, newline, space, depth: 0, empty: false };
-    let _ = value.serialize(&mut Serializer::with_formatter(&mut out, formatter));
-    out
+pub fn to_pretty(value: &Value, indent: &[u8], newline: &[u8], space: &[u8]) -> Result<Vec<u8>> {
+    write_text(value, Pretty { indent, newline, space, depth: 0, empty: false })
+}
+
+fn write_text(value: &Value, formatter: impl Formatter) -> Result<Vec<u8>> {
+    let mut text = Text::default();
+    match value.serialize(&mut Serializer::with_formatter(&mut text, formatter)) {
+        Ok(()) => Ok(text.0),
+        // Writing to memory fails for no other reason.
+        Err(_) => {
+            let what = format!("got a text of more than {MAX_TEXT} bytes, expected a shorter one; ask for less of it");
+            Err(bad(ErrorKind::InvalidArgument, what))
+        }
+    }
+}
+
+/// A text that is being written, as far as it may grow: escapes, indents and ends of lines make more of a value than it takes.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl io::Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len().saturating_add(bytes.len()) > MAX_TEXT {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A double as jsoncons writes it: in full up to 17 digits before the point and 4 zeros behind it.
@@ -433,7 +456,7 @@ mod tests {
             ("123456789012345678", "123456789012345678"),
         ] {
             let value = parse_text(given.as_bytes()).unwrap();
-            assert_eq!(String::from_utf8(to_text(&value)).unwrap(), written);
+            assert_eq!(String::from_utf8(to_text(&value).unwrap()).unwrap(), written);
         }
     }
 
@@ -452,7 +475,7 @@ mod tests {
         for (cbor, expected) in
             [("f93e00", "1.5"), ("f90001", "5.960464477539063e-08"), ("f9c000", "-2.0"), ("1903e8", "1000")]
         {
-            assert_eq!(to_text(&read_cbor(&hex(cbor)).unwrap()), expected.as_bytes(), "{cbor}");
+            assert_eq!(to_text(&read_cbor(&hex(cbor)).unwrap()).unwrap(), expected.as_bytes(), "{cbor}");
         }
     }
 
@@ -482,7 +505,7 @@ mod tests {
     #[test]
     fn pretty() {
         let value = parse_text(br#"{"a":[],"b":[1,{}],"c":{"d":null}}"#).unwrap();
-        let text = String::from_utf8(to_pretty(&value, b"  ", b"\n", b" ")).unwrap();
+        let text = String::from_utf8(to_pretty(&value, b"  ", b"\n", b" ").unwrap()).unwrap();
         assert_eq!(text, "{\n  \"a\": [],\n  \"b\": [\n    1,\n    {}\n  ],\n  \"c\": {\n    \"d\": null\n  }\n}");
     }
 }

@@ -1,10 +1,10 @@
 //! JSON documents: each is one record, read and written whole.
 
-use super::reading::Reading;
+use super::reading::{Budget, Reading};
 use super::writing::Writing;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::json::{JsonFormat, Map, Number, Value, decode_payload, encode_payload, split_payload};
-use crate::engine::format::json_path::{JsonPath, at, at_mut, remove};
+use crate::engine::format::json_path::{JsonPath, Key, at, each_mut, remove};
 use crate::engine::format::metadata::{Kind, Metadata};
 
 /// A stored document, with what it keeps when it is written again.
@@ -33,39 +33,67 @@ fn write(writing: &mut Writing<'_>, key: &[u8], document: &Document) -> Result<(
     writing.store(key, &document.metadata, &payload)
 }
 
+/// Roughly the bytes of a value in memory.
+pub fn weight(value: &Value) -> usize {
+    let mut open = vec![value];
+    let mut sum = 0usize;
+    while let Some(value) = open.pop() {
+        sum += 32;
+        match value {
+            Value::String(text) => sum += text.len(),
+            Value::Array(items) => open.extend(items),
+            Value::Object(members) => {
+                sum += members.keys().map(|name| name.len() + 32).sum::<usize>();
+                open.extend(members.values());
+            }
+            _ => {}
+        }
+    }
+    sum
+}
+
+/// Copies of what a path finds, as one array. They are counted: a value may be found in each of those around it.
+pub fn found(document: &Value, path: &JsonPath, budget: &mut Budget) -> Result<Value> {
+    let copy = |value: &&Value| {
+        budget.take(weight(value))?;
+        Ok(Value::clone(value))
+    };
+    path.find(document)?.iter().map(copy).collect::<Result<Vec<Value>>>().map(Value::Array)
+}
+
 /// What a path finds in a document, seen one by one. `None` when there is no such key.
 pub fn look<R>(
     reading: &Reading<'_>,
     key: &[u8],
     path: &JsonPath,
-    mut see: impl FnMut(&Value) -> R,
+    see: impl FnMut(&Value) -> Result<R>,
 ) -> Result<Option<Vec<R>>> {
     let Some(document) = read(reading, key)? else { return Ok(None) };
-    let found = path.find(&document.value)?;
-    Ok(Some(found.iter().filter_map(|location| at(&document.value, location)).map(&mut see).collect()))
+    path.find(&document.value)?.into_iter().map(see).collect::<Result<Vec<R>>>().map(Some)
 }
 
-/// Changes what a path finds, each value once, from the last to the first so that what is inside comes before what
-/// holds it. `change` says what to answer, and whether it changed something. `None` when there is no such key.
+/// Changes what a path finds, each value once, and what is inside before what holds it. `change` says what to answer, and
+/// whether it changed something, by which it adds no more than `adds` bytes. `None` when there is no such key.
 pub fn change<R>(
     writing: &mut Writing<'_>,
     key: &[u8],
     path: &JsonPath,
+    adds: usize,
     mut change: impl FnMut(&mut Value) -> Result<(R, bool)>,
 ) -> Result<Option<Vec<R>>> {
     let Some(mut document) = read(&writing.reading(), key)? else { return Ok(None) };
-    let (mut out, mut changed) = (Vec::new(), false);
-    for location in path.find(&document.value)?.iter().rev() {
-        if let Some(value) = at_mut(&mut document.value, location) {
-            let (answer, did) = change(value)?;
-            out.push(answer);
-            changed |= did;
+    let (mut budget, mut changed) = (Budget::default(), false);
+    let out = each_mut(&mut document.value, path, |value| {
+        let (answer, did) = change(value)?;
+        if did {
+            budget.take(adds)?;
         }
-    }
+        changed |= did;
+        Ok(answer)
+    })?;
     if changed {
         write(writing, key, &document)?;
     }
-    out.reverse();
     Ok(Some(out))
 }
 
@@ -89,13 +117,13 @@ pub fn set(writing: &mut Writing<'_>, key: &[u8], path: &JsonPath, value: Value)
 }
 
 fn place(root: &mut Value, path: &JsonPath, value: Value) -> Result<()> {
-    let found = path.find(root)?;
-    for location in found.iter().rev() {
-        if let Some(place) = at_mut(root, location) {
-            *place = value.clone();
-        }
-    }
-    if found.is_empty()
+    let (mut budget, each) = (Budget::default(), weight(&value));
+    let placed = each_mut(root, path, |place| {
+        budget.take(each)?;
+        *place = value.clone();
+        Ok(())
+    })?;
+    if placed.is_empty()
         && let Some(keys) = path.keys()
         // Members are made, elements of arrays are not.
         && keys.iter().rposition(|key| matches!(key, Key::Index(_))).is_none_or(|last| at(root, &keys[..=last]).is_some())
@@ -127,16 +155,19 @@ pub fn merge(writing: &mut Writing<'_>, key: &[u8], path: &JsonPath, patch: &Val
         set(writing, key, path, patch.clone())?;
         return Ok(true);
     };
-    let found = path.find(&document.value)?;
-    if found.is_empty() {
-        place(&mut document.value, path, patch.clone())?;
-    }
-    for location in found.iter().rev() {
-        if patch.is_null() && !location.is_empty() {
-            remove(&mut document.value, location);
-        } else if let Some(target) = at_mut(&mut document.value, location) {
+    let merged = if patch.is_null() && !path.is_root() {
+        remove(&mut document.value, path)?
+    } else {
+        let (mut budget, each) = (Budget::default(), weight(patch));
+        let merge = |target: &mut Value| {
+            budget.take(each)?;
             apply_patch(target, patch);
-        }
+            Ok(())
+        };
+        each_mut(&mut document.value, path, merge)?.len()
+    };
+    if merged == 0 {
+        place(&mut document.value, path, patch.clone())?;
     }
     write(writing, key, &document)?;
     Ok(true)
@@ -165,33 +196,17 @@ fn apply_patch(target: &mut Value, patch: &Value) {
 /// Removes what a path finds, and the key with its root; how many values.
 pub fn delete(writing: &mut Writing<'_>, key: &[u8], path: &JsonPath) -> Result<u64> {
     let Some(mut document) = read(&writing.reading(), key)? else { return Ok(0) };
-    let found = path.find(&document.value)?;
-    if found.iter().any(Vec::is_empty) {
+    if path.is_root() {
         writing.log_words(Kind::JSON, &[]);
         writing.remove(key)?;
         return Ok(1);
     }
-    // From the last to the first, so that what is left keeps its places.
-    let mut found = found;
-    found.sort_by(|a, b| compare(b, a));
-    let removed = found.iter().filter(|location| remove(&mut document.value, location)).count();
+    let removed = remove(&mut document.value, path)?;
     if removed > 0 {
         write(writing, key, &document)?;
     }
     Ok(removed as u64)
 }
-
-fn compare(a: &[super::json::Key], b: &[super::json::Key]) -> std::cmp::Ordering {
-    let keys = a.iter().zip(b).map(|(a, b)| match (a, b) {
-        (Key::Index(a), Key::Index(b)) => a.cmp(b),
-        (Key::Name(a), Key::Name(b)) => a.cmp(b),
-        (Key::Index(_), Key::Name(_)) => std::cmp::Ordering::Less,
-        (Key::Name(_), Key::Index(_)) => std::cmp::Ordering::Greater,
-    });
-    keys.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then(a.len().cmp(&b.len()))
-}
-
-pub use crate::engine::format::json_path::Key;
 
 /// The sum or the product of two numbers; `None` when it is infinite. Whole where it can be.
 pub fn calculate(number: &Number, by: &Number, multiply: bool) -> Option<Number> {
