@@ -159,12 +159,21 @@ pub struct Outbox {
 struct Content {
     pieces: VecDeque<Arc<[u8]>>,
     bytes: usize,
-    /// Pieces that were taken and not written yet.
-    taken: bool,
+    /// How many pieces were ever put in, and how many of them are written.
+    put: u64,
+    written: u64,
     /// Nothing goes in any more, and what is in it still goes out.
     closed: bool,
     /// Its reader is gone, or was too slow.
     broken: bool,
+}
+
+impl Content {
+    fn put(&mut self, piece: Arc<[u8]>) {
+        self.bytes += piece.len() + ITEM;
+        self.put += 1;
+        self.pieces.push_back(piece);
+    }
 }
 
 impl Outbox {
@@ -185,19 +194,19 @@ impl Outbox {
             content.broken = true;
             self.end.iter().for_each(|end| end());
         } else {
-            content.bytes += bytes.len() + ITEM;
-            content.pieces.push_back(Arc::clone(bytes));
+            content.put(Arc::clone(bytes));
         }
         self.changed.notify_all();
     }
 
-    /// Puts bytes in, and waits until all that is in it is written. `false` when it is broken.
+    /// Puts bytes in, and waits until they are written behind what was in it before; not for what comes behind them. `false`
+    /// when it is broken.
     pub fn send(&self, bytes: Vec<u8>) -> bool {
         let mut content = self.content.lock();
-        content.bytes += bytes.len() + ITEM;
-        content.pieces.push_back(bytes.into());
+        content.put(bytes.into());
+        let own = content.put;
         self.changed.notify_all();
-        while !content.broken && (content.taken || !content.pieces.is_empty()) {
+        while !content.broken && content.written < own {
             self.changed.wait(&mut content);
         }
         !content.broken
@@ -206,7 +215,8 @@ impl Outbox {
     /// What to write next, waiting for it; `None` when nothing more will come.
     pub fn next(&self) -> Option<Vec<Arc<[u8]>>> {
         let mut content = self.content.lock();
-        content.taken = false;
+        // What was taken before is written by now.
+        content.written = content.put - content.pieces.len() as u64;
         self.changed.notify_all();
         while content.pieces.is_empty() && !content.closed && !content.broken {
             self.changed.wait(&mut content);
@@ -214,7 +224,6 @@ impl Outbox {
         if content.broken || content.pieces.is_empty() {
             return None;
         }
-        content.taken = true;
         content.bytes = 0;
         Some(content.pieces.drain(..).collect())
     }
@@ -277,6 +286,30 @@ mod tests {
         assert!(slow.next().is_none() && slow.content.lock().pieces.is_empty());
         channels.publish(b"c", b"more");
         assert!(slow.content.lock().pieces.is_empty());
+    }
+
+    /// What is sent is written behind what was there before it, and whoever sent it does not wait for what comes after it,
+    /// however much that is.
+    #[test]
+    fn answers_between_messages_without_end() {
+        let (channels, outbox) = (Channels::default(), Arc::new(Outbox::default()));
+        channels.subscribe(What::Channel, b"c", &outbox).unwrap();
+        channels.publish(b"c", b"before");
+        let (done, sent) = std::sync::mpsc::channel();
+        let sender = Arc::clone(&outbox);
+        let sender = std::thread::spawn(move || done.send(sender.send(b"answer".to_vec())));
+        let mut written = Vec::new();
+        while !written.ends_with(b"answer") {
+            written.extend(outbox.next().unwrap().concat());
+        }
+        assert!(written.starts_with(&encoded(&[b"message", b"c", b"before"])));
+        assert!(sent.try_recv().is_err(), "it is not written yet");
+        // It is never empty from now on.
+        channels.publish(b"c", b"after");
+        assert_eq!(outbox.next().unwrap().len(), 1);
+        channels.publish(b"c", b"more");
+        assert_eq!(sent.recv_timeout(std::time::Duration::from_secs(60)), Ok(true));
+        sender.join().unwrap().unwrap();
     }
 
     /// A pattern that takes too long does not fit, and one that is too long is refused.

@@ -3,6 +3,7 @@
 use super::super::error::{Error, ErrorKind, Result, shown};
 use super::super::format::metadata::Kind;
 use super::super::format::stream::StreamId;
+use super::super::types::reading::Budget;
 use super::super::types::stream::{self, Keep, NewId, StreamEntry, Trim};
 use super::super::types::stream_group::{self, Claim, Created};
 use super::Key;
@@ -78,7 +79,7 @@ impl Stream {
 
     fn range(&self, from: StreamId, to: StreamId, reverse: bool, count: u64) -> Result<Vec<StreamEntry>> {
         self.key.view(|reading, key| match stream::Stream::find(reading, key)? {
-            Some(found) => found.range(reading, from, to, reverse, count),
+            Some(found) => found.range(reading, from, to, reverse, count, &mut Budget::default()),
             None => Ok(Vec::new()),
         })
     }
@@ -139,16 +140,18 @@ impl StreamGroup {
 
     /// Gives a consumer entries that none of the group was given, `count` at most.
     pub fn read(&self, consumer: impl AsRef<[u8]>, count: u64) -> Result<Vec<StreamEntry>> {
-        let given = self
-            .key
-            .write(|writing, key| stream_group::read_new(writing, key, &self.name, consumer.as_ref(), count, false))?;
+        let given = self.key.write(|writing, key| {
+            let budget = &mut Budget::default();
+            stream_group::read_new(writing, key, &self.name, consumer.as_ref(), count, false, budget)
+        })?;
         given.ok_or_else(|| self.missing())
     }
 
     /// Gives a consumer again what is pending for it, behind an id. What was deleted meanwhile does not come.
     pub fn read_pending(&self, consumer: impl AsRef<[u8]>, behind: StreamId, count: u64) -> Result<Vec<StreamEntry>> {
         let given = self.key.write(|writing, key| {
-            stream_group::read_pending(writing, key, &self.name, consumer.as_ref(), behind, count)
+            let budget = &mut Budget::default();
+            stream_group::read_pending(writing, key, &self.name, consumer.as_ref(), behind, count, budget)
         })?;
         Ok(given.ok_or_else(|| self.missing())?.into_iter().filter_map(|(_, entry)| entry).collect())
     }

@@ -5,7 +5,7 @@ use super::{Answer, Attempt, Context, Refusal, bulk, bulks, error, integer, is, 
 use crate::engine::clock::now_ms;
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
-use crate::engine::types::reading::Reading;
+use crate::engine::types::reading::{Budget, Reading};
 use crate::engine::types::stream::Stream;
 use crate::engine::types::stream_group::{self as group, Claim, Created};
 
@@ -105,7 +105,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
         behind.push(if *id == b">" { None } else { Some(parse_id(id)?) });
     }
     context.write(|writing| {
-        let mut found = Vec::new();
+        let (mut found, mut budget) = (Vec::new(), Budget::default());
         for ((key, _), behind) in asked.streams.iter().zip(&behind) {
             let missing = || {
                 let (key, name) = (text(key), text(name));
@@ -115,7 +115,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
             };
             let answer = match behind {
                 None => {
-                    let new = group::read_new(writing, key, name, consumer, asked.limit, asked.no_ack)?;
+                    let new = group::read_new(writing, key, name, consumer, asked.limit, asked.no_ack, &mut budget)?;
                     let new = new.ok_or_else(missing)?;
                     if new.is_empty() {
                         continue;
@@ -123,7 +123,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
                     entries(new)
                 }
                 Some(behind) => {
-                    let pending = group::read_pending(writing, key, name, consumer, *behind, asked.limit)?;
+                    let pending = group::read_pending(writing, key, name, consumer, *behind, asked.limit, &mut budget)?;
                     let one = |(of, found): (StreamId, Option<_>)| match found {
                         Some(found) => entry(found),
                         None => Reply::Array(vec![id(of), Reply::NilArray]),
@@ -287,7 +287,7 @@ pub fn xinfo(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                     Some(count) => {
                         // A count of 0 is all.
                         let limit = if count == 0 { u64::MAX } else { count };
-                        let found = stream.range(reading, StreamId::MIN, StreamId::MAX, false, limit)?;
+                        let found = stream.range(reading, StreamId::MIN, StreamId::MAX, false, limit, &mut Budget::default())?;
                         items.extend([bulk("entries"), entries(found)]);
                     }
                 }

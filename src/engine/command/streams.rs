@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Answer, Attempt, Context, Refusal, Wait, bulk, error, integer, is, ok, parse_count};
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
+use crate::engine::types::reading::Budget;
 use crate::engine::types::stream::{self, Keep, NewId, Stream, StreamEntry, Trim};
 
 pub fn parse_id(bytes: &[u8]) -> Result<StreamId, Refusal> {
@@ -170,7 +171,7 @@ pub fn xrange(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     }
     context.view(|reading| {
         let Some(stream) = Stream::find(reading, &args[1])? else { return Ok(entries(Vec::new())) };
-        Ok(entries(stream.range(reading, from, to, reverse, limit)?))
+        Ok(entries(stream.range(reading, from, to, reverse, limit, &mut Budget::default())?))
     })
 }
 
@@ -265,6 +266,7 @@ pub fn xread(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Refusal
     }
     context.view(|reading| {
         let (mut found, mut ids) = (Vec::new(), Vec::new());
+        let mut budget = Budget::default();
         for ((key, _), behind) in asked.streams.iter().zip(&behind) {
             let stream = Stream::find(reading, key)?;
             // What is new is so from the first look on.
@@ -272,7 +274,7 @@ pub fn xread(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Refusal
             ids.push(behind.unwrap_or(last));
             let Some(from) = behind.and_then(StreamId::next) else { continue };
             let Some(stream) = stream else { continue };
-            let new = stream.range(reading, from, StreamId::MAX, false, asked.limit)?;
+            let new = stream.range(reading, from, StreamId::MAX, false, asked.limit, &mut budget)?;
             if !new.is_empty() {
                 found.push(Reply::Array(vec![bulk(*key), entries(new)]));
             }

@@ -2,6 +2,7 @@
 //! Kvrocks: redis_metadata.cc JsonMetadata, types/json.h (jsoncons). Members are in the order of their names, and
 //! numbers are written as jsoncons writes them.
 
+use std::borrow::Cow;
 use std::io;
 
 use serde::Serialize as _;
@@ -15,6 +16,9 @@ pub const MAX_DEPTH: usize = 1024;
 
 /// The longest text that is made of a value: no longer one is stored, and no longer reply is sent.
 const MAX_TEXT: usize = 512 << 20;
+
+/// The most bytes of a number beyond 64 bits in CBOR: 616 digits.
+const MAX_BIGNUM: u64 = 256;
 
 /// How a document is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +73,12 @@ pub fn decode_payload(payload: &[u8]) -> Result<(JsonFormat, Value)> {
     Ok((format, document))
 }
 
-/// Reads a text.
+/// Reads a text, with the numbers that are too large for a value as jsoncons stores them.
 pub fn parse_text(text: &[u8]) -> Result<Value> {
     let refused = |what: String| bad(ErrorKind::InvalidArgument, what);
-    if text_depth(text) > MAX_DEPTH {
+    let (text, depth) = scan(text);
+    let text = &*text;
+    if depth > MAX_DEPTH {
         return Err(refused(format!("got more than {MAX_DEPTH} arrays and objects in each other")));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -83,23 +89,74 @@ pub fn parse_text(text: &[u8]) -> Result<Value> {
     value.map_err(|e| refused(format!("{} is no JSON: {e}", shown(text))))
 }
 
-/// The most open brackets that are not inside of a string.
-fn text_depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut quoted, mut escaped) = (0usize, 0, false, false);
-    for &byte in text {
+/// The text with other words for the numbers that no value holds, and the most open brackets that are not inside of a string.
+fn scan(text: &[u8]) -> (Cow<'_, [u8]>, usize) {
+    let (mut depth, mut deepest, mut quoted, mut at) = (0usize, 0, false, 0);
+    let (mut out, mut copied) = (Vec::new(), 0);
+    while let Some(&byte) = text.get(at) {
+        let mut end = at + 1;
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
+            b'\\' if quoted => end += 1,
             b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => {
+            _ if quoted => {}
+            b'[' | b'{' => {
                 depth += 1;
                 deepest = deepest.max(depth);
             }
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'-' | b'0'..=b'9' => {
+                let rest = &text[at..];
+                let part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                let (number, rest) = rest.split_at(rest.iter().position(|byte| !part(byte)).unwrap_or(rest.len()));
+                end = at + number.len();
+                // No number is the name of a member.
+                if let Some(new) = replacement(number)
+                    && !rest.trim_ascii_start().starts_with(b":")
+                {
+                    out.extend_from_slice(&text[copied..at]);
+                    out.extend_from_slice(&new);
+                    copied = end;
+                }
+            }
             _ => {}
         }
+        at = end;
     }
-    deepest
+    if copied == 0 {
+        return (text.into(), deepest);
+    }
+    out.extend_from_slice(&text[copied..]);
+    (out.into(), deepest)
+}
+
+/// What jsoncons stores for a number that is none of 64 bits and no double: a whole one as the text of its digits, another as
+/// null. It takes the minus of a whole 0 off.
+fn replacement(number: &[u8]) -> Option<Vec<u8>> {
+    let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(number).ok()?;
+    if text == "-0" {
+        return Some(b"0".to_vec());
+    }
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let whole = whole.strip_prefix('-').unwrap_or(whole);
+    // The largest have 19 digits, or an exponent.
+    if (exponent.is_none() && whole.len() < 19) || !digits(whole.as_bytes()) || (whole.len() > 1 && whole.starts_with('0')) {
+        return None;
+    }
+    if exponent.is_none() && fraction.is_none() {
+        let fits = text.parse::<u64>().is_ok() || text.parse::<i64>().is_ok();
+        return (!fits).then(|| [b"\"", number, b"\""].concat());
+    }
+    let exponent = exponent.map(|exponent| exponent.strip_prefix(['+', '-']).unwrap_or(exponent));
+    let is_number = [fraction, exponent].into_iter().flatten().all(|part| digits(part.as_bytes()));
+    (is_number && text.parse::<f64>().is_ok_and(f64::is_infinite)).then(|| b"null".to_vec())
 }
 
 fn check_depth(document: &Value) -> Result<()> {
@@ -378,6 +435,14 @@ impl<'a> Cbor<'a> {
                 Err(_) => (-1.0 - number as f64).into(),
             },
             3 => Value::String(self.text(number)?),
+            // Whole numbers beyond 64 bits: jsoncons shows them as the text of their digits.
+            6 if matches!(number, 2 | 3) => {
+                let (major, _, length) = self.head()?;
+                if major != 2 || length > MAX_BIGNUM {
+                    return Err(self.bad(format_args!("a number of {length} bytes with the major type {major}")));
+                }
+                Value::String(decimal(self.take(length)?, number == 3))
+            }
             4 => {
                 let mut items = Vec::new();
                 for _ in 0..number {
@@ -413,6 +478,31 @@ impl<'a> Cbor<'a> {
         let bytes = self.take(length)?;
         String::from_utf8(bytes.to_vec()).map_err(|_| self.bad("a text that is no UTF-8"))
     }
+}
+
+/// The digits of a number of many bytes, or, where it counts down from -1, of that one.
+fn decimal(bytes: &[u8], negative: bool) -> String {
+    const PIECE: u64 = 1_000_000_000;
+    // In pieces of nine digits, the lowest first.
+    let mut pieces = vec![0u64];
+    let mut carry_in = |times: u64, plus: u64| {
+        let mut carry = plus;
+        for piece in &mut pieces {
+            carry += *piece * times;
+            *piece = carry % PIECE;
+            carry /= PIECE;
+        }
+        if carry > 0 {
+            pieces.push(carry);
+        }
+    };
+    bytes.iter().for_each(|&byte| carry_in(256, byte.into()));
+    carry_in(1, negative.into());
+    let mut out = String::from(if negative { "-" } else { "" });
+    for (place, piece) in pieces.iter().rev().enumerate() {
+        out += &if place == 0 { piece.to_string() } else { format!("{piece:09}") };
+    }
+    out
 }
 
 /// A float of 16 bits.
@@ -457,6 +547,49 @@ mod tests {
         ] {
             let value = parse_text(given.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(to_text(&value).unwrap()).unwrap(), written);
+        }
+    }
+
+    /// Numbers that no value holds are stored as a Kvrocks server stored them, and what is no number stays none.
+    #[test]
+    fn large_numbers() {
+        for (given, stored) in [
+            ("18446744073709551615", "18446744073709551615"),
+            ("18446744073709551616", "\"18446744073709551616\""),
+            ("-9223372036854775808", "-9223372036854775808"),
+            ("-9223372036854775809", "\"-9223372036854775809\""),
+            ("[1e400,-1e400, 12345678901234567890e500]", "[null,null,null]"),
+            ("[-0,-0.0,0e400,1e-400]", "[0,0.0,0.0,0.0]"),
+            ("18446744073709551616.0", "1.8446744073709552e+19"),
+            (r#"{"1e400":"-0, 1e400 \" 18446744073709551616"}"#, r#"{"1e400":"-0, 1e400 \" 18446744073709551616"}"#),
+            (&"9".repeat(400), &format!("\"{}\"", "9".repeat(400))),
+            (&format!("{}.5", "9".repeat(400)), "null"),
+        ] {
+            assert_eq!(String::from_utf8(to_text(&parse_text(given.as_bytes()).unwrap()).unwrap()).unwrap(), stored);
+        }
+        for bad in [
+            "{18446744073709551616:1}",
+            "{18446744073709551616 :1}",
+            "{-0:1}",
+            "018446744073709551616",
+            "18446744073709551616x",
+            "1844674407370955161600.",
+            "1e+-400",
+            "1.e400",
+            "1e400e400",
+            "--18446744073709551616",
+            "\"a\"18446744073709551616",
+        ] {
+            assert_eq!(parse_text(bad.as_bytes()).unwrap_err().kind(), ErrorKind::InvalidArgument, "{bad}");
+        }
+        // As that server wrote it in CBOR.
+        let array = hex("85 c249010000000000000000 fa7f800000 00 c3488000000000000000 fa80000000");
+        let read = read_cbor(&array).unwrap();
+        assert_eq!(to_text(&read).unwrap(), br#"["18446744073709551616",null,0,"-9223372036854775809",0.0]"#);
+        assert_eq!(decimal(&[], false), "0");
+        assert_eq!(decimal(&[0xFF; 16], true), "-340282366920938463463374607431768211456");
+        for bad in ["c201", "c2", "c25901010000", "c34900", "c2590101"] {
+            assert_eq!(read_cbor(&hex(bad)).unwrap_err().kind(), ErrorKind::Corruption, "{bad}");
         }
     }
 

@@ -431,12 +431,13 @@ pub fn positions(reading: &Reading<'_>, key: &[u8], element: &[u8], search: Sear
     let Some(list) = List::find(reading, key)? else { return Ok(Vec::new()) };
     let backward = search.rank < 0;
     let mut skip = search.rank.unsigned_abs().saturating_sub(1);
-    let mut found = Vec::new();
+    let (mut found, mut budget) = (Vec::new(), Budget::default());
     let mut walk = list.walk(reading, list.head, list.tail, backward);
     let mut seen = 0;
     while let Some((_, at)) = walk.next()? {
         if at == element {
             if skip == 0 {
+                budget.take(0)?;
                 found.push(if backward { list.len() - 1 - seen } else { seen });
                 if found.len() as u64 == search.count {
                     break;

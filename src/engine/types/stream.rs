@@ -28,6 +28,14 @@ pub struct StreamEntry {
     pub values: Vec<Vec<u8>>,
 }
 
+impl StreamEntry {
+    /// Counts what it takes in memory.
+    pub(super) fn take(&self, budget: &mut Budget) -> Result<()> {
+        budget.take(size_of::<StreamEntry>())?;
+        self.values.iter().try_for_each(|value| budget.take(value.len()))
+    }
+}
+
 /// The id that a new entry gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewId {
@@ -91,7 +99,8 @@ impl Stream {
         reading.subkeys(STREAM, &self.prefix, from, Some(end), reverse)
     }
 
-    /// Entries from one id to another, both included; in order, or backwards.
+    /// Entries from one id to another, both included; in order, or backwards. `budget` is that of the whole call, which may
+    /// read many streams.
     pub fn range(
         &self,
         reading: &Reading<'_>,
@@ -99,18 +108,18 @@ impl Stream {
         to: StreamId,
         reverse: bool,
         limit: u64,
+        budget: &mut Budget,
     ) -> Result<Vec<StreamEntry>> {
         let mut out = Vec::new();
         if from > to {
             return Ok(out);
         }
-        let mut budget = Budget::default();
         let mut walk = self.walk(reading, from, to, reverse);
         while (out.len() as u64) < limit {
             let Some((sub, value)) = walk.next()? else { break };
-            let values = decode_entry(value)?;
-            values.iter().try_for_each(|value| budget.take(value.len()))?;
-            out.push(StreamEntry { id: entry_id(sub)?, values });
+            let entry = StreamEntry { id: entry_id(sub)?, values: decode_entry(value)? };
+            entry.take(budget)?;
+            out.push(entry);
         }
         Ok(out)
     }

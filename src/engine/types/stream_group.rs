@@ -217,7 +217,8 @@ pub fn delete_consumer(writing: &mut Writing<'_>, key: &[u8], name: &[u8], consu
     Ok(Some(ids.len() as u64))
 }
 
-/// Gives a consumer entries that no consumer of the group has had. `None` when there is no such group.
+/// Gives a consumer entries that no consumer of the group has had. `None` when there is no such group. `budget` is that of
+/// the whole call, which may read many streams.
 pub fn read_new(
     writing: &mut Writing<'_>,
     key: &[u8],
@@ -225,13 +226,14 @@ pub fn read_new(
     consumer: &[u8],
     limit: u64,
     acknowledged: bool,
+    budget: &mut Budget,
 ) -> Result<Option<Vec<StreamEntry>>> {
     let reading = writing.reading();
     let Some(mut work) = Work::open(&reading, key, name)? else { return Ok(None) };
     let now = now_ms();
     work.make_consumer(&reading, consumer, now)?;
     let entries = match work.group.last_delivered.next() {
-        Some(from) => work.stream.range(&reading, from, StreamId::MAX, false, limit)?,
+        Some(from) => work.stream.range(&reading, from, StreamId::MAX, false, limit, budget)?,
         None => Vec::new(),
     };
     let mut given = Vec::new();
@@ -263,11 +265,6 @@ pub fn read_new(
     Ok(Some(entries))
 }
 
-/// Counts what an entry takes in memory.
-fn take(budget: &mut Budget, entry: &StreamEntry) -> Result<()> {
-    entry.values.iter().try_for_each(|value| budget.take(value.len()))
-}
-
 /// Entries by their ids; `None` for those that are deleted.
 pub type Deliveries = Vec<(StreamId, Option<StreamEntry>)>;
 
@@ -280,19 +277,20 @@ pub fn read_pending(
     consumer: &[u8],
     behind: StreamId,
     limit: u64,
+    budget: &mut Budget,
 ) -> Result<Option<Deliveries>> {
     let reading = writing.reading();
     let Some(mut work) = Work::open(&reading, key, name)? else { return Ok(None) };
     let now = now_ms();
     work.make_consumer(&reading, consumer, now)?;
     let (mut out, mut again) = (Vec::new(), Vec::new());
-    let mut budget = Budget::default();
     if let Some(from) = behind.next() {
         pending_from(&reading, &work.stream, name, from, StreamId::MAX, |id, mut pending| {
             if pending.consumer == consumer {
                 let entry = work.stream.entry(&reading, id)?;
+                budget.take(size_of::<(StreamId, Pending)>())?;
                 if let Some(entry) = &entry {
-                    take(&mut budget, entry)?;
+                    entry.take(budget)?;
                     pending.delivered_ms = now;
                     pending.deliveries = pending.deliveries.saturating_add(1);
                     again.push((id, pending));
@@ -359,7 +357,7 @@ pub fn claim(
     if let Some(last) = how.last_id {
         work.group.last_delivered = work.group.last_delivered.max(last);
     }
-    let mut out = Vec::new();
+    let (mut out, mut budget) = (Vec::new(), Budget::default());
     for &id in ids {
         let reading = writing.reading();
         let pending = work.pending(&reading, id)?;
@@ -391,6 +389,7 @@ pub fn claim(
             None => pending.deliveries.saturating_add(1),
         };
         writing.put(STREAM, &work.pending_key(id), &pending.encode())?;
+        entry.take(&mut budget)?;
         out.push(entry);
     }
     work.make_consumer(&writing.reading(), consumer, now)?;
@@ -459,7 +458,7 @@ pub fn auto_claim(
         let is_there = entry.is_some();
         match entry {
             Some(entry) => {
-                take(&mut budget, &entry)?;
+                entry.take(&mut budget)?;
                 out.entries.push(entry);
             }
             None => out.deleted.push(id),
@@ -528,11 +527,12 @@ pub fn pending_entries(
 ) -> Result<Option<Vec<(StreamId, Pending)>>> {
     let Some(work) = Work::open(reading, key, name)? else { return Ok(None) };
     let now = now_ms();
-    let mut out = Vec::new();
+    let (mut out, mut budget) = (Vec::new(), Budget::default());
     if limit > 0 && from <= to {
         pending_from(reading, &work.stream, name, from, to, |id, pending| {
             let idle = now.saturating_sub(pending.delivered_ms);
             if idle >= min_idle_ms && consumer.is_none_or(|consumer| consumer == pending.consumer) {
+                budget.take(size_of::<(StreamId, Pending)>() + pending.consumer.len())?;
                 out.push((id, pending));
             }
             Ok((out.len() as u64) < limit)
