@@ -436,8 +436,9 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
         """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
         list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
         is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of
-        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError, and one that
-        waits for an element, like BLPOP, waits no time."""
+        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError. One that waits
+        (BLPOP and its kin, XREAD BLOCK, XREADGROUP BLOCK) waits no time here, whatever time-out it names: where there is
+        nothing it gives None at once. pumice.redis(db) waits."""
 
     def __setitem__(self, key: _Bytes, value: _Bytes, /) -> None: ...
     def __delitem__(self, key: _Bytes, /) -> None: ...

@@ -227,16 +227,12 @@ impl Store {
         *self.history.lock() = history;
     }
 
-    /// Takes an entry that was written, and wakes who waits for it: history and registry must be its own by now.
-    pub fn append(&self, Written { first, last, bytes }: Written) {
+    /// Takes an entry that was written, and wakes who waits for it: history and registry must be its own by now. The keys
+    /// for which somebody waits who is to be served.
+    pub fn append(&self, Written { first, last, bytes }: Written) -> Vec<Vec<u8>> {
         let mut ring = self.ring.lock();
         ring.latest = last;
-        if !ring.waiters.is_empty() {
-            match &bytes {
-                Some(bytes) => ring.waiters.wake_by(bytes),
-                None => ring.waiters.wake_all(),
-            }
-        }
+        let ready = if ring.waiters.is_empty() { Vec::new() } else { ring.waiters.wake_by(bytes.as_deref()) };
         let Ring { entries, bytes: total, .. } = &mut *ring;
         if let Some(bytes) = bytes {
             *total += bytes.len();
@@ -256,6 +252,7 @@ impl Store {
         if wakes {
             self.appended.notify_all();
         }
+        ready
     }
 
     /// The entry that starts at `next`, waiting for it until `deadline`.
@@ -318,6 +315,16 @@ impl Store {
     pub fn end_waiting(&self, keys: &[Vec<u8>], waiter: &Arc<Waiter>) {
         let mut ring = self.ring.lock();
         keys.iter().for_each(|key| ring.waiters.remove(key, waiter));
+    }
+
+    /// Who waits for a key and is to be served, who came first the first.
+    pub fn line(&self, key: &[u8]) -> Vec<Arc<Waiter>> {
+        self.ring.lock().waiters.line(key)
+    }
+
+    /// Has all who wait for a key look again: what they may do has changed.
+    pub fn wake_waiters(&self) {
+        self.ring.lock().waiters.wake_all();
     }
 
     /// Whether another store is current now, or none.

@@ -6,7 +6,7 @@ mod orders;
 pub use commit::CommitGuard;
 pub use orders::Standing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::ThreadId;
@@ -214,7 +214,8 @@ impl Instance {
         self.check_process()?;
         let commit = self.commit.lock();
         let Some(generation) = self.current.load_full() else { return Err(closed()) };
-        Ok(CommitGuard { instance: self, generation, commit, panicking: std::thread::panicking() })
+        let panicking = std::thread::panicking();
+        Ok(CommitGuard { instance: self, generation, commit, ready: VecDeque::new(), panicking })
     }
 
     /// Writes one batch as one entry: `build` makes it under the commit lock, where role, poison, generation and
@@ -234,6 +235,7 @@ impl Instance {
         }
         let deleted = reclaim::ranges(&batch);
         let last = reclaim::delete(&mut guard, batch, &deleted)?;
+        guard.serve();
         if sync.unwrap_or(self.options.sync) {
             let db = Arc::clone(&guard.generation.store.db);
             drop(guard);

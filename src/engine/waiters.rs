@@ -10,12 +10,27 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use super::clock;
 use super::error::{Error, Result};
 use super::format::batch::{Batch, METADATA, Record};
+use super::instance::CommitGuard;
 
 /// Somebody who waits.
 pub struct Waiter {
     bell: OwnedFd,
-    /// Whether all of its kind are woken by a change; else one after the other.
-    all: bool,
+    /// Gives it what it waits for, on the thread of whoever changes a key. Without it a change rings.
+    serve: Option<Box<Serve>>,
+}
+
+/// Tries to give a waiter something of a key, as it is in the metadata, under the commit lock.
+pub type Serve = dyn Fn(&mut CommitGuard<'_>, &[u8]) -> Tried + Send + Sync;
+
+/// What came of a try to give a waiter something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It has something to look at.
+    Ring,
+    /// There is nothing for this one.
+    Nothing,
+    /// The key is gone: there is nothing for anybody.
+    Gone,
 }
 
 /// How a wait ended.
@@ -30,10 +45,19 @@ pub enum Woken {
 }
 
 impl Waiter {
-    pub fn new(all: bool) -> Result<Waiter> {
+    pub fn new(serve: Option<Box<Serve>>) -> Result<Waiter> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let bell = bell.map_err(|e| Error::io("make an eventfd to wait with", e))?;
-        Ok(Waiter { bell, all })
+        Ok(Waiter { bell, serve })
+    }
+
+    /// Gives it what a key has for it. Whether there may be something for the next in line.
+    pub fn serve(&self, guard: &mut CommitGuard<'_>, key: &[u8]) -> bool {
+        let tried = self.serve.as_ref().map_or(Tried::Nothing, |serve| serve(guard, key));
+        if tried == Tried::Ring {
+            self.ring();
+        }
+        tried != Tried::Gone
     }
 
     pub fn ring(&self) {
@@ -81,33 +105,44 @@ impl Waiters {
         self.keys.entry(key.to_vec()).or_default().push(Arc::clone(waiter));
     }
 
-    /// Takes somebody out. The next in line looks: there may be more than the one before has taken.
     pub fn remove(&mut self, key: &[u8], waiter: &Arc<Waiter>) {
         let Some(waiting) = self.keys.get_mut(key) else { return };
         waiting.retain(|known| !Arc::ptr_eq(known, waiter));
         if waiting.is_empty() {
             self.keys.remove(key);
-        } else if !waiter.all {
-            self.wake(key);
         }
     }
 
-    fn wake(&self, key: &[u8]) {
-        let Some(waiting) = self.keys.get(key) else { return };
-        waiting.iter().filter(|waiter| waiter.all).for_each(|waiter| waiter.ring());
-        if let Some(first) = waiting.iter().find(|waiter| !waiter.all) {
-            first.ring();
-        }
-    }
-
-    /// Wakes who waits for a key that an entry has changed.
-    pub fn wake_by(&self, batch: &[u8]) {
-        let Ok(batch) = Batch::parse(batch) else { return };
+    /// Wakes who waits for a key that an entry has changed; all, where the entry is not at hand. The keys for which
+    /// somebody waits who is to be served.
+    pub fn wake_by(&self, batch: Option<&[u8]>) -> Vec<Vec<u8>> {
+        let mut ready = Vec::new();
+        let mut wake = |key: &[u8], waiting: &[Arc<Waiter>]| {
+            waiting.iter().filter(|waiter| waiter.serve.is_none()).for_each(|waiter| waiter.ring());
+            if waiting.iter().any(|waiter| waiter.serve.is_some()) {
+                ready.push(key.to_vec());
+            }
+        };
+        let Some(batch) = batch else {
+            self.keys.iter().for_each(|(key, waiting)| wake(key, waiting));
+            return ready;
+        };
+        // It was parsed before it was written.
+        let Ok(batch) = Batch::parse(batch) else { return ready };
         for record in batch.records() {
-            if let Record::Put { family: METADATA, key, .. } = record {
-                self.wake(key);
+            if let Record::Put { family: METADATA, key, .. } = record
+                && let Some(waiting) = self.keys.get(key)
+            {
+                wake(key, waiting);
             }
         }
+        ready
+    }
+
+    /// Who waits for a key and is to be served, who came first the first.
+    pub fn line(&self, key: &[u8]) -> Vec<Arc<Waiter>> {
+        let waiting = self.keys.get(key).into_iter().flatten();
+        waiting.filter(|waiter| waiter.serve.is_some()).cloned().collect()
     }
 
     pub fn wake_all(&self) {

@@ -431,7 +431,8 @@ impl Namespace {
 
     /// Runs a command of Redis, its name and its arguments (bytes, str, another buffer or numbers), and gives what a Redis
     /// would answer: int, bytes, None, or a list of these. An error reply raises, with the server's words: WrongTypeError,
-    /// ReadOnlyError, else what the failure is, and InvalidArgumentError for what is wrong with the command.
+    /// ReadOnlyError, else what the failure is, and InvalidArgumentError for what is wrong with the command. One that waits
+    /// (BLPOP, XREAD BLOCK) waits no time here, and gives None where there is nothing; pumice.redis waits.
     #[pyo3(signature = (*args))]
     fn execute<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         let words = reply::words(args, None)?;

@@ -1,5 +1,7 @@
 //! Commands that wait for an element.
 
+use pumice::End;
+
 use super::support::wait_until;
 use super::{Client, Served, converse, request};
 
@@ -45,7 +47,7 @@ fn woken_by_the_commit() {
     }
 }
 
-/// Who came first is served first, and one commit that brings several elements serves as many.
+/// Who came first is served first, whoever left or came since, and one commit that brings several elements serves as many.
 #[test]
 fn in_line() {
     let served = Served::open();
@@ -66,6 +68,130 @@ fn in_line() {
     waiting(&served, 1);
     assert_eq!(other.ask(&["RPUSH", "l", "2"]), ":1");
     assert_eq!(line[2].reply(), "[\"l\" \"2\"]");
+}
+
+/// Who waits is served by the write that brings it, before anybody's next command, be it one right behind it on the same
+/// connection or a call in the process; what a transaction takes away again it does not bring.
+#[test]
+fn served_by_the_write() {
+    let served = Served::open();
+    let (mut client, mut other) = (served.client(), served.client());
+    let here = served.engine.default_namespace();
+    for n in 0..30 {
+        let value = n.to_string();
+        client.send(&request(&["BLPOP", "none", "l", "0"]));
+        waiting(&served, 1);
+        let takes: &[&str] = [&["DEL", "l"][..], &["LPOP", "l"], &["RENAME", "l", "m"], &["LLEN", "l"]][n % 4];
+        other.send(&[request(&["RPUSH", "l", &value]), request(takes)].concat());
+        assert_eq!(client.reply(), format!("[\"l\" \"{value}\"]"), "{takes:?}");
+        assert_eq!(other.reply(), ":1");
+        let nothing = ["nil", ":0", "-ERR no such key"];
+        let said = other.reply();
+        assert!(nothing.contains(&said.as_str()), "{takes:?}: {said}");
+        // By a handle, and on a sorted set.
+        client.send(&request(&["BLMOVE", "l", "taken", "LEFT", "LEFT", "0"]));
+        waiting(&served, 1);
+        here.list("l").push(End::Right, &[&value]).unwrap();
+        assert_eq!(here.list("l").pop(End::Left).unwrap(), None);
+        assert_eq!(client.reply(), format!("\"{value}\""));
+        client.send(&request(&["BZPOPMIN", "z", "0"]));
+        waiting(&served, 1);
+        other.send(&[request(&["ZADD", "z", "1", &value]), request(&["ZPOPMIN", "z"])].concat());
+        assert_eq!(client.reply(), format!("[\"z\" \"{value}\" \"1\"]"));
+        assert_eq!((other.reply().as_str(), other.reply().as_str()), (":1", "[]"));
+    }
+    client.send(&request(&["BLPOP", "l", "0"]));
+    waiting(&served, 1);
+    converse(&mut other, &[("MULTI", "+OK"), ("RPUSH l x", "+QUEUED"), ("DEL l", "+QUEUED"), ("EXEC", "[:1 :1]")]);
+    converse(
+        &mut other,
+        &[("MULTI", "+OK"), ("RPUSH l y z", "+QUEUED"), ("LPOP l", "+QUEUED"), ("EXEC", "[:2 \"y\"]")],
+    );
+    assert_eq!(client.reply(), "[\"l\" \"z\"]");
+    super::support::assert_sound(&served.engine);
+}
+
+/// What one who waits is given can bring something to the next, a key of another type brings nothing, and what it cannot
+/// be moved to is an error for it alone.
+#[test]
+fn one_serves_another() {
+    let served = Served::open();
+    let mut clients: Vec<Client> = (0..3).map(|_| served.client()).collect();
+    let mut other = served.client();
+    for (n, command) in ["BLPOP c 0", "BLMOVE b c LEFT LEFT 0", "BLMOVE a b LEFT LEFT 0"].iter().enumerate() {
+        clients[n].send(&request(&command.split(' ').collect::<Vec<_>>()));
+        waiting(&served, n + 1);
+    }
+    converse(&mut other, &[("ZADD c 1 m", ":1"), ("DEL c", ":1"), ("SET a x", "+OK"), ("DEL a", ":1")]);
+    waiting(&served, 3);
+    let before = served.engine.position().unwrap().sequence;
+    converse(&mut other, &[("RPUSH a x", ":1"), ("EXISTS a b c", ":0")]);
+    assert!(served.engine.position().unwrap().sequence > before);
+    assert_eq!(clients[0].reply(), "[\"c\" \"x\"]");
+    assert_eq!((clients[1].reply().as_str(), clients[2].reply().as_str()), ("\"x\"", "\"x\""));
+    clients[0].send(&request(&["BLMOVE", "a", "string", "LEFT", "LEFT", "0"]));
+    waiting(&served, 1);
+    clients[1].send(&request(&["BZPOPMIN", "a", "0"]));
+    waiting(&served, 2);
+    clients[2].send(&request(&["BRPOP", "a", "0"]));
+    waiting(&served, 3);
+    converse(&mut other, &[("SET string x", "+OK"), ("RPUSH a x", ":1")]);
+    assert!(clients[0].reply().starts_with("-WRONGTYPE"));
+    assert_eq!(clients[2].reply(), "[\"a\" \"x\"]");
+    converse(&mut other, &[("ZADD a 1 m", ":1")]);
+    assert_eq!(clients[1].reply(), "[\"a\" \"m\" \"1\"]");
+}
+
+/// What is pushed while those who wait come and go, are served and give up, comes to one of them or stays: nothing is lost,
+/// and nothing comes twice.
+#[test]
+fn nothing_is_lost() {
+    let served = Served::open();
+    let takers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut client = served.client();
+            std::thread::spawn(move || {
+                let replies = (0..400).map(|_| client.ask(&["BLPOP", "l", "0.001"]));
+                replies.filter(|reply| reply != "nil").collect::<Vec<String>>()
+            })
+        })
+        .collect();
+    let mut other = served.client();
+    let wanted: Vec<String> = (0..1000).map(|n| format!("{n:04}")).collect();
+    for value in &wanted {
+        assert_ne!(other.ask(&["RPUSH", "l", value]), ":0");
+    }
+    let taken: Vec<String> = takers.into_iter().flat_map(|taker| taker.join().unwrap()).collect();
+    let mut seen: Vec<String> = taken.iter().map(|reply| reply[r#"["l" ""#.len()..][..4].to_owned()).collect();
+    let left = other.ask(&["LRANGE", "l", "0", "-1"]);
+    seen.extend(left.split('"').filter(|word| word.len() == 4).map(str::to_owned));
+    seen.sort();
+    println!("{} were taken", taken.len());
+    assert_eq!(seen, wanted);
+    assert!(!taken.is_empty());
+}
+
+/// A token that opens nothing any more is given nothing, and an engine that becomes a replica ends who waits: what was meant
+/// for them stays.
+#[test]
+fn who_may_no_more() {
+    let served = Served::with_password();
+    served.engine.create_namespace("users", Some("old")).unwrap();
+    let (mut former, mut admin) = (served.client_with("old"), served.client_with("secret"));
+    let blocked = |admin: &mut Client, count: usize| {
+        let says = format!("\\nblocked_clients:{count}\\r");
+        wait_until("they wait", || admin.ask(&["INFO", "clients"]).contains(&says));
+    };
+    former.send(&request(&["BLPOP", "l", "0"]));
+    blocked(&mut admin, 1);
+    converse(&mut admin, &[("NAMESPACE SET users new", "+OK")]);
+    let mut user = served.client_with("new");
+    converse(&mut user, &[("RPUSH l x", ":1"), ("LRANGE l 0 -1", "[\"x\"]")]);
+    assert_eq!(former.reply(), "-NOAUTH Authentication required.");
+    user.send(&request(&["BLPOP", "m", "0"]));
+    blocked(&mut admin, 1);
+    served.engine.follow("127.0.0.1", 1, &Default::default()).unwrap();
+    assert!(user.reply().starts_with("-READONLY"));
 }
 
 /// All who read a stream get what is new, and of a group one.

@@ -2,18 +2,15 @@
 
 use pumice::{Engine, Options};
 
-use crate::client::{Reply, Served};
-use crate::support::{raw_write, records};
-
-fn new(dir: &tempfile::TempDir) -> Served {
-    Served::new(Engine::open(dir.path(), &Options::default()).unwrap(), None)
-}
+use crate::support::client::{Client, Reply, Served};
+use crate::support::recorded::stored_key;
+use crate::support::{raw_metadata, raw_subkey, raw_write, records};
 
 /// Every command that is for one type refuses a key of each of the others, and changes nothing.
 #[test]
 fn wrong_types() {
     let dir = tempfile::tempdir().unwrap();
-    let served = new(&dir);
+    let served = Served::open(dir.path());
     let mut client = served.client();
     let keys = ["string", "hash", "zset", "bitmap", "hll", "stream", "json", "bloom", "ints"];
     for line in [
@@ -61,7 +58,7 @@ fn wrong_types() {
 #[test]
 fn bad_words() {
     let dir = tempfile::tempdir().unwrap();
-    let served = new(&dir);
+    let served = Served::open(dir.path());
     let mut client = served.client();
     for line in ["XADD s 5-5 f v", "JSON.SET j $ {\"a\":[1]}", "GEOADD g 1 1 m", "BF.RESERVE full 0.1 1 NONSCALING"] {
         client.say(line);
@@ -142,7 +139,7 @@ fn bad_words() {
 #[test]
 fn deep_documents() {
     let dir = tempfile::tempdir().unwrap();
-    let served = new(&dir);
+    let served = Served::open(dir.path());
     let mut client = served.client();
     let nested = |depth: usize| ["[".repeat(depth), "]".repeat(depth)].concat();
     let refused = |reply: &Reply| matches!(reply, Reply::Error(text) if text.contains("in each other"));
@@ -158,18 +155,106 @@ fn deep_documents() {
     assert_eq!(client.say("JSON.GET deep"), Reply::Bulk(b"[]".to_vec()));
 }
 
+/// What a short command would make of a document many times over is refused, nothing is written, and the engine serves the
+/// next: values that are found in many others, are set or appended in many places, are asked for by many paths, or are
+/// shown with long indents.
+#[test]
+fn documents_many_times_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::open(dir.path());
+    let mut client = served.client();
+    let long = "x".repeat(1 << 20);
+    let quoted = format!("\"{long}\"");
+    let chain = |depth: usize, end: &str| [r#"{"a":"#.repeat(depth), end.to_owned(), "}".repeat(depth)].concat();
+    let wide = |item: &str| format!("[{}]", vec![item; 1000].join(","));
+    for (key, document) in [
+        ("chain", chain(300, &quoted)),
+        ("longer", chain(600, &quoted)),
+        ("arrays", wide("[]")),
+        ("texts", wide("\"\"")),
+        ("deep", chain(1000, "1")),
+        ("numbers", format!("[{}]", vec!["1"; 100_000].join(","))),
+    ] {
+        assert_eq!(client.ask(&["JSON.SET", key, "$", &document]), Reply::Simple("OK".into()), "{key}");
+    }
+    let position = served.engine.position().unwrap();
+    let newline = "\n".repeat(100_000);
+    let refused: [(&[&str], &str); 13] = [
+        (&["JSON.GET", "chain", "$..a", "$..*"], "more than 536870912 bytes at once"),
+        (&["JSON.MGET", "chain", "chain", "$..a"], "more than 536870912 bytes at once"),
+        (&["JSON.RESP", "longer", "$..['a','b']"], "more than 536870912 bytes at once"),
+        (&["JSON.DEBUG", "MEMORY", "longer", "$..*"], "more than 536870912 bytes at once"),
+        (&["JSON.SET", "arrays", "$[*]", &quoted], "more than 536870912 bytes at once"),
+        (&["JSON.MERGE", "arrays", "$[*]", &quoted], "more than 536870912 bytes at once"),
+        (&["JSON.ARRAPPEND", "arrays", "$[*]", &quoted], "more than 536870912 bytes at once"),
+        (&["JSON.STRAPPEND", "texts", "$[*]", &quoted], "more than 536870912 bytes at once"),
+        (&["JSON.GET", "numbers", "NEWLINE", &newline], "got a text of more than 536870912 bytes"),
+        (&["JSON.GET", "deep", "$..[?(@..[?(@..b)])]"], "got more than 16777216 steps, expected fewer"),
+        (&["JSON.DEL", "deep", "$..[?($..[?(@..b)])]"], "got more than 16777216 steps, expected fewer"),
+        (&["JSON.NUMINCRBY", "deep", "$..[?(@..[?(@..b)])]", "1"], "got more than 16777216 steps, expected fewer"),
+        (&["JSON.TYPE", "deep", "$..[?(@..[?(@..b)])]"], "got more than 16777216 steps, expected fewer"),
+    ];
+    for (command, words) in refused {
+        let shown: Vec<&str> = command.iter().map(|word| &word[..word.len().min(40)]).collect();
+        match client.ask(command) {
+            Reply::Error(text) => assert!(text.starts_with("ERR") && text.contains(words), "{shown:?}: {text}"),
+            _ => panic!("{shown:?} was done"),
+        }
+    }
+    assert_eq!(served.engine.position().unwrap(), position, "what was refused wrote something");
+    // Nothing is in the way of what is in proportion: in many places little, and little of much.
+    for (line, answers) in [
+        ("JSON.SET arrays $[*] 7", 0),
+        ("JSON.NUMINCRBY numbers $..* 1", 0),
+        ("JSON.TYPE deep $..*..*", 999),
+        ("JSON.OBJLEN longer $..*", 600),
+    ] {
+        match client.say(line) {
+            Reply::Array(items) => assert_eq!(items.len(), answers, "{line}"),
+            reply => assert!(answers == 0 && !matches!(reply, Reply::Error(_)), "{line}"),
+        }
+    }
+    assert_eq!(client.say("JSON.DEL numbers $[::2]"), Reply::Integer(50_000));
+    assert_eq!(client.say("JSON.ARRLEN numbers"), Reply::Array(vec![Reply::Integer(50_000)]));
+    assert_eq!(client.say("JSON.GET arrays $[999]"), Reply::Bulk(b"[7]".to_vec()));
+}
+
+/// What a command gathers is counted for all of the keys and ids that it names, not for each.
+#[test]
+fn many_streams_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::open(dir.path());
+    let mut client = served.client();
+    let long = "x".repeat(8 << 20);
+    for id in 1..=8 {
+        client.ask(&["XADD", "s", &format!("{id}-1"), "f", &long]);
+    }
+    client.say("XGROUP CREATE s g0 0");
+    let refused =
+        |reply: Reply| matches!(reply, Reply::Error(text) if text.contains("more than 536870912 bytes at once"));
+    let times = |word: &'static str| vec![word; 12];
+    assert!(refused(client.ask(&[vec!["XREAD", "STREAMS"], times("s"), times("0")].concat())));
+    assert!(refused(client.ask(&[vec!["XCLAIM", "s", "g0", "c", "0"], vec!["3-1"; 100], vec!["FORCE"]].concat())));
+    // One of them is not too much, and nothing is pending of what was refused.
+    for id in 1..=8 {
+        client.say(&format!("XCLAIM s g0 c 0 {id}-1 FORCE JUSTID"));
+    }
+    let pending = |client: &mut Client| match client.say("XPENDING s g0") {
+        Reply::Array(summary) => summary[0].clone(),
+        other => other,
+    };
+    assert_eq!(pending(&mut client), Reply::Integer(8));
+    assert!(refused(client.ask(&[vec!["XREADGROUP", "GROUP", "g0", "c", "STREAMS"], times("s"), times("0")].concat())));
+    assert!(matches!(client.say("XREAD COUNT 1 STREAMS s s 0 3-1"), Reply::Array(found) if found.len() == 2));
+    assert_eq!(pending(&mut client), Reply::Integer(8));
+}
+
 /// Records that no Kvrocks writes: sizes that lie, parts that are cut or missing. Every command on them answers something, an
 /// error where it cannot go on, with little memory, and the engine serves the next.
 #[test]
 fn damaged_records() {
     let dir = tempfile::tempdir().unwrap();
     drop(Engine::open(dir.path(), &Options::default()).unwrap());
-    let key = |name: &str| [b"\x0b__namespace", name.as_bytes()].concat();
-    let metadata =
-        |kind: u8, size: u64, rest: &[u8]| [&[0x80 | kind], &[0; 8][..], &[9; 8], &size.to_be_bytes(), rest].concat();
-    let subkey = |name: &str, sub: &[u8]| {
-        [b"\x0b__namespace", &(name.len() as u32).to_be_bytes()[..], name.as_bytes(), &[9; 8], sub].concat()
-    };
     let bloom = |filters: u16, bytes: u32| {
         [&filters.to_be_bytes()[..], &[0, 2], &[0xFF; 4], &[0xBF, 0x84, 0, 0, 0, 0, 0, 0], &bytes.to_be_bytes()]
             .concat()
@@ -189,12 +274,22 @@ fn damaged_records() {
         ("ints", 7, many, vec![]),
     ];
     for (name, kind, size, rest) in &bad {
-        raw_write(dir.path(), "metadata", &key(name), Some(&metadata(*kind, *size, rest)));
+        raw_write(
+            dir.path(),
+            "metadata",
+            &stored_key("default", false, name.as_bytes()),
+            Some(&raw_metadata(*kind, *size, rest)),
+        );
     }
     for (name, payload) in
         [("json", &b"\0{"[..]), ("json1", b"\x01\x9b\xff\xff\xff\xff\xff\xff\xff\xff"), ("json2", b"\x07")]
     {
-        raw_write(dir.path(), "metadata", &key(name), Some(&[&[0x8A], &[0; 8][..], payload].concat()));
+        raw_write(
+            dir.path(),
+            "metadata",
+            &stored_key("default", false, name.as_bytes()),
+            Some(&[&[0x8A], &[0; 8][..], payload].concat()),
+        );
     }
     for (name, sub, value) in [
         ("bitmap", &b"0"[..], vec![0xFF; 5000]),
@@ -205,7 +300,7 @@ fn damaged_records() {
         ("bloom2", &[0, 0], vec![]),
         ("ints", b"abc", vec![]),
     ] {
-        raw_write(dir.path(), "default", &subkey(name, sub), Some(&value));
+        raw_write(dir.path(), "default", &raw_subkey(name, sub), Some(&value));
     }
     for (sub, value) in [
         (vec![0; 16], vec![5, b'a']),
@@ -215,9 +310,9 @@ fn damaged_records() {
         ([&[0xFF; 8][..], &[3], &[0; 7], &[1], b"h", &[0; 16]].concat(), vec![0xFF; 24]),
         ([&[0xFF; 8][..], &[9]].concat(), vec![]),
     ] {
-        raw_write(dir.path(), "stream", &subkey("stream2", &sub), Some(&value));
+        raw_write(dir.path(), "stream", &raw_subkey("stream2", &sub), Some(&value));
     }
-    let served = new(&dir);
+    let served = Served::open(dir.path());
     let mut client = served.client();
     let says = |reply: &Reply, word: &str| matches!(reply, Reply::Error(text) if text.contains(word));
     for (line, word) in [
@@ -261,7 +356,7 @@ fn damaged_records() {
 #[test]
 fn groups_go_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let served = new(&dir);
+    let served = Served::open(dir.path());
     let mut client = served.client();
     for n in 1..=20 {
         client.say(&format!("XADD s {n}-1 f v"));

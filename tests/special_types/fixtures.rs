@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pumice::{Engine, Options};
 use serde_json::Value as Json;
 
-use crate::client::{Reply, Served, text};
+use crate::support::client::{Reply, Served, text};
+use crate::support::recorded::{fixtures, key_of, stored_key, words};
 use crate::support::{copy_tree, fixture, open, records};
 
 /// What the names of the commands begin with that are looked at.
@@ -15,17 +16,6 @@ const COMMANDS: [&str; 9] = ["GETBIT", "BIT", "X", "JSON.", "PF", "BF.", "GEO", 
 
 fn is_here(name: &str) -> bool {
     COMMANDS.iter().any(|start| name.starts_with(start)) && name != "SISMEMBER"
-}
-
-/// The folders of fixtures: those of the tests, and all below `PUMICE_FIXTURES`.
-fn fixtures() -> Vec<PathBuf> {
-    let names = ["plain-wal", "plain-zstd", "plain-lz4", "plain-snappy", "cluster-zstd"];
-    let mut found: Vec<PathBuf> = names.iter().map(|name| fixture(name)).collect();
-    if let Some(more) = std::env::var_os("PUMICE_FIXTURES") {
-        let folders = fs::read_dir(more).unwrap().map(|entry| entry.unwrap().path());
-        found.extend(folders.filter(|folder| folder.join("expected.json").exists()));
-    }
-    found
 }
 
 /// Everything that a Kvrocks answered about these types is answered here in the same words: in both layouts, from the log
@@ -60,41 +50,6 @@ fn reads_of_a_kvrocks() {
     }
 }
 
-/// The words of a line as `redis-cli` reads it.
-fn words(line: &[u8]) -> Vec<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut bytes = line.iter().copied().peekable();
-    while let Some(first) = bytes.next() {
-        if first == b' ' {
-            continue;
-        }
-        let mut word = Vec::new();
-        if first != b'"' {
-            word.push(first);
-            while let Some(byte) = bytes.next_if(|byte| *byte != b' ') {
-                word.push(byte);
-            }
-            words.push(word);
-            continue;
-        }
-        loop {
-            match bytes.next().unwrap() {
-                b'"' => break,
-                b'\\' => match bytes.next().unwrap() {
-                    b'x' => {
-                        let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
-                        word.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
-                    }
-                    other => word.push(other),
-                },
-                byte => word.push(byte),
-            }
-        }
-        words.push(word);
-    }
-    words
-}
-
 /// The records of keys, without what is not the same twice or is kept otherwise here: versions, the times and counts of
 /// groups, and how long the last fragment of a bitmap is.
 fn shapes(path: &Path, cluster: bool, keys: &BTreeSet<Vec<u8>>) -> BTreeSet<(String, Vec<u8>, Vec<u8>)> {
@@ -111,14 +66,11 @@ fn shapes(path: &Path, cluster: bool, keys: &BTreeSet<Vec<u8>>) -> BTreeSet<(Str
     }
     for family in ["default", "zset_score", "stream"] {
         for (subkey, value) in &all[family] {
-            let head = 1 + usize::from(subkey[0]) + if cluster { 2 } else { 0 };
-            let length = u32::from_be_bytes(subkey[head..head + 4].try_into().unwrap()) as usize;
-            let key = [&subkey[..head], &subkey[head + 4..head + 4 + length]].concat();
+            let (key, version) = key_of(subkey, cluster);
             if !keys.contains(&key) {
                 continue;
             }
             let (mut subkey, mut value) = (subkey.clone(), value.clone());
-            let version = head + 4 + length;
             subkey[version..version + 8].fill(b'v');
             if let Some(kind) = subkey[version + 8..].strip_prefix(&[0xFF; 8]).filter(|_| family == "stream") {
                 match kind[0] {
@@ -166,9 +118,7 @@ fn records_of_a_kvrocks() {
             assert_eq!(client.ask(&words), Reply::of(&said), "{line}");
             let key = if name == "XGROUP" { &words[2] } else { &words[1] };
             if name != "XREADGROUP" {
-                let stored = if namespace == "default" { "__namespace" } else { namespace };
-                let slot = if cluster { slot(key).to_be_bytes().to_vec() } else { Vec::new() };
-                keys.insert([&[stored.len() as u8], stored.as_bytes(), &slot, key].concat());
+                keys.insert(stored_key(namespace, cluster, key));
             }
             ran.insert(name);
         }
@@ -183,16 +133,4 @@ fn records_of_a_kvrocks() {
             panic!("{name}: only in {whose}: {} {} {}", shape.0, shape.1.escape_ascii(), shape.2.escape_ascii());
         }
     }
-}
-
-/// CRC-16/XMODEM of the hash tag, or of the key.
-fn slot(key: &[u8]) -> u16 {
-    let tag = key.iter().position(|&byte| byte == b'{').and_then(|open| {
-        let rest = &key[open + 1..];
-        rest.iter().position(|&byte| byte == b'}').filter(|&close| close > 0).map(|close| &rest[..close])
-    });
-    let crc = tag.unwrap_or(key).iter().fold(0u16, |crc, &byte| {
-        (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
-    });
-    crc & 0x3FFF
 }

@@ -1,38 +1,8 @@
 //! The same random commands to a Redis and to the listener.
 
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
-use pumice::{Engine, Options};
-
-use crate::client::{Client, Reply, Served};
-use crate::support::{Random, assert_sound, quick_dir, skipped, wait_until};
-
-/// A Redis that ends with the test.
-struct Redis {
-    server: Child,
-    socket: PathBuf,
-}
-
-impl Redis {
-    fn start(dir: &Path) -> Option<Redis> {
-        let socket = dir.join("redis");
-        let mut command = Command::new("redis-server");
-        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
-        let server = command.arg("--dir").arg(dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-        let redis = Redis { server, socket };
-        wait_until("the Redis answers", || UnixStream::connect(&redis.socket).is_ok());
-        Some(redis)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
+use crate::support::client::{Client, Reply, Served};
+use crate::support::redis::{Redis, number, seed};
+use crate::support::{Random, assert_sound, quick_dir};
 
 /// Templates of commands. `k` is a key, `o` the offset of a bit, `i` a whole number, `v` one that no
 /// Redis stumbles over, `t` a type of a field, `m` a member, `x` and
@@ -225,15 +195,10 @@ fn plain(command: &[String], reply: Reply) -> Reply {
 }
 
 fn run(kind: &'static str, templates: &str, rounds: usize) {
-    let number = |name: &str| std::env::var(name).ok().map(|number| number.parse::<u64>().unwrap());
-    let seed = number("PUMICE_SEED").unwrap_or_else(|| std::process::id().into());
-    println!("PUMICE_SEED={seed}");
+    let seed = seed();
     let dir = quick_dir();
-    let Some(redis) = Redis::start(dir.path()) else {
-        return skipped("redis-server is missing; tools/install brings it");
-    };
-    let engine = Engine::open(dir.path().join("data"), &Options::default()).unwrap();
-    let served = Served::new(engine, None);
+    let Some(redis) = Redis::start(dir.path()) else { return };
+    let served = Served::open(&dir.path().join("data"));
     let (mut ours, mut theirs) = (served.client(), Client::connect(&redis.socket));
     let templates: Vec<&str> = templates.lines().filter(|line| !line.is_empty()).collect();
     let mut words = Words { random: Random(seed), kind };
@@ -291,11 +256,8 @@ fn streams() {
 #[test]
 fn dumps() {
     let dir = quick_dir();
-    let Some(redis) = Redis::start(dir.path()) else {
-        return skipped("redis-server is missing; tools/install brings it");
-    };
-    let engine = Engine::open(dir.path().join("data"), &Options::default()).unwrap();
-    let served = Served::new(engine, None);
+    let Some(redis) = Redis::start(dir.path()) else { return };
+    let served = Served::open(&dir.path().join("data"));
     let (mut ours, mut theirs) = (served.client(), Client::connect(&redis.socket));
     let (long, wide) = ("x".repeat(3000), (0..600).map(|n| n.to_string()).collect::<Vec<_>>());
     let texts = ["", "a", "-1", "127", "128", "-129", "4095", "-4097", "70000", "-9000000", "5000000000", "1.5", &long];

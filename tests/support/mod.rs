@@ -1,7 +1,10 @@
 //! What the tests stand on: directories, processes of their own, random numbers from a seed.
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
+pub mod client;
 pub mod kvrocks;
+pub mod recorded;
+pub mod redis;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -102,6 +105,16 @@ pub fn raw_write(directory: &Path, family: &str, key: &[u8], value: Option<&[u8]
         Some(value) => db.put_cf(handle, key, value).unwrap(),
         None => db.delete_cf(handle, key).unwrap(),
     }
+}
+
+/// The metadata of a key that lives for ever, in the 64-bit form, with a version of nines.
+pub fn raw_metadata(kind: u8, size: u64, rest: &[u8]) -> Vec<u8> {
+    [&[0x80 | kind], &[0; 8][..], &[9; 8], &size.to_be_bytes(), rest].concat()
+}
+
+/// A subkey of such a key in the default namespace.
+pub fn raw_subkey(name: &str, sub: &[u8]) -> Vec<u8> {
+    [b"\x0b__namespace", &(name.len() as u32).to_be_bytes()[..], name.as_bytes(), &[9; 8], sub].concat()
 }
 
 /// A folder of the fixtures.

@@ -2,18 +2,15 @@
 
 use pumice::{Engine, Options};
 
-use crate::client::{Reply, Served};
-use crate::support::raw_write;
-
-fn new(dir: &tempfile::TempDir) -> Served {
-    Served::new(Engine::open(dir.path(), &Options::default()).unwrap(), None)
-}
+use crate::support::client::{Reply, Served};
+use crate::support::recorded::stored_key;
+use crate::support::{raw_metadata, raw_subkey, raw_write};
 
 /// Every command that is for one type refuses a key of each of the others, and changes nothing.
 #[test]
 fn wrong_types() {
     let dir = tempfile::tempdir().unwrap();
-    let served = new(&dir);
+    let served = Served::open(dir.path());
     let mut client = served.client();
     for line in ["SET string v", "HSET hash f v", "RPUSH list e", "SADD set m", "ZADD zset 1 m"] {
         client.say(line);
@@ -59,7 +56,7 @@ fn wrong_types() {
 #[test]
 fn bad_numbers() {
     let dir = tempfile::tempdir().unwrap();
-    let served = new(&dir);
+    let served = Served::open(dir.path());
     let mut client = served.client();
     for line in ["SET n 9223372036854775807", "HSET h n 9223372036854775807 x text", "ZADD z inf m", "RPUSH l a b"] {
         client.say(line);
@@ -116,12 +113,6 @@ fn bad_numbers() {
 fn damaged_records() {
     let dir = tempfile::tempdir().unwrap();
     drop(Engine::open(dir.path(), &Options::default()).unwrap());
-    let key = |name: &str| [b"\x0b__namespace", name.as_bytes()].concat();
-    let metadata =
-        |kind: u8, size: u64, rest: &[u8]| [&[0x80 | kind], &[0; 8][..], &[9; 8], &size.to_be_bytes(), rest].concat();
-    let subkey = |name: &str, sub: &[u8]| {
-        [b"\x0b__namespace", &(name.len() as u32).to_be_bytes()[..], name.as_bytes(), &[9; 8], sub].concat()
-    };
     let ends = |head: u64, tail: u64| [head.to_be_bytes(), tail.to_be_bytes()].concat();
     let many = u64::MAX;
     let bad: &[(&str, u8, u64, Vec<u8>)] = &[
@@ -137,7 +128,12 @@ fn damaged_records() {
         ("edge", 3, 1, ends(many - 1, many)),
     ];
     for (name, kind, size, rest) in bad {
-        raw_write(dir.path(), "metadata", &key(name), Some(&metadata(*kind, *size, rest)));
+        raw_write(
+            dir.path(),
+            "metadata",
+            &stored_key("default", false, name.as_bytes()),
+            Some(&raw_metadata(*kind, *size, rest)),
+        );
     }
     for (name, sub, value) in [
         ("hash", &b"f"[..], &b"v"[..]),
@@ -150,14 +146,14 @@ fn damaged_records() {
         ("huge", &7u64.to_be_bytes(), b"e"),
         ("edge", &(many - 1).to_be_bytes(), b"e"),
     ] {
-        raw_write(dir.path(), "default", &subkey(name, sub), Some(value));
+        raw_write(dir.path(), "default", &raw_subkey(name, sub), Some(value));
     }
     for sub in [&b"cut"[..], b"\xff\xf8\0\0\0\0\0\0nan", b"\xbf\xf8\0\0\0\0\0\0orphan"] {
-        raw_write(dir.path(), "zset_score", &subkey("zset", sub), Some(b""));
+        raw_write(dir.path(), "zset_score", &raw_subkey("zset", sub), Some(b""));
     }
-    raw_write(dir.path(), "metadata", &key("cut"), Some(b"\x82\0\0"));
+    raw_write(dir.path(), "metadata", &stored_key("default", false, b"cut"), Some(b"\x82\0\0"));
 
-    let served = new(&dir);
+    let served = Served::open(dir.path());
     let mut client = served.client();
     let refused = |reply: &Reply, word: &str| matches!(reply, Reply::Error(text) if text.contains(word));
     for name in ["crossed", "lies", "short"] {

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pumice::{Engine, Options};
 use serde_json::Value as Json;
 
-use crate::client::{Reply, Served, text};
+use crate::support::client::{Reply, Served, text};
+use crate::support::recorded::{fixtures, key_of, stored_key, words};
 use crate::support::{Records, copy_tree, fixture, open, records};
 
 /// What the commands that are here begin with.
@@ -46,19 +47,6 @@ const OTHERS: [&str; 29] = [
     "EVALSHA",
 ];
 
-/// The folders of fixtures: those of the tests, and all below `PUMICE_FIXTURES`.
-fn fixtures() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = ["plain-wal", "plain-zstd", "plain-lz4", "plain-snappy", "cluster-zstd"]
-        .iter()
-        .map(|name| fixture(name))
-        .collect();
-    if let Some(more) = std::env::var_os("PUMICE_FIXTURES") {
-        let folders = fs::read_dir(more).unwrap().map(|entry| entry.unwrap().path());
-        found.extend(folders.filter(|folder| folder.join("expected.json").exists()));
-    }
-    found
-}
-
 /// Everything that a Kvrocks answered about strings, hashes, lists, sets and sorted sets that it wrote, in both layouts, from
 /// the log and from tables of every compression, is answered here in the same words.
 #[test]
@@ -96,41 +84,6 @@ fn reads_of_a_kvrocks() {
     assert!(KINDS.iter().all(|kind| kinds.contains(*kind)), "{kinds:?}");
     println!("{all} reads");
     assert!(all > 1000, "{all}");
-}
-
-/// The words of a line as `redis-cli` reads it.
-fn words(line: &str) -> Vec<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut bytes = line.bytes().peekable();
-    while let Some(first) = bytes.next() {
-        if first == b' ' {
-            continue;
-        }
-        let mut word = Vec::new();
-        if first != b'"' {
-            word.push(first);
-            while let Some(byte) = bytes.next_if(|byte| *byte != b' ') {
-                word.push(byte);
-            }
-            words.push(word);
-            continue;
-        }
-        loop {
-            match bytes.next().unwrap() {
-                b'"' => break,
-                b'\\' => match bytes.next().unwrap() {
-                    b'x' => {
-                        let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
-                        word.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
-                    }
-                    other => word.push(other),
-                },
-                byte => word.push(byte),
-            }
-        }
-        words.push(word);
-    }
-    words
 }
 
 /// The commands whose records are compared.
@@ -174,14 +127,12 @@ fn shapes(path: &Path, cluster: bool, keys: &BTreeSet<Vec<u8>>) -> Vec<Shape> {
     }
     for family in ["default", "zset_score"] {
         for (subkey, value) in &all[family] {
-            let head = 1 + usize::from(subkey[0]) + if cluster { 2 } else { 0 };
-            let length = u32::from_be_bytes(subkey[head..head + 4].try_into().unwrap()) as usize;
-            let key = [&subkey[..head], &subkey[head + 4..head + 4 + length]].concat();
+            let (key, version) = key_of(subkey, cluster);
             if !keys.contains(&key) {
                 continue;
             }
             let mut subkey = subkey.clone();
-            subkey[head + 4 + length..head + 12 + length].fill(b'v');
+            subkey[version..version + 8].fill(b'v');
             // And of HINCRBYFLOAT.
             let value = if value == b"1.250000" { b"1.25".to_vec() } else { value.clone() };
             shapes.push(Shape { family, key: subkey, value });
@@ -210,7 +161,7 @@ fn records_of_a_kvrocks() {
         for line in commands.lines().filter(|line| !line.starts_with('#')) {
             let mut parts = line.split('\t');
             let (namespace, command) = (parts.next().unwrap(), parts.next().unwrap_or_default());
-            let words = words(command);
+            let words = words(command.as_bytes());
             let Some(command) = words.first().map(|word| String::from_utf8_lossy(word).into_owned()) else { continue };
             // The keys of other types have their name in front, and expire by commands that are here.
             let other = |key: &[u8]| {
@@ -230,9 +181,7 @@ fn records_of_a_kvrocks() {
             let reply = client.ask(&words);
             let said: Json = serde_json::from_str(parts.next().unwrap().trim_start_matches("=> ")).unwrap();
             assert_eq!(reply, Reply::of(&said), "{line}");
-            let stored = if namespace == "default" { "__namespace" } else { namespace };
-            let slot = if cluster { slot(&words[1]).to_be_bytes().to_vec() } else { Vec::new() };
-            keys.insert([&[stored.len() as u8], stored.as_bytes(), &slot, &words[1]].concat());
+            keys.insert(stored_key(namespace, cluster, &words[1]));
             ran.insert(command);
         }
         println!("{name}: {} keys, {ran:?}", keys.len());
@@ -248,19 +197,4 @@ fn records_of_a_kvrocks() {
         }
         assert_eq!(ours.len(), theirs.len(), "{name}");
     }
-}
-
-/// CRC-16/XMODEM of the hash tag, or of the key.
-fn slot(key: &[u8]) -> u16 {
-    let text = key.iter().position(|byte| *byte == b'{').and_then(|open| {
-        let close = key[open..].iter().position(|byte| *byte == b'}')? + open;
-        (close > open + 1).then(|| &key[open + 1..close])
-    });
-    text.unwrap_or(key).iter().fold(0u16, |mut crc, byte| {
-        crc ^= u16::from(*byte) << 8;
-        for _ in 0..8 {
-            crc = if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 };
-        }
-        crc
-    }) & 0x3FFF
 }

@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use pumice::{Engine, Options, release};
 
-use crate::client::{Client, Reply, Served};
 use crate::redis::{Words, reads};
-use crate::support::{assert_sound, skipped, wait_until};
+use crate::support::client::{Client, Reply, Served};
+use crate::support::{assert_sound, redis, skipped, wait_until};
 
 struct Kvrocks {
     server: Child,
@@ -54,8 +54,7 @@ fn shown(client: &mut Client) -> Vec<(Vec<String>, Reply)> {
 #[test]
 fn there_and_back() {
     let Some(program) = std::env::var_os("PUMICE_KVROCKS") else { return skipped("PUMICE_KVROCKS is not set") };
-    let seed = std::env::var("PUMICE_SEED").map_or(std::process::id().into(), |seed| seed.parse().unwrap());
-    println!("PUMICE_SEED={seed}");
+    let seed = redis::seed();
     let mut words = Words::new(seed);
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

@@ -2,7 +2,7 @@
 
 use pumice::{Engine, Options};
 
-use crate::client::{Reply, Served};
+use crate::support::client::{Reply, Served};
 use crate::support::{FAMILIES, assert_sound, raw_write, records};
 
 fn served(cluster: bool, password: Option<&str>) -> (tempfile::TempDir, Served) {
@@ -153,7 +153,7 @@ fn both_widths() {
     raw_write(dir.path(), "default", &subkey("z", b"m"), Some(&score));
     raw_write(dir.path(), "zset_score", &subkey("z", &[&score[..], b"m"].concat()), Some(b""));
 
-    let served = Served::new(Engine::open(dir.path(), &Options::default()).unwrap(), None);
+    let served = Served::open(dir.path());
     let mut client = served.client();
     assert_eq!(client.say("HGET h f"), Reply::Bulk(b"v".to_vec()));
     assert_eq!(client.say("ZSCORE z m"), Reply::Bulk(b"1.5".to_vec()));

@@ -1,17 +1,15 @@
 //! Commands that wait for an element: BLPOP, BRPOP, BLMOVE, BRPOPLPUSH, BLMPOP, BZPOPMIN, BZPOPMAX, BZMPOP.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Attempt, Context, Refusal, Wait, bulk, bulks, error, is, parse_integer};
+use super::{Attempt, Context, Next, Refusal, Take, Wait, bulk, bulks, error, is, parse_integer};
 use crate::engine::format::double::{format_double, parse_double};
+use crate::engine::format::metadata::Kind;
 use crate::engine::format::resp::Reply;
-use crate::engine::generation::Store;
-use crate::engine::namespace::Namespace;
 use crate::engine::types::list::{self, End};
 use crate::engine::types::sorted_set;
 use crate::engine::types::writing::Writing;
-use crate::engine::waiters::Waiter;
 
 type Tried = Result<Attempt, Refusal>;
 
@@ -19,7 +17,7 @@ type Tried = Result<Attempt, Refusal>;
 pub fn list_pop(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
     let end = if is(&args[0], "blpop") { End::Left } else { End::Right };
     let (keys, timeout) = keys_and_timeout(args)?;
-    first(context, keys, timeout, |writing, key| {
+    first(context, keys, timeout, Kind::LIST, move |writing, key| {
         let popped = list::pop(writing, key, end, 1)?.and_then(|mut popped| popped.pop());
         Ok(popped.map(|element| bulks([key.to_vec(), element])))
     })
@@ -29,7 +27,7 @@ pub fn list_pop(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
 pub fn sorted_set_pop(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
     let highest = is(&args[0], "bzpopmax");
     let (keys, timeout) = keys_and_timeout(args)?;
-    first(context, keys, timeout, |writing, key| {
+    first(context, keys, timeout, Kind::ZSET, move |writing, key| {
         let popped = sorted_set::pop(writing, key, highest, 1)?.pop();
         Ok(popped.map(|(member, score)| bulks([key.to_vec(), member, format_double(score).into_bytes()])))
     })
@@ -38,7 +36,7 @@ pub fn sorted_set_pop(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
 pub fn list_pop_some(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
     let (keys, word, count, timeout) = some(args)?;
     let end = end_of(word)?;
-    first(context, keys, timeout, |writing, key| {
+    first(context, keys, timeout, Kind::LIST, move |writing, key| {
         let popped = list::pop(writing, key, end, count)?.filter(|popped| !popped.is_empty());
         Ok(popped.map(|elements| Reply::Array(vec![bulk(key), bulks(elements)])))
     })
@@ -51,7 +49,7 @@ pub fn sorted_set_pop_some(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
         word if is(word, "max") => true,
         _ => return Err(Refusal::syntax()),
     };
-    first(context, keys, timeout, |writing, key| {
+    first(context, keys, timeout, Kind::ZSET, move |writing, key| {
         let popped = sorted_set::pop(writing, key, highest, count)?;
         let pair = |(member, score): (Vec<u8>, f64)| bulks([member, format_double(score).into_bytes()]);
         let reply =
@@ -68,12 +66,9 @@ pub fn list_move(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
         _ => return Err(Refusal::arity()),
     };
     let timeout = timeout_of(timeout)?;
-    let (from, to) = (&args[1], &args[2]);
-    let moved = context.write(|writing| Ok(list::move_element(writing, from, to, take, give)?))?;
-    Ok(match moved {
-        Some(element) => Attempt::Done(bulk(element)),
-        None => Attempt::Wait(Wait { keys: vec![from.clone()], all: false, timeout, late: Reply::Nil, args: None }),
-    })
+    let (from, to) = (args[1].clone(), args[2].clone());
+    let take: Take = Arc::new(move |writing, from| Ok(list::move_element(writing, from, &to, take, give)?.map(bulk)));
+    wait_for(context, vec![from], timeout, Reply::Nil, Kind::LIST, take)
 }
 
 /// The first of some keys that has something to take.
@@ -81,18 +76,33 @@ fn first(
     context: &Context<'_>,
     keys: &[Vec<u8>],
     timeout: Option<Duration>,
-    take: impl Fn(&mut Writing<'_>, &[u8]) -> Result<Option<Reply>, Refusal>,
+    kind: Kind,
+    take: impl Fn(&mut Writing<'_>, &[u8]) -> Result<Option<Reply>, Refusal> + Send + Sync + 'static,
+) -> Tried {
+    wait_for(context, keys.to_vec(), timeout, Reply::NilArray, kind, Arc::new(take))
+}
+
+/// Takes something of the first key that has it, or waits for it.
+fn wait_for(
+    context: &Context<'_>,
+    keys: Vec<Vec<u8>>,
+    timeout: Option<Duration>,
+    late: Reply,
+    kind: Kind,
+    take: Take,
 ) -> Tried {
     let taken = context.write(|writing| {
-        for key in keys {
+        for key in &keys {
             if let Some(reply) = take(writing, key)? {
                 return Ok(Some(reply));
             }
         }
         Ok(None)
     })?;
-    let wait = || Wait { keys: keys.to_vec(), all: false, timeout, late: Reply::NilArray, args: None };
-    Ok(taken.map_or_else(|| Attempt::Wait(wait()), Attempt::Done))
+    Ok(match taken {
+        Some(reply) => Attempt::Done(reply),
+        None => Attempt::Wait(Wait { keys, next: Next::Take(kind, take), timeout, late }),
+    })
 }
 
 fn keys_and_timeout(args: &[Vec<u8>]) -> Result<(&[Vec<u8>], Option<Duration>), Refusal> {
@@ -140,37 +150,6 @@ pub fn timeout_of(word: &[u8]) -> Result<Option<Duration>, Refusal> {
     }
     let timeout = Duration::try_from_secs_f64(seconds).map_err(|_| error("timeout is out of range"))?;
     Ok((!timeout.is_zero()).then_some(timeout))
-}
-
-/// A place in the lines of who waits for some keys. It holds no dataset open.
-pub struct Line {
-    store: Weak<Store>,
-    keys: Vec<Vec<u8>>,
-    waiter: Arc<Waiter>,
-}
-
-impl Line {
-    /// Gets in line. What changes from now on wakes the waiter when it is its turn.
-    pub fn join(namespace: &Namespace, keys: &[Vec<u8>], waiter: &Arc<Waiter>) -> Result<Line, Refusal> {
-        namespace.read(|reading| {
-            let keys: Vec<Vec<u8>> = keys.iter().map(|key| reading.full_key(key)).collect();
-            reading.store.begin_waiting(&keys, waiter);
-            Ok(Line { store: Arc::downgrade(reading.store), keys, waiter: Arc::clone(waiter) })
-        })
-    }
-
-    /// Whether the keys are still looked for where the data is.
-    pub fn is_current(&self, namespace: &Namespace) -> Result<bool, Refusal> {
-        namespace.read(|reading| Ok(std::ptr::eq(self.store.as_ptr(), Arc::as_ptr(reading.store))))
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        if let Some(store) = self.store.upgrade() {
-            store.end_waiting(&self.keys, &self.waiter);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,26 +2,26 @@
 
 use super::table::{self, Run};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::blocking::Line;
+use super::line::Line;
 use super::transaction::{self, Transaction};
-use super::{Answer, Attempt, Context, Refusal, Wait};
+use super::{Answer, Attempt, Context, Next, Refusal, Wait};
 use crate::engine::clock;
 use crate::engine::error::{self, Error, ErrorKind};
 use crate::engine::format::key::DEFAULT_NAMESPACE;
 use crate::engine::format::resp::Reply;
 use crate::engine::namespace::Namespace;
-use crate::engine::waiters::{Waiter, Woken};
+use crate::engine::waiters::Woken;
 
 impl Namespace {
     /// Runs a command of Redis on the keys of this namespace, in this process: the name, then its arguments. What a Redis
     /// would answer comes as a value. A command is one entry of the log at most, durable as a write is.
     ///
     /// On the default namespace it may do what an admin of a listener may: `CONFIG`, `NAMESPACE`, `REPLICAOF`. Commands that
-    /// belong to a connection (`AUTH`, `MULTI`, `SUBSCRIBE`) are Unsupported. One that waits for an element, like
-    /// `BLPOP`, waits no time here.
+    /// belong to a connection (`AUTH`, `MULTI`, `SUBSCRIBE`) are Unsupported. One that waits (`BLPOP` and its kin,
+    /// `XREAD BLOCK`, `XREADGROUP BLOCK`) waits no time here, whatever time-out it names: where there is nothing it answers at
+    /// once what it would answer when that is over, [`Reply::NilArray`] or [`Reply::Nil`]. Who must wait asks a listener.
     ///
     /// An error reply is an error with the server's words as its message: WrongType, ReadOnly, else of the kind that the
     /// failure has, and InvalidArgument for what is wrong with the command itself.
@@ -87,32 +87,34 @@ impl Session {
         }
     }
 
-    /// Tries a command again when one of its keys has changed, until it is done or its time is over.
+    /// Waits for what a command waits for, until its time is over.
     fn wait(&mut self, args: &[Vec<u8>], wait: Wait, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Answer {
         /// How long it waits before it asks whether to go on.
         const TICK: Duration = Duration::from_millis(50);
-        let args = wait.args.as_deref().unwrap_or(args);
+        let command = table::find(args)?;
+        let args = match &wait.next {
+            Next::Again(Some(args)) => args,
+            _ => args,
+        };
         let deadline = wait.timeout.map(clock::after);
-        let waiter = Arc::new(Waiter::new(wait.all)?);
-        let mut line: Option<Line> = None;
+        let mut line = Line::new(&wait)?;
+        let waiter = line.waiter();
         loop {
-            // In line first: what changes behind the look rings.
-            line = Some(match line.take() {
-                Some(line) if line.is_current(&self.namespace)? => line,
-                _ => Line::join(&self.namespace, &wait.keys, &waiter)?,
-            });
-            if let Attempt::Done(reply) = self.attempt(args)? {
+            if let Some(reply) = line.attempt(command, &self.context(), args)? {
                 return Ok(reply);
             }
             while waiter.wait(None, Some(clock::after(TICK).min(deadline.unwrap_or_else(|| clock::after(TICK)))))?
                 == Woken::Late
             {
                 if deadline.is_some_and(|deadline| deadline <= clock::instant()) {
-                    return Ok(wait.late);
+                    return line.leave(&self.namespace).unwrap_or(Ok(wait.late));
                 }
                 if go_on().is_break() {
                     return Err(Error::new(ErrorKind::Busy, "cancelled by the caller while it waited").into());
                 }
+            }
+            if let Some(given) = line.given(&self.namespace) {
+                return given;
             }
         }
     }
@@ -124,5 +126,10 @@ impl Session {
         let command = found.inspect_err(|_| self.transaction.spoil())?;
         let context = Context { namespace: &self.namespace, admin, server: None, transaction: None };
         transaction::run(command, &mut self.transaction, &context, args)
+    }
+
+    /// What data commands run on.
+    fn context(&self) -> Context<'_> {
+        Context { namespace: &self.namespace, admin: false, server: None, transaction: None }
     }
 }

@@ -15,6 +15,7 @@ pub mod hyperloglogs;
 pub mod info;
 pub mod jsons;
 pub mod keys;
+pub mod line;
 pub mod lists;
 pub mod namespaces;
 pub mod pubsub;
@@ -32,11 +33,13 @@ pub mod transaction;
 pub mod watch;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::Engine;
 use super::error::{Error, ErrorKind};
 use super::format::double::{format_double, parse_double};
+use super::format::metadata::Kind;
 use super::format::resp::{self, Reply};
 use super::namespace::Namespace;
 use super::server::Server;
@@ -115,15 +118,23 @@ pub enum Attempt {
 pub struct Wait {
     /// A change of any of these keys.
     pub keys: Vec<Vec<u8>>,
-    /// Whether all who wait for a key are tried again; else one after the other, who came first the first.
-    pub all: bool,
+    pub next: Next,
     /// For how long, all tries together; for ever without it.
     pub timeout: Option<Duration>,
     /// What it answers when the time is over.
     pub late: Reply,
-    /// What it is tried again with, where that is not what it was called with.
-    pub args: Option<Vec<Vec<u8>>>,
 }
+
+/// How a command goes on that waits.
+pub enum Next {
+    /// It is tried again, as all who wait for the key: with these arguments, where they are not what it was called with.
+    Again(Option<Vec<Vec<u8>>>),
+    /// It takes something of a key of that kind, who came first the first, right behind the write that brings it.
+    Take(Kind, Take),
+}
+
+/// What a command takes of a key, and answers; `None` when there is nothing.
+pub type Take = Arc<dyn Fn(&mut Writing<'_>, &[u8]) -> Result<Option<Reply>, Refusal> + Send + Sync>;
 
 /// Why a command was not done, on its way to the caller.
 #[derive(Debug)]

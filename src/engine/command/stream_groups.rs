@@ -287,7 +287,14 @@ pub fn xinfo(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                     Some(count) => {
                         // A count of 0 is all.
                         let limit = if count == 0 { u64::MAX } else { count };
-                        let found = stream.range(reading, StreamId::MIN, StreamId::MAX, false, limit, &mut Budget::default())?;
+                        let found = stream.range(
+                            reading,
+                            StreamId::MIN,
+                            StreamId::MAX,
+                            false,
+                            limit,
+                            &mut Budget::default(),
+                        )?;
                         items.extend([bulk("entries"), entries(found)]);
                     }
                 }

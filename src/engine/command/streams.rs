@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, Attempt, Context, Refusal, Wait, bulk, error, integer, is, ok, parse_count};
+use super::{Answer, Attempt, Context, Next, Refusal, Wait, bulk, error, integer, is, ok, parse_count};
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
 use crate::engine::types::reading::Budget;
@@ -252,7 +252,7 @@ pub fn read_or_wait(asked: &Asked<'_>, found: Vec<Reply>, args: Option<Vec<Vec<u
     match asked.block {
         Some(timeout) if found.is_empty() => {
             let keys = asked.streams.iter().map(|(key, _)| key.to_vec()).collect();
-            Attempt::Wait(Wait { keys, all: true, timeout, late: Reply::NilArray, args })
+            Attempt::Wait(Wait { keys, next: Next::Again(args), timeout, late: Reply::NilArray })
         }
         _ => Attempt::Done(read_answer(found)),
     }

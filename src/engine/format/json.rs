@@ -147,7 +147,10 @@ fn replacement(number: &[u8]) -> Option<Vec<u8>> {
     };
     let whole = whole.strip_prefix('-').unwrap_or(whole);
     // The largest have 19 digits, or an exponent.
-    if (exponent.is_none() && whole.len() < 19) || !digits(whole.as_bytes()) || (whole.len() > 1 && whole.starts_with('0')) {
+    if (exponent.is_none() && whole.len() < 19)
+        || !digits(whole.as_bytes())
+        || (whole.len() > 1 && whole.starts_with('0'))
+    {
         return None;
     }
     if exponent.is_none() && fraction.is_none() {

@@ -1,5 +1,6 @@
 //! What the holder of the commit lock sees and changes: writes in their order, the role, the swap of generations.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,6 +51,8 @@ pub struct CommitGuard<'a> {
     pub(super) instance: &'a Instance,
     pub generation: Arc<Generation>,
     pub(super) commit: MutexGuard<'a, Commit>,
+    /// Keys that were changed and for which somebody waits.
+    pub(super) ready: VecDeque<Vec<u8>>,
     /// Whether the thread was unwinding already when it took the lock, for a reason that is not ours.
     pub(super) panicking: bool,
 }
@@ -97,6 +100,7 @@ impl CommitGuard<'_> {
             instance.events.tell(EventKind::Topology, || format!("topology version {version} governs"));
         }
         if former != role || wrote != writes {
+            store.wake_waiters();
             let why = commit.state.why_read_only().map(|why| format!(": {why}")).unwrap_or_default();
             instance.events.tell(EventKind::Role, || format!("{} is now {}{why}", former.name(), role.name()));
         }
@@ -157,8 +161,20 @@ impl CommitGuard<'_> {
     pub fn append(&mut self, batch: BatchBuilder) -> Result<u64> {
         let written = self.write(batch)?;
         let last = written.last();
-        self.generation.store.append(written);
+        self.ready.extend(self.generation.store.append(written));
         Ok(last)
+    }
+
+    /// Gives who waits for a key what was just written there: who came first the first, each by an entry of its own, before
+    /// anybody else can take it. Such an entry may bring something to another.
+    pub fn serve(&mut self) {
+        while let Some(key) = self.ready.pop_front() {
+            for waiter in self.generation.store.line(&key) {
+                if self.check_writable().is_err() || !waiter.serve(self, &key) {
+                    break;
+                }
+            }
+        }
     }
 
     /// As [`CommitGuard::append`], for a batch that changes the registry: who is told of it sees the new one.
@@ -166,6 +182,8 @@ impl CommitGuard<'_> {
         let written = self.write(batch)?;
         let reloaded = self.reload_registry();
         self.generation.store.append(written);
+        // Whoever waits by a token or in a namespace that is gone must not be served any more.
+        self.generation.store.wake_waiters();
         reloaded
     }
 

@@ -11,10 +11,10 @@ use super::peer::{self, Flow};
 use super::session::Authority;
 use super::subscription::Subscription;
 use crate::engine::clock;
-use crate::engine::command::blocking::Line;
+use crate::engine::command::line::Line;
 use crate::engine::command::table::{self, Command, Run};
 use crate::engine::command::transaction::{self, Transaction};
-use crate::engine::command::{self, Attempt, Context, Refusal, Wait};
+use crate::engine::command::{self, Attempt, Context, Next, Refusal, Wait};
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::resp::{Limits, Reply, RequestParser};
@@ -22,7 +22,7 @@ use crate::engine::namespace::Namespace;
 use crate::engine::replication::node::Node;
 use crate::engine::replication::served::Reading;
 use crate::engine::replication::session::primary::PrimarySession;
-use crate::engine::waiters::{Waiter, Woken};
+use crate::engine::waiters::Woken;
 
 /// One connection of a listener.
 pub struct Connection {
@@ -300,23 +300,17 @@ impl Connection {
         Ok(Flow::Continue)
     }
 
-    /// Tries a command again when one of its keys has changed, until it is done or its time is over.
+    /// Waits for what a command waits for, until its time is over.
     fn wait(&mut self, command: &'static Command, args: &[Vec<u8>], wait: Wait) -> command::Answer {
-        let Wait { keys, all, timeout, late, args: other } = wait;
-        let args = other.as_deref().unwrap_or(args);
-        let deadline = timeout.map(clock::after);
-        let waiter = Arc::new(Waiter::new(all)?);
-        let mut line: Option<Line> = None;
+        let args = match &wait.next {
+            Next::Again(Some(args)) => args,
+            _ => args,
+        };
+        let deadline = wait.timeout.map(clock::after);
+        let mut line = Line::new(&wait)?;
+        let waiter = line.waiter();
         loop {
-            // In line first: what changes behind the look rings.
-            line = Some(self.context(|context| match line.take() {
-                Some(line) if line.is_current(context.namespace)? => Ok(line),
-                _ => Line::join(context.namespace, &keys, &waiter),
-            })?);
-            let mut nothing = Transaction::default();
-            if let Attempt::Done(reply) =
-                self.context(|context| transaction::run(command, &mut nothing, context, args))?
-            {
+            if let Some(reply) = self.context(|context| line.attempt(command, context, args))? {
                 return Ok(reply);
             }
             // What was answered before goes out, and the engine is not held meanwhile.
@@ -327,10 +321,16 @@ impl Connection {
             blocked.fetch_sub(1, Relaxed);
             match woken? {
                 Woken::Changed => {
+                    if let Some(given) = self.context(|context| Ok(line.given(context.namespace)))? {
+                        return given;
+                    }
                     self.revalidate()?;
                     self.check_route(command, args)?;
                 }
-                Woken::Late => return Ok(late),
+                Woken::Late => {
+                    let given = self.context(|context| Ok(line.leave(context.namespace)))?;
+                    return given.unwrap_or(Ok(wait.late));
+                }
                 Woken::Gone => return Err(Error::new(ErrorKind::Closed, "the other side is gone").into()),
             }
             if self.authority == Authority::Nobody {

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use pumice::{Engine, Listener, ServeOptions};
+use pumice::{Engine, Listener, Options, ServeOptions};
 use serde_json::Value as Json;
 
 /// A reply, in the form in which the fixtures show one but for bytes.
@@ -125,6 +125,11 @@ pub struct Served {
 }
 
 impl Served {
+    /// A new engine in a directory, open to everybody.
+    pub fn open(dir: &Path) -> Served {
+        Served::new(Engine::open(dir, &Options::default()).unwrap(), None)
+    }
+
     pub fn new(engine: Engine, password: Option<&str>) -> Served {
         let socket = engine.path().join("socket");
         let options = ServeOptions { password: password.map(str::to_owned), ..Default::default() };
