@@ -1485,8 +1485,9 @@ void pumice_items_free(pumice_items *items);
  * opened.
  *
  * On the default namespace it may do what an admin of a listener may: CONFIG, NAMESPACE, REPLICAOF. Commands that belong
- * to a connection (AUTH, MULTI, SUBSCRIBE) answer PUMICE_UNSUPPORTED. One that waits for an element, like BLPOP, waits
- * no time here.
+ * to a connection (AUTH, MULTI, SUBSCRIBE) answer PUMICE_UNSUPPORTED. One that waits (BLPOP and its kin, XREAD BLOCK,
+ * XREADGROUP BLOCK) waits no time here, whatever time-out it names: where there is nothing it answers at once what it would
+ * answer when that is over, PUMICE_REPLY_NIL. Who must wait asks a listener.
  *
  * An error reply is an error with the server's words as its message: PUMICE_WRONG_TYPE, PUMICE_READ_ONLY, else of the
  * kind that the failure has, and PUMICE_INVALID_ARGUMENT for what is wrong with the command itself.

@@ -151,6 +151,19 @@ fn deep_documents() {
     assert!(refused(&client.ask(&["JSON.ARRAPPEND", "deep", "$", &nested(1024)])));
     // Everything inside of everything: bounded, or refused.
     client.say("JSON.GET deep $..*");
+    let objects = [r#"{"a":"#.repeat(1024), "1".into(), "}".repeat(1024)].concat();
+    assert_eq!(client.ask(&["JSON.SET", "objects", "$", &objects]), Reply::Simple("OK".into()));
+    let lines = "JSON.RESP KEY|JSON.RESP KEY $..*|JSON.GET KEY NEWLINE _|JSON.TYPE KEY $..*|JSON.DEBUG MEMORY KEY $..*\
+        |JSON.MERGE KEY $..b 1|JSON.NUMINCRBY KEY $..* 1|JSON.GET KEY $..[?(@==$)]|JSON.DEL KEY $..[?(@.a==7)]|JSON.OBJKEYS KEY $..*\
+        |JSON.CLEAR KEY $..[?(@>7)]|JSON.SET KEY $..[?(@.b)] 1|JSON.MGET KEY deep $..a|JSON.ARRLEN KEY $..*";
+    for line in lines.split('|') {
+        for key in ["objects", "deep"] {
+            let said = client.say(&line.trim().replace("KEY", key));
+            assert!(!matches!(said, Reply::Error(_)), "{line} of {key}: {said:?}");
+        }
+    }
+    let merged = client.ask(&["JSON.MERGE", "objects", "$", &objects]);
+    assert_eq!(merged, Reply::Simple("OK".into()));
     assert_eq!(client.say("JSON.DEL deep $..*"), Reply::Integer(1023));
     assert_eq!(client.say("JSON.GET deep"), Reply::Bulk(b"[]".to_vec()));
 }

@@ -202,7 +202,7 @@ pub fn debug(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     })
 }
 
-/// A value in RESP, as JSON.RESP gives it.
+/// A value in RESP, as JSON.RESP gives it. As deep as the document: with little on the stack for each level.
 fn resp(value: &Value) -> Result<Reply, Error> {
     Ok(match value {
         Value::Null => Reply::Nil,
@@ -213,13 +213,19 @@ fn resp(value: &Value) -> Result<Reply, Error> {
         },
         Value::String(text) => bulk(text.as_bytes()),
         Value::Array(items) => {
-            let open = Ok(Reply::Simple("[".into()));
-            Reply::Array(std::iter::once(open).chain(items.iter().map(resp)).collect::<Result<_, _>>()?)
+            let mut parts = vec![Reply::Simple("[".into())];
+            for item in items {
+                parts.push(resp(item)?);
+            }
+            Reply::Array(parts)
         }
         Value::Object(members) => {
-            let open = Ok(Reply::Simple("{".into()));
-            let parts = members.iter().flat_map(|(name, value)| [Ok(bulk(name.as_bytes())), resp(value)]);
-            Reply::Array(std::iter::once(open).chain(parts).collect::<Result<_, _>>()?)
+            let mut parts = vec![Reply::Simple("{".into())];
+            for (name, member) in members {
+                parts.push(bulk(name.as_bytes()));
+                parts.push(resp(member)?);
+            }
+            Reply::Array(parts)
         }
     })
 }

@@ -167,11 +167,20 @@ pub fn each_mut<R>(root: &mut Value, path: &JsonPath, mut each: impl FnMut(&mut 
     Ok(out.into_iter().flatten().collect())
 }
 
-/// As deep as the document, whose depth was looked at when it was read. Nothing is moved before it was visited.
-fn inside_out(value: &mut Value, visit: &mut impl FnMut(&mut Value) -> Result<()>) -> Result<()> {
+/// As deep as the document, whose depth was looked at when it was read, with little on the stack for each level. Nothing is
+/// moved before it was visited.
+fn inside_out(value: &mut Value, visit: &mut dyn FnMut(&mut Value) -> Result<()>) -> Result<()> {
     match value {
-        Value::Array(items) => items.iter_mut().try_for_each(|item| inside_out(item, visit))?,
-        Value::Object(members) => members.values_mut().try_for_each(|member| inside_out(member, visit))?,
+        Value::Array(items) => {
+            for item in items {
+                inside_out(item, visit)?;
+            }
+        }
+        Value::Object(members) => {
+            for (_, member) in members {
+                inside_out(member, visit)?;
+            }
+        }
         _ => {}
     }
     visit(value)
