@@ -139,6 +139,11 @@ impl Waiters {
         ready
     }
 
+    /// Whether anybody waits who is to be served, for whatever key.
+    pub fn serves_anybody(&self) -> bool {
+        self.keys.values().flatten().any(|waiter| waiter.serve.is_some())
+    }
+
     /// Who waits for a key and is to be served, who came first the first.
     pub fn line(&self, key: &[u8]) -> Vec<Arc<Waiter>> {
         let waiting = self.keys.get(key).into_iter().flatten();

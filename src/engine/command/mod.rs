@@ -18,6 +18,7 @@ pub mod keys;
 pub mod line;
 pub mod lists;
 pub mod namespaces;
+pub mod pipeline;
 pub mod pubsub;
 pub mod replication;
 pub mod scan;

@@ -8,7 +8,7 @@ use super::pending::{Overlay, Pending};
 use super::reading::{Opened, Reading};
 use crate::engine::clock::now_us;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
-use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, METADATA, Mark};
+use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, METADATA, Mark, Record};
 use crate::engine::format::metadata::{Kind, Metadata};
 use crate::engine::generation::Store;
 
@@ -44,6 +44,20 @@ impl<'a> Writing<'a> {
         let result = write(&mut there);
         self.pending = there.pending;
         result
+    }
+
+    /// How long the batch is.
+    pub fn len_bytes(&self) -> usize {
+        self.batch.len_bytes()
+    }
+
+    /// Whether somebody waits for a key that was written since the batch was that long, and is to be served.
+    pub fn brings_since(&self, length: usize) -> bool {
+        let mut records = self.batch.records_from(length);
+        records.any(|(record, _)| match record {
+            Record::Put { family: METADATA, key, .. } => !self.store.line(key).is_empty(),
+            _ => false,
+        })
     }
 
     /// Where it is now, for [`Writing::roll_back`].
