@@ -153,12 +153,12 @@ fn deep_documents() {
     client.say("JSON.GET deep $..*");
     let objects = [r#"{"a":"#.repeat(1024), "1".into(), "}".repeat(1024)].concat();
     assert_eq!(client.ask(&["JSON.SET", "objects", "$", &objects]), Reply::Simple("OK".into()));
-    let lines = "JSON.RESP KEY|JSON.RESP KEY $..*|JSON.GET KEY NEWLINE _|JSON.TYPE KEY $..*|JSON.DEBUG MEMORY KEY $..*\
-        |JSON.MERGE KEY $..b 1|JSON.NUMINCRBY KEY $..* 1|JSON.GET KEY $..[?(@==$)]|JSON.DEL KEY $..[?(@.a==7)]|JSON.OBJKEYS KEY $..*\
-        |JSON.CLEAR KEY $..[?(@>7)]|JSON.SET KEY $..[?(@.b)] 1|JSON.MGET KEY deep $..a|JSON.ARRLEN KEY $..*";
+    let lines = "JSON.RESP %|JSON.RESP % $..*|JSON.GET % NEWLINE _|JSON.TYPE % $..*|JSON.DEBUG MEMORY % $..*\
+        |JSON.MERGE % $..b 1|JSON.NUMINCRBY % $..* 1|JSON.GET % $..[?(@==$)]|JSON.DEL % $..[?(@.a==7)]|JSON.OBJKEYS % $..*\
+        |JSON.CLEAR % $..[?(@>7)]|JSON.SET % $..[?(@.b)] 1|JSON.MGET % deep $..a|JSON.ARRLEN % $..*";
     for line in lines.split('|') {
         for key in ["objects", "deep"] {
-            let said = client.say(&line.trim().replace("KEY", key));
+            let said = client.say(&line.trim().replace('%', key));
             assert!(!matches!(said, Reply::Error(_)), "{line} of {key}: {said:?}");
         }
     }
