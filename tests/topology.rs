@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pumice::{
     Depth, Engine, ErrorKind, EventKind, LinkState, Node, Options, Role, ServeOptions, Topology, TopologyOptions,
 };
+use support::wire::Raw;
 
 fn id(letter: char) -> String {
     letter.to_string().repeat(40)
@@ -261,6 +262,66 @@ fn epochs_are_told() {
     a.set(5, &nodes);
     until("b has heard", || b.engine.topology().unwrap().epoch == 5);
     assert_eq!(b.engine.link().unwrap().unwrap().since_ms, since);
+}
+
+/// A replica without a node id, as a Kvrocks is, is known by the address that it announced: as the topology has it, or by what
+/// its name stands for. A name that stands for nothing now is not known yet, and whoever might be meant is not fed; a topology
+/// does not wait for any name.
+#[test]
+fn names() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = Member::start(dir.path(), 'a');
+    let ask = |port: &str, ip: &str, words: &[&str]| {
+        let mut raw = Raw::connect(a.port());
+        assert_eq!(raw.ask(&["AUTH", "secret"]), ["OK"]);
+        let announced = raw.ask(&["replconf", "listening-port", port, "ip-address", ip]);
+        assert_eq!(announced, ["OK"]);
+        let reply = raw.ask(words).join(" ");
+        (reply, raw)
+    };
+    let psync = |port, ip| ask(port, ip, &["psync", "1"]);
+    let fed = |count: usize| until("so many are fed", || a.engine.feeds().unwrap().len() == count);
+    let replica = |letter, host, port| Node::replica(id(letter), host, port, id('a'));
+    let (b, c) = (replica('b', "localhost", 7001), replica('c', "nowhere.invalid", 7002));
+    let nodes = [a.primary(), b.clone(), c];
+
+    // Fed before there is a topology: which of its nodes that is must be looked up, so it has to come again.
+    a.engine.promote().unwrap();
+    let before = psync("7001", "127.0.0.1");
+    assert_eq!(before.0, "OK");
+    fed(1);
+    a.set(1, &nodes);
+    assert_eq!(a.engine.feeds().unwrap(), []);
+    for (port, ip, expected) in [
+        ("7001", "127.0.0.1", "OK"),
+        ("7001", "localhost", "OK"),
+        ("7001", "10.0.0.1", "UNLISTED"),
+        ("7001", "elsewhere.invalid", "LOADING"),
+        ("7002", "nowhere.invalid", "OK"),
+        ("7002", "127.0.0.1", "LOADING"),
+        ("7003", "127.0.0.1", "UNLISTED"),
+    ] {
+        let (reply, _raw) = psync(port, ip);
+        assert!(reply.starts_with(expected), "{ip}:{port}: {reply}");
+    }
+    fed(0);
+
+    // It goes on over a topology that has it at the same address, and ends with one that does not.
+    let feeds = [psync("7001", "127.0.0.1"), psync("7002", "nowhere.invalid")];
+    fed(2);
+    a.set(2, &nodes);
+    assert_eq!(a.engine.feeds().unwrap().len(), 2);
+    a.set(3, &[a.primary(), replica('b', "localhost", 7009), replica('c', "nowhere.invalid", 7002)]);
+    assert_eq!(a.engine.feeds().unwrap().len(), 1);
+    drop(feeds);
+
+    // Files are for the hosts of replicas, whatever their ports.
+    let files = || ask("7001", "127.0.0.1", &["_fetch_meta"]).0;
+    assert!(files().contains(','), "{}", files());
+    a.set(4, &[a.primary(), replica('c', "nowhere.invalid", 7002)]);
+    assert!(files().starts_with("TRYAGAIN"), "{}", files());
+    a.set(5, &[a.primary(), replica('c', "10.0.0.1", 7002)]);
+    assert!(files().starts_with("UNLISTED"), "{}", files());
 }
 
 /// A thousand topologies in a row leave no thread, socket or file behind.
