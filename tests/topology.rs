@@ -5,7 +5,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use pumice::{
-    Depth, Engine, ErrorKind, EventKind, LinkState, Node, Options, Role, ServeOptions, Topology, TopologyOptions,
+    Depth, Engine, ErrorKind, EventKind, FollowOptions, LinkState, Node, Options, Role, ServeOptions, Topology,
+    TopologyOptions,
 };
 use support::wire::Raw;
 
@@ -247,6 +248,54 @@ fn fencing() {
     a.set(3, &three);
     put(&a, "under 3");
     until("c has it", || has(&c, "under 3"));
+}
+
+/// Two nodes know one dataset since different ids of it, because they took it at different times. Once both have followed one
+/// primary they fence each other all the same.
+#[test]
+fn one_dataset() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b, c] = ['a', 'b', 'c'].map(|letter| Member::start(dir.path(), letter));
+    let source = dir.path().join("source");
+    let engine = Engine::open(&source, &Options::default()).unwrap();
+    engine.default_namespace().put(b"first", b"value").unwrap();
+    let earlier = Member::of(engine, 'k');
+    let options = FollowOptions { password: Some("secret".into()), ..Default::default() };
+    a.engine.follow("127.0.0.1", earlier.port(), &options).unwrap();
+    until("a has it", || has(&a, "first"));
+    drop(earlier);
+    // Opened anew it has another id.
+    let later = Member::of(Engine::open(&source, &Options::default()).unwrap(), 'k');
+    a.engine.follow("127.0.0.1", later.port(), &options).unwrap();
+    put(&later, "second");
+    until("a has it", || has(&a, "second"));
+    assert_eq!(a.engine.link().unwrap().unwrap().full_syncs, 0, "it knows both ids");
+    // The others see it as it is now, as in the folder of a Kvrocks.
+    for member in [&b, &c] {
+        let folder = dir.path().join(format!("backup-{}", member.letter));
+        later.engine.create_checkpoint(&folder).unwrap();
+        std::fs::remove_file(folder.join("PUMICE-MANIFEST")).unwrap();
+        member.engine.apply_checkpoint(&folder).unwrap();
+        assert!(has(member, "second"));
+    }
+    drop(later);
+
+    let one = [a.primary(), b.replica_of(&a), c.replica_of(&a)];
+    for member in [&a, &b, &c] {
+        member.set(1, &one);
+    }
+    until("both follow a", || b.converged() && c.converged());
+    for member in [&b, &c] {
+        assert_eq!(member.engine.link().unwrap().unwrap().full_syncs, 0, "it goes on from there");
+    }
+    // The old primary does not hear of the new one, before somebody comes who knows.
+    let two = [b.primary(), c.replica_of(&b)];
+    b.set(2, &two);
+    c.set(2, &two);
+    until("c follows b", || c.converged());
+    c.set(3, &[a.primary(), c.replica_of(&a)]);
+    until("a stops", || !a.converged());
+    assert_eq!(a.engine.default_namespace().put(b"k", b"v").unwrap_err().kind(), ErrorKind::ReadOnly);
 }
 
 /// A replica that streams hears of its primary's next epoch without a break of the link.
