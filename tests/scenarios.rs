@@ -155,7 +155,7 @@ impl Story {
             ["convert" | "usage", ..] => self.layouts(words),
             ["create" | "drop" | "token" | "set_token" | "namespaces" | "unregistered", ..] => self.registry(words),
             ["batch" | "batch_put" | "batch_delete" | "commit" | "discard", ..] => self.batch(words),
-            ["snapshot" | "snapshot_get" | "snapshot_namespaces" | "snapshot_count" | "free", ..] => {
+            ["snapshot" | "snapshot_get" | "snapshot_execute" | "snapshot_namespaces" | "snapshot_count" | "free", ..] => {
                 self.snapshot(words)
             }
             ["checkpoint" | "apply_checkpoint" | "replicate" | "same_position" | "log" | "log_after_foreign", ..]
@@ -354,6 +354,10 @@ impl Story {
                 Ok(value(self.in_snapshot(snapshot, namespace)?.get(&decode(key))?))
             }
             ["snapshot_count", snapshot, namespace] => Ok(self.in_snapshot(snapshot, namespace)?.count()?.to_string()),
+            ["snapshot_execute", snapshot, namespace, args @ ..] => {
+                let args: Vec<_> = args.iter().map(|arg| decode(arg)).collect();
+                Ok(reply(self.in_snapshot(snapshot, namespace)?.execute(&args)?))
+            }
             ["snapshot_namespaces", snapshot] => {
                 Ok(list(self.snapshots[*snapshot].namespaces()?.iter().map(|name| encode(name.as_bytes()))))
             }

@@ -212,6 +212,9 @@ class World:
     def do_snapshot_get(self, snapshot: str, namespace: str, key: str) -> str:
         return shown(self.seen(snapshot, namespace).get(bytes_of(key)))
 
+    def do_snapshot_execute(self, snapshot: str, namespace: str, *args: str) -> str:
+        return self.reply(self.seen(snapshot, namespace).execute(*map(bytes_of, args)))
+
     def do_snapshot_namespaces(self, snapshot: str) -> str:
         return words([shown(found) for found in self.snapshots[snapshot].namespaces()])
 

@@ -193,7 +193,7 @@ static void do_items(void) {
     pumice_items_free(items);
 }
 
-static void say_reply(const pumice_reply *reply) {
+void say_reply(const pumice_reply *reply) {
     const pumice_bytes found = pumice_reply_bytes(reply);
     switch (pumice_reply_kind(reply)) {
         case PUMICE_REPLY_NIL: say("none"); break;
