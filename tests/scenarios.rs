@@ -155,9 +155,10 @@ impl Story {
             ["convert" | "usage", ..] => self.layouts(words),
             ["create" | "drop" | "token" | "set_token" | "namespaces" | "unregistered", ..] => self.registry(words),
             ["batch" | "batch_put" | "batch_delete" | "commit" | "discard", ..] => self.batch(words),
-            ["snapshot" | "snapshot_get" | "snapshot_execute" | "snapshot_namespaces" | "snapshot_count" | "free", ..] => {
-                self.snapshot(words)
-            }
+            [
+                "snapshot" | "snapshot_get" | "snapshot_execute" | "snapshot_namespaces" | "snapshot_count" | "free",
+                ..,
+            ] => self.snapshot(words),
             ["checkpoint" | "apply_checkpoint" | "replicate" | "same_position" | "log" | "log_after_foreign", ..]
             | ["changes", _] => self.replication(words),
             [

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use pumice::{Engine, Options};
 use serde_json::Value as Json;
 
-use crate::client::{Reply, Served, text};
+use crate::support::client::{Reply, Served, text};
 use crate::support::{copy_tree, fixture, open, records};
 
 /// What the names of the commands begin with that are looked at.

@@ -5,7 +5,5 @@
 mod support;
 
 mod bad_input;
-#[path = "../types/client.rs"]
-mod client;
 mod fixtures;
 mod redis;

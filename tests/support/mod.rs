@@ -1,7 +1,10 @@
 //! What the tests stand on: directories, processes of their own, random numbers from a seed.
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
+pub mod client;
+pub mod commands;
 pub mod kvrocks;
+pub mod redis;
 pub mod wire;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use pumice::{Engine, Options};
 
-use crate::client::{Reply, Served};
+use crate::support::client::{Reply, Served};
 use crate::support::raw_write;
 
 fn new(dir: &tempfile::TempDir) -> Served {

@@ -2,7 +2,7 @@
 
 use pumice::{Engine, Options};
 
-use crate::client::{Reply, Served};
+use crate::support::client::{Reply, Served};
 use crate::support::{FAMILIES, assert_sound, raw_write, records};
 
 fn served(cluster: bool, password: Option<&str>) -> (tempfile::TempDir, Served) {

@@ -4,7 +4,6 @@
 mod support;
 
 mod bad_input;
-mod client;
 mod fixtures;
 mod kvrocks;
 mod lives;
