@@ -289,6 +289,7 @@ TYPE k
 const JSONS: &str = "
 JSON.SET k $ j
 JSON.SET k p j
+JSON.SET k $ nope
 JSON.GET k
 JSON.GET k p
 JSON.DEL k p
@@ -319,12 +320,12 @@ DEL|EXISTS|TYPE k
 ";
 const INTS: &str = "
 SIADD|SIREM|SIEXISTS k u
-SIADD|SIREM|SIEXISTS k u u u
+SIADD|SIREM|SIEXISTS k u 20|21|22 23|24
 SICARD k
-SIRANGE|SIREVRANGE k u u
-SIRANGE|SIREVRANGE k 0 u CURSOR u
+SIRANGE|SIREVRANGE k u 1|3|20
+SIRANGE|SIREVRANGE k 0 1|3|20 CURSOR u
 SIRANGEBYVALUE|SIREVRANGEBYVALUE k u u
-SIRANGEBYVALUE k u +inf LIMIT 0 u
+SIRANGEBYVALUE k u +inf LIMIT 0|1 3
 SIADD k e
 DEL|EXISTS|TYPE k
 ";
@@ -414,11 +415,9 @@ impl Words {
                 "d-*" => format!("{}-*", self.number(0, 6)),
                 "g" => format!("g{}", self.random.below(2)),
                 "c" => format!("c{}", self.random.below(3)),
-                "j" => {
-                    self.pick(&["1", "-2.5", "\"a\"", "true", "null", "[]", "{}", "[1,2,\"a\"]", VALUE, "nope"]).into()
-                }
-                "p" => self.pick(&["$", "$.a", "$.b", "$.*", "$..a", "$.a[0]", "$.b[-1]", ".", ".a", "$.a.b"]).into(),
-                "u" => self.random.below(20).to_string(),
+                "j" => self.pick(&["1", "-2.5", "\"a\"", "true", "null", "[]", "{}", "[1,2,\"a\"]", VALUE]).into(),
+                "p" => self.pick(&["$", "$.a", "$.b", "$.*", "$..a", "$.a[0]", "$.b[-1]", "$.a.b"]).into(),
+                "u" => self.number(1, 20).to_string(),
                 word => match self.pick(&word.split('|').collect::<Vec<_>>()) {
                     "_" => continue,
                     "d" => self.id(),

@@ -201,6 +201,22 @@ pub fn skipped(reason: &str) {
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
+/// Bytes as a word of a scenario.
+pub fn encode(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "%".to_owned();
+    }
+    let mut word = String::new();
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"_:./=-".contains(&byte) {
+            word.push(char::from(byte));
+        } else {
+            word += &format!("%{byte:02x}");
+        }
+    }
+    word
+}
+
 /// Random numbers from a seed (SplitMix64).
 pub struct Random(pub u64);
 

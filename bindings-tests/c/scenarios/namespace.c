@@ -210,6 +210,42 @@ void say_reply(const pumice_reply *reply) {
     }
 }
 
+/* A reply to the letter. */
+static void say_exact(const pumice_reply *reply) {
+    switch (pumice_reply_kind(reply)) {
+        case PUMICE_REPLY_NIL: say("~"); break;
+        case PUMICE_REPLY_INTEGER: say("#"); say_reply(reply); break;
+        case PUMICE_REPLY_ARRAY:
+            say("[");
+            for (size_t i = 0; i < pumice_reply_count(reply); i++) {
+                if (i > 0) say(" ");
+                say_exact(pumice_reply_at(reply, i));
+            }
+            say("]");
+            break;
+        case PUMICE_REPLY_ERROR: say("!"); say_reply(reply); break;
+        default: say_reply(reply);
+    }
+}
+
+static void do_answer(void) {
+    pumice_error *error;
+    pumice_reply *reply;
+    pumice_bytes args[MOST_WORDS];
+    const pumice_namespace *ns = ns_of(at(1), 2);
+    for (size_t i = 3; i < word_count; i++) args[i - 3] = bytes(i);
+    if (ns == NULL) return;
+    if (pumice_namespace_execute(ns, args, word_count - 3, &reply, &error) == PUMICE_OK) {
+        say_exact(reply);
+        pumice_reply_free(reply);
+    } else {
+        const char *message = pumice_error_message(error);
+        say("!");
+        say_bytes(message, strlen(message));
+        pumice_error_free(error);
+    }
+}
+
 static void do_execute(void) {
     pumice_error *error;
     pumice_reply *reply;
@@ -244,5 +280,6 @@ const operation namespace_operations[] = {
     {"clear", do_clear},
     {"items", do_items},
     {"execute", do_execute},
+    {"answer", do_answer},
     {NULL, NULL},
 };
