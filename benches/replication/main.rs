@@ -349,6 +349,7 @@ fn apply(dir: &Path, rounds: usize, report: &mut Report) -> Result<(), Failure> 
     let mut random = Random::new(9);
     for (what, entries, records) in [("of 1 record", 50_000u32, 1u32), ("of 100 records", 1_000, 100)] {
         let (mut link, mut call, mut bare) = (Figures::default(), Figures::default(), Figures::default());
+        let mut begun = Figures::default();
         for round in 0..=rounds {
             over_link.detach()?;
             let before = primary.position()?;
@@ -372,10 +373,7 @@ fn apply(dir: &Path, rounds: usize, report: &mut Report) -> Result<(), Failure> 
             let mut run = |which: usize| -> Result<Duration, Failure> {
                 let began = Instant::now();
                 match which {
-                    0 => {
-                        follow(&over_link, listener.address().port())?;
-                        caught_up(&over_link, &primary)?;
-                    }
+                    0 => return follow_log(&over_link, &primary, listener.address().port(), &mut begun),
                     1 => written.iter().try_for_each(|entry| by_call.apply(entry))?,
                     _ => std::mem::take(&mut batches).into_iter().try_for_each(|batch| raw.write(batch))?,
                 }
@@ -397,8 +395,30 @@ fn apply(dir: &Path, rounds: usize, report: &mut Report) -> Result<(), Failure> 
             let what = format!("entries {what} by {how}, 1000 records/s");
             report.beside(&what, ours, 0, &bare, "raw DB::write", &ours.over(&bare), Target::AtLeast(0.85));
         }
+        // The primary's log is gone through from the beginning of its file.
+        report.alone("  follow() until they come, ms", &begun, 1, &begun, Target::None);
     }
     Ok(())
+}
+
+/// How long all entries take over the link that a replica lacks, had the first of them been the first of many: by what
+/// comes after the first ones. What passes before those goes to `begun`.
+fn follow_log(replica: &Engine, primary: &Engine, port: u16, begun: &mut Figures) -> Result<Duration, Failure> {
+    let (from, to) = (replica.position()?.sequence, primary.position()?.sequence);
+    let began = Instant::now();
+    follow(replica, port)?;
+    let first = loop {
+        let at = replica.position()?.sequence;
+        if at > from {
+            break at;
+        }
+        assert!(began.elapsed() < SOON, "no entry has come: {:?}", replica.link()?);
+        std::thread::sleep(Duration::from_micros(200));
+    };
+    begun.add(ms(began.elapsed()));
+    let began = Instant::now();
+    caught_up(replica, primary)?;
+    Ok(began.elapsed().mul_f64((to - from) as f64 / (to - first).max(1) as f64))
 }
 
 /// From before a put on the primary to where the replica shows it, and to where the primary knows that: on idle engines.

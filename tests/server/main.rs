@@ -9,6 +9,7 @@ mod hostile;
 mod life;
 mod messages;
 mod namespaces;
+mod pipelines;
 mod transactions;
 mod waiting;
 

@@ -17,6 +17,7 @@ pub mod jsons;
 pub mod keys;
 pub mod lists;
 pub mod namespaces;
+pub mod pipeline;
 pub mod pubsub;
 pub mod replication;
 pub mod scan;

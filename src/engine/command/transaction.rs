@@ -161,24 +161,33 @@ fn run_all(queue: &Queue, context: &Context<'_>, writing: Option<&RefCell<Writin
     let mut replies = Vec::with_capacity(queue.commands.len());
     let mut bytes = 0;
     for (command, args) in &queue.commands {
-        let mark = writing.map(|writing| writing.borrow().mark());
-        let answer = if bytes > MOST_BYTES {
+        let reply = if bytes > MOST_BYTES {
             let message =
                 format!("EXEC: the replies before it have more than {MOST_BYTES} bytes; ask for less at a time");
-            Err(Error::new(ErrorKind::InvalidArgument, message).into())
+            Refusal::from(Error::new(ErrorKind::InvalidArgument, message)).reply()
         } else {
-            attempt(command, context, args)
+            step(command, context, args, writing)
         };
-        let reply = answer.unwrap_or_else(|refusal| {
-            if let (Some(writing), Some(mark)) = (writing, mark) {
-                writing.borrow_mut().roll_back(mark);
-            }
-            refusal.reply()
-        });
         bytes += cost(&reply);
         replies.push(reply);
     }
     Reply::Array(replies)
+}
+
+/// One command among others. Where it fails it leaves nothing of what it has written.
+pub fn step(
+    command: &'static Command,
+    context: &Context<'_>,
+    args: &[Vec<u8>],
+    writing: Option<&RefCell<Writing<'_>>>,
+) -> Reply {
+    let mark = writing.map(|writing| writing.borrow().mark());
+    attempt(command, context, args).unwrap_or_else(|refusal| {
+        if let (Some(writing), Some(mark)) = (writing, mark) {
+            writing.borrow_mut().roll_back(mark);
+        }
+        refusal.reply()
+    })
 }
 
 /// One command, which waits for nothing.
@@ -194,7 +203,7 @@ pub fn attempt(command: &'static Command, context: &Context<'_>, args: &[Vec<u8>
 }
 
 /// About how many bytes a reply takes.
-fn cost(reply: &Reply) -> usize {
+pub fn cost(reply: &Reply) -> usize {
     size_of::<Reply>()
         + match reply {
             Reply::Bulk(bytes) => bytes.len(),

@@ -12,6 +12,7 @@ use super::session::Authority;
 use super::subscription::Subscription;
 use crate::engine::clock;
 use crate::engine::command::blocking::Line;
+use crate::engine::command::pipeline::Pipeline;
 use crate::engine::command::table::{self, Command, Run};
 use crate::engine::command::transaction::{self, Transaction};
 use crate::engine::command::{self, Attempt, Context, Refusal, Wait};
@@ -38,6 +39,8 @@ pub struct Connection {
     /// When it must have said who it is.
     deadline: Option<Instant>,
     closing: bool,
+    /// Writes that came together and have no reply yet.
+    pipeline: Pipeline,
     /// What it has begun with MULTI or WATCH.
     pub transaction: Transaction,
     /// What it listens to, once it has listened to anything.
@@ -72,6 +75,7 @@ impl Connection {
             work: None,
             deadline: None,
             closing: false,
+            pipeline: Pipeline::default(),
             transaction: Transaction::default(),
             subscription: None,
             reads_replica: false,
@@ -195,22 +199,62 @@ impl Connection {
     /// Answers all requests that have come whole.
     fn answer_all(&mut self) -> Flow {
         loop {
-            match self.parser.next() {
-                Ok(Some(args)) => {
-                    if self.answer(&args) == Flow::Close || self.closing {
-                        return Flow::Close;
+            let flow = match self.parser.next() {
+                Ok(Some(args)) => match self.joins(&args) {
+                    Some(command) => {
+                        self.server.counters.commands.fetch_add(1, Relaxed);
+                        self.pipeline.push(command, args);
+                        if self.pipeline.is_full() { self.run_pipeline() } else { Flow::Continue }
                     }
-                }
-                Ok(None) => return Flow::Continue,
+                    None if self.run_pipeline() == Flow::Close => Flow::Close,
+                    None => self.answer(&args),
+                },
+                Ok(None) if self.pipeline.is_empty() => return Flow::Continue,
+                Ok(None) => self.run_pipeline(),
                 Err(e) => {
-                    self.refuse(command::error(e));
-                    return Flow::Close;
+                    if self.run_pipeline() == Flow::Continue {
+                        self.refuse(command::error(e));
+                    }
+                    Flow::Close
                 }
-            }
-            if self.output.len() >= WRITE_BYTES && self.flush().is_err() {
+            };
+            if flow == Flow::Close || self.closing || (self.output.len() >= WRITE_BYTES && self.flush().is_err()) {
                 return Flow::Close;
             }
         }
+    }
+
+    /// Whether a request is a write that may be done with those before and behind it; for what is wrong with one it is to
+    /// be answered alone.
+    fn joins(&mut self, args: &[Vec<u8>]) -> Option<&'static Command> {
+        if (self.pipeline.is_empty() && !self.parser.has_more()) || self.transaction.is_open() || self.listens() {
+            return None;
+        }
+        let command = table::find(args).ok().filter(|command| Pipeline::takes(command))?;
+        self.revalidate().ok()?;
+        let known = self.authority != Authority::Nobody && command.check(args, self.is_admin()).is_ok();
+        (known && self.check_route(command, args).is_ok()).then_some(command)
+    }
+
+    /// Does the writes that came together.
+    fn run_pipeline(&mut self) -> Flow {
+        let pipeline = std::mem::take(&mut self.pipeline);
+        let Some(last) = pipeline.last() else { return Flow::Continue };
+        self.client.does(last.name);
+        let mut unanswered = pipeline.len();
+        let mut output = std::mem::take(&mut self.output);
+        let done = self.context(|context| {
+            pipeline.run(context, |reply| {
+                unanswered -= 1;
+                reply.encode(&mut output);
+            })
+        });
+        self.output = output;
+        let Err(refusal) = done else { return Flow::Continue };
+        let closed = matches!(&refusal, Refusal::Engine(e) if e.kind() == ErrorKind::Closed);
+        let reply = refusal.reply();
+        (0..unanswered).for_each(|_| self.reply(&reply));
+        if closed { Flow::Close } else { Flow::Continue }
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {

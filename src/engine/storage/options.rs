@@ -9,7 +9,7 @@ use rocksdb::{
 };
 
 use super::filter::Filters;
-use crate::engine::format::batch::METADATA;
+use crate::engine::format::batch::{DEFAULT, METADATA};
 
 /// Names of the column families; the place in the list is the id on disk and on the wire.
 pub const FAMILY_NAMES: [&str; 7] = ["default", "metadata", "zset_score", "pubsub", "propagate", "stream", "search"];
@@ -134,10 +134,13 @@ impl DbOptions {
         let none = DBCompressionType::None;
         family.set_compression_type(codec);
         family.set_compression_per_level(&[none, none, codec, codec, codec, codec, codec]);
-        if id == METADATA as usize {
-            family.set_memtable_whole_key_filtering(true);
-            family.set_memtable_prefix_bloom_ratio(0.1);
+        // What is looked for by its key is often new: then the newest records need not be searched for it.
+        match id as u32 {
+            METADATA => family.set_memtable_prefix_bloom_ratio(0.1),
+            DEFAULT => family.set_memtable_prefix_bloom_ratio(0.02),
+            _ => {}
         }
+        family.set_memtable_whole_key_filtering(true);
         // We write no blobs, and give back the space of those that a Kvrocks wrote, as it does.
         family.set_enable_blob_gc(true);
         family.set_blob_gc_age_cutoff(0.25);

@@ -46,6 +46,11 @@ impl<'a> Writing<'a> {
         result
     }
 
+    /// How long the batch is.
+    pub fn len_bytes(&self) -> usize {
+        self.batch.len_bytes()
+    }
+
     /// Where it is now, for [`Writing::roll_back`].
     pub fn mark(&self) -> Mark {
         self.batch.mark()

@@ -156,6 +156,11 @@ impl RequestParser {
         Ok(Some(args))
     }
 
+    /// Whether more has come than was given.
+    pub fn has_more(&self) -> bool {
+        !self.buffer.unread().is_empty()
+    }
+
     /// What was not read yet: after a request that ends the conversation in RESP.
     pub fn take_rest(&mut self) -> Vec<u8> {
         self.buffer.take_rest()

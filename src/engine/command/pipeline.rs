@@ -1,0 +1,77 @@
+//! Writes that a client has sent one behind the other, without waiting for the replies between.
+
+use std::cell::RefCell;
+
+use super::table::{self, Command, Run};
+use super::{Context, Refusal, transaction};
+use crate::engine::error::Error;
+use crate::engine::format::resp::Reply;
+use crate::engine::types::writing::Writing;
+
+/// Writes that are still to be done. They are done under one lock and become one entry where it is not long: each as if it
+/// had come alone, in the order in which they came.
+#[derive(Default)]
+pub struct Pipeline {
+    commands: Vec<(&'static Command, Vec<Vec<u8>>)>,
+    bytes: usize,
+}
+
+/// The most writes, and about how many bytes of them, of an entry and of replies, that are done under one lock.
+const MOST: usize = 128;
+const MOST_BYTES: usize = 256 << 10;
+
+impl Pipeline {
+    /// Whether a command can be done together with others.
+    pub fn takes(command: &Command) -> bool {
+        matches!(command.run, Run::Data(_)) && command.flags & (table::WRITE | table::NO_MULTI) == table::WRITE
+    }
+
+    pub fn push(&mut self, command: &'static Command, args: Vec<Vec<u8>>) {
+        self.bytes += args.iter().map(Vec::len).sum::<usize>();
+        self.commands.push((command, args));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// The one that came last.
+    pub fn last(&self) -> Option<&'static Command> {
+        self.commands.last().map(|(command, _)| *command)
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.commands.len() >= MOST || self.bytes >= MOST_BYTES
+    }
+
+    /// Does them, and gives their replies in their order. What keeps an entry from being written is the answer to all that
+    /// would have been in it, and to the rest.
+    pub fn run(self, context: &Context<'_>, mut reply: impl FnMut(Reply)) -> Result<(), Refusal> {
+        let mut rest = self.commands.as_slice();
+        while !rest.is_empty() {
+            let replies = context.namespace.instance().write(None, |generation, batch| {
+                context.namespace.admit(generation)?;
+                let writing = RefCell::new(Writing::new(&generation.store, context.namespace.prefix(), batch));
+                let context = Context { transaction: Some(&writing), ..*context };
+                let (mut replies, mut bytes) = (Vec::with_capacity(rest.len()), 0);
+                for (command, args) in rest {
+                    let answer = transaction::step(command, &context, args, Some(&writing));
+                    bytes += transaction::cost(&answer);
+                    replies.push(answer);
+                    if bytes.max(writing.borrow().len_bytes()) >= MOST_BYTES {
+                        break;
+                    }
+                }
+                Ok::<_, Error>(replies)
+            });
+            let replies = replies?;
+            rest = rest.get(replies.len()..).unwrap_or_default();
+            replies.into_iter().for_each(&mut reply);
+        }
+        Ok(())
+    }
+}
