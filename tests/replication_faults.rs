@@ -599,3 +599,44 @@ fn hostile_replicas() {
     follow(&replica, port);
     assert_follows(&replica, &primary);
 }
+
+/// Entries of any size come whole and in order at whatever pace they are written, also when the replica stops to read for a
+/// while: those that their writer sends, those that the feed's thread sends, and those that the socket takes a part of.
+#[test]
+fn at_any_pace() {
+    let dir = tempfile::tempdir().unwrap();
+    let (primary, replica) = (open(dir.path().join("p")), open_replica(dir.path().join("r")));
+    let listener = primary.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
+    let proxy = Proxy::to(listener.address().port());
+    replica.follow("127.0.0.1", proxy.port, &FollowOptions::default()).unwrap();
+    assert!(replica.wait_linked(Some(SOON), &mut |_| ControlFlow::Continue(())).unwrap());
+    let namespace = primary.default_namespace();
+    let seed = 11;
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    for round in 0..60 {
+        let stalled = round % 10 == 9;
+        proxy.stall(stalled);
+        // Enough for what sockets hold, each far enough behind the other to be sent by who writes it.
+        let (puts, pause) = match random.below(3) {
+            _ if stalled => (3000, 250),
+            0 => (1 + random.below(3), 1000),
+            1 => (20, 250),
+            _ => (200, 0),
+        };
+        for _ in 0..puts {
+            let most = 1 << random.below(14);
+            let size = if stalled { 3900 } else { random.below(most) };
+            namespace.put(random.below(500).to_string().as_bytes(), &random.bytes(size)).unwrap();
+            if pause > 0 {
+                std::thread::sleep(Duration::from_micros(pause));
+            }
+        }
+        proxy.stall(false);
+        assert!(replica.wait_for(&primary.position().unwrap(), SOON).unwrap(), "{:?}", replica.link());
+    }
+    assert_eq!(shown(&replica), shown(&primary));
+    let link = replica.link().unwrap().unwrap();
+    assert_eq!((link.full_syncs, proxy.connections()), (0, 1), "{link:?}");
+    assert_sound(&replica);
+}

@@ -48,11 +48,22 @@ struct Ring {
     latest: u64,
     /// The lowest sequence that somebody waits for, if any: nobody is woken before it.
     wanted: Option<u64>,
-    /// How often all waiters were told to look around.
-    nudges: u64,
     /// Who waits for changes of keys.
     waiters: Waiters,
+    /// Who is offered each entry where it is written.
+    offers: Vec<(u64, Box<Offer>)>,
+    offered: u64,
     retired: bool,
+}
+
+/// Is offered each entry, with its first and last sequence, by the thread that writes it, and nothing when there is
+/// none that could be offered. It runs under the lock of the ring: it must not come back to the store, nor wait.
+pub type Offer = dyn Fn(Option<(u64, u64, &[u8])>) + Send;
+
+impl Ring {
+    fn offer(&self, entry: Option<(u64, u64, &[u8])>) {
+        self.offers.iter().for_each(|(_, offer)| offer(entry));
+    }
 }
 
 struct RingEntry {
@@ -237,6 +248,7 @@ impl Store {
                 None => ring.waiters.wake_all(),
             }
         }
+        ring.offer(bytes.as_ref().map(|bytes| (first, last, &**bytes)));
         let Ring { entries, bytes: total, .. } = &mut *ring;
         if let Some(bytes) = bytes {
             *total += bytes.len();
@@ -261,7 +273,6 @@ impl Store {
     /// The entry that starts at `next`, waiting for it until `deadline`.
     pub fn tail(&self, next: u64, deadline: Option<Instant>) -> Tail {
         let mut ring = self.ring.lock();
-        let nudges = ring.nudges;
         loop {
             if ring.retired {
                 return Tail::Retired;
@@ -274,7 +285,7 @@ impl Store {
                 };
             }
             match deadline {
-                Some(deadline) if ring.nudges == nudges && self.wait_in(&mut ring, next, deadline) => {}
+                Some(deadline) if self.wait_in(&mut ring, next, deadline) => {}
                 _ => return Tail::Ahead,
             }
         }
@@ -306,6 +317,24 @@ impl Store {
         ring.latest >= sequence
     }
 
+    /// Has every entry offered from now on, until [`Store::offer_no_more`] is called with the number that this gives.
+    pub fn offer_to(&self, offer: Box<Offer>) -> u64 {
+        let mut ring = self.ring.lock();
+        ring.offered += 1;
+        let number = ring.offered;
+        ring.offers.push((number, offer));
+        number
+    }
+
+    pub fn offer_no_more(&self, number: u64) {
+        self.ring.lock().offers.retain(|(known, _)| *known != number);
+    }
+
+    /// The last sequence whose entry came by.
+    pub fn latest_entry(&self) -> u64 {
+        self.ring.lock().latest
+    }
+
     /// Has a waiter woken by changes of keys, given as they are in the metadata, from now on.
     pub fn begin_waiting(&self, keys: &[Vec<u8>], waiter: &Arc<Waiter>) {
         let mut ring = self.ring.lock();
@@ -325,16 +354,11 @@ impl Store {
         self.ring.lock().retired
     }
 
-    /// Has all who wait for an entry look around, as if their time were over.
-    pub fn nudge(&self) {
-        self.ring.lock().nudges += 1;
-        self.appended.notify_all();
-    }
-
     /// Wakes all waiters for good: another store is current now, or none.
     pub fn retire(&self) {
         let mut ring = self.ring.lock();
         ring.retired = true;
+        ring.offer(None);
         ring.waiters.wake_all();
         drop(ring);
         self.appended.notify_all();

@@ -65,13 +65,16 @@ fn held(namespace: &Namespace, key: &str) -> Option<Value> {
     })
 }
 
+/// The words of a command, and what it answered.
+type Asked = (Vec<String>, Reply);
+
 /// The engine with those that it is compared with, and what was seen so far.
 struct Run {
     engine: Engine,
     model: Model,
     kvrocks: Option<Client>,
     /// A snapshot with what was asked of it when it was taken.
-    then: Option<(SnapshotNamespace, Vec<(Vec<String>, Reply)>)>,
+    then: Option<(SnapshotNamespace, Vec<Asked>)>,
     recent: Vec<Vec<String>>,
     modelled: u64,
     seen_again: u64,
@@ -112,7 +115,7 @@ impl Run {
                 if one != other && nearly_same(words, &one, &other) {
                     let Reply::Bulk(number) = &our else { panic!("{our:?}") };
                     let number = std::str::from_utf8(number).unwrap();
-                    match &words[..] {
+                    match words {
                         [_, key, _] => redis.ask(&["SET", key, number, "KEEPTTL"]),
                         [_, key, field, ..] => redis.ask(&["HSET", key, field, number]),
                         _ => panic!("{words:?}"),

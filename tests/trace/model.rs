@@ -223,11 +223,9 @@ impl Model {
                 None => error("decrement would overflow")?,
             },
             ["DEL" | "UNLINK", ref keys @ ..] => {
-                count(keys.iter().filter(|key| self.0.remove(&key.to_string()).is_some()).count())
+                count(keys.iter().filter(|key| self.0.remove(**key).is_some()).count())
             }
-            ["EXISTS" | "TOUCH", ref keys @ ..] => {
-                count(keys.iter().filter(|key| self.0.contains_key(&key.to_string())).count())
-            }
+            ["EXISTS" | "TOUCH", ref keys @ ..] => count(keys.iter().filter(|key| self.0.contains_key(**key)).count()),
             ["TYPE", key] => Reply::Simple(
                 match self.0.get(key) {
                     None => "none",

@@ -79,6 +79,19 @@ impl Log {
         &self.position
     }
 
+    /// The store that it reads.
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.open.as_ref().map(|(store, _)| store)
+    }
+
+    /// Goes on behind an entry of that store that was given by another way.
+    pub fn skip_to(&mut self, sequence: u64) {
+        if let Some((store, _)) = self.open.as_ref().filter(|_| sequence > self.position.sequence) {
+            let replication_id = store.with_history(|history| history.id_at(sequence).to_owned());
+            self.position = Position { replication_id, sequence };
+        }
+    }
+
     /// The latest sequence of the store that it reads.
     pub fn latest(&self) -> u64 {
         self.open.as_ref().map_or(self.position.sequence, |(store, _)| store.db.latest_sequence())

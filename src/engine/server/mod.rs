@@ -5,6 +5,7 @@ pub mod connection;
 pub mod listener;
 pub mod peer;
 pub mod routing;
+mod sender;
 pub mod session;
 pub mod stream;
 pub mod subscription;

@@ -1,26 +1,23 @@
 //! The primary's side of replication on a connection: what replicas ask for, and their feeds.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::connection::Connection;
-use super::stream::Stream;
+use super::sender::{self, Sender};
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::events::EventKind;
 use crate::engine::generation::Store;
-use crate::engine::instance::Instance;
-use crate::engine::replication::feeds::{Feeds, Told};
 use crate::engine::replication::log::{self, Log};
 use crate::engine::replication::node::Node;
-use crate::engine::replication::served::{Reading, Served};
+use crate::engine::replication::served::Served;
 use crate::engine::replication::session::feed::Feed;
 use crate::engine::replication::session::primary::{
     Ask, PrimarySession, checkpoint_reply, names_reply, range_head, size_line,
@@ -264,9 +261,6 @@ impl Pace {
     }
 }
 
-/// How many bytes of entries are sent at once.
-const WRITE_BYTES: usize = 256 << 10;
-
 /// Feeds a replica until one side ends it. Gives the last sequence sent.
 fn feed(
     connection: &mut Connection,
@@ -284,24 +278,17 @@ fn feed(
     // The feed must not keep the engine: it goes when the engine does.
     drop(node);
     let stream = Arc::clone(&connection.client().stream);
-    let over = Arc::new(AtomicBool::new(false));
+    let sender = Arc::new(Sender::new(session.peer(), Arc::clone(&state), Arc::clone(&stream)));
     let end = {
-        // What ends a feed outlives it for a moment, and must not hold the store open then.
-        let (over, stream, store) = (Arc::clone(&over), Arc::clone(&stream), Arc::downgrade(&store));
-        move || {
-            over.store(true, Relaxed);
-            stream.shutdown();
-            if let Some(store) = store.upgrade() {
-                store.nudge();
-            }
-        }
+        let sender = Arc::clone(&sender);
+        move || sender.end()
     };
     connection.client().is_replica(Box::new(end.clone()));
     let node_id = session.node_id().map(str::to_owned);
     let begun = feeds.begin(node_id, host, port, session.peer(), store.number, next - 1, Box::new(end.clone()));
     let Ok(id) = begun else { return next - 1 };
     // A topology that came between the answer to PSYNC and this has not seen the feed.
-    if connection.node().is_ok_and(|node| node.refuse_feeds().is_err()) || over.load(Relaxed) {
+    if connection.node().is_ok_and(|node| node.refuse_feeds().is_err()) || sender.is_over() {
         feeds.ended(id);
         return next - 1;
     }
@@ -322,8 +309,9 @@ fn feed(
                 if feed.receive(clock::monotonic_ms(), &bytes).is_err() {
                     break;
                 }
-                feeds.tell(id, told(&feed));
+                let told = sender::told(&feed);
                 drop(feed);
+                feeds.tell(id, told);
                 match (&*stream).read(&mut buffer) {
                     Ok(read) if read > 0 => bytes = buffer[..read].to_vec(),
                     Err(e) if e.kind() == std::io::ErrorKind::Interrupted => bytes.clear(),
@@ -336,7 +324,7 @@ fn feed(
     if let Ok(reading) = reading {
         // Why it ended is told by the replica, who comes back or does not.
         let log = Log::open_at(&instance, store, tail);
-        let _ = send_entries(&instance, log, kept, &state, &feeds, id, &stream, &over);
+        let _ = sender.run(&instance, log, kept, |told| feeds.tell(id, told), || feeds.asked());
         stream.shutdown();
         let _ = reading.join();
     }
@@ -344,52 +332,4 @@ fn feed(
     let sent = state.lock().sent();
     instance.events.tell(EventKind::Feed, || format!("the feed to {who} has ended at {sent}"));
     sent
-}
-
-fn told(feed: &Feed) -> Told {
-    Told { sent: feed.sent(), acked: feed.acked(), durable: feed.durable() }
-}
-
-#[allow(clippy::too_many_arguments, reason = "what a feed consists of")]
-fn send_entries(
-    instance: &Instance,
-    mut log: Log,
-    mut kept: Option<Reading>,
-    state: &Mutex<Feed>,
-    feeds: &Feeds,
-    id: u64,
-    stream: &Stream,
-    over: &AtomicBool,
-) -> Result<()> {
-    let mut out = Vec::new();
-    let latest = log.latest();
-    let mut asked = feeds.asked();
-    while !over.load(Relaxed) {
-        kept = kept.filter(|_| log.position().sequence < latest).inspect(Reading::touch);
-        let wait = state.lock().next_tick_ms().saturating_sub(clock::monotonic_ms());
-        let mut next = log.next_batch(Some(Duration::from_millis(wait)))?;
-        while let Some((first, last, bytes)) = next {
-            state.lock().entry(first, last, &bytes, &mut out)?;
-            next = if out.len() < WRITE_BYTES { log.next_batch(None)? } else { None };
-        }
-        let mut feed = state.lock();
-        let now_ms = clock::monotonic_ms();
-        if now_ms >= feed.next_tick_ms() {
-            feed.epoch = instance.standing()?.epoch();
-        }
-        feed.tick(now_ms, log.latest(), &mut out);
-        if std::mem::replace(&mut asked, feeds.asked()) != asked {
-            feed.want_ack(&mut out);
-        }
-        let told = told(&feed);
-        drop(feed);
-        if !out.is_empty() {
-            let mut stream = stream;
-            stream.write_all(&out).map_err(|e| Error::io("send entries", e))?;
-            out.clear();
-            out.shrink_to(4 * WRITE_BYTES);
-        }
-        feeds.tell(id, told);
-    }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -275,6 +275,17 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Writes what the socket takes without waiting; nothing over TLS.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.tls.is_some() {
+            return Ok(0);
+        }
+        match rustix::net::send(self.descriptor(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
+            sent => Ok(sent?),
+        }
     }
 
     /// Ends it for both sides: who reads or writes it is woken.
