@@ -2233,6 +2233,10 @@ pumice_status pumice_topology_options_set_password(pumice_topology_options *opti
 
 /**
  * Whether a version that is not higher than the one that governs is taken too. Unset, false.
+ *
+ * A lower one is to be forced on every node, in any order: one that has not got it goes on by the higher one, and refuses
+ * what is not higher still. A primary that says, when all have it, that another took over from it was told so by a node
+ * before that had it: force the version there once more.
  */
 pumice_status pumice_topology_options_set_force(pumice_topology_options *options,
                                                 bool force,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The files in the order in which a reader of the header should meet their functions.
-const FILES: [&str; 25] = [
+const FILES: [&str; 26] = [
     "error",
     "constants",
     "bytes",
@@ -30,6 +30,7 @@ const FILES: [&str; 25] = [
     "info",
     "usage",
     "argument",
+    "setting",
 ];
 
 fn made() -> String {

@@ -138,9 +138,10 @@ fn a_mixed_cluster() {
     let two = [primary('p', p.port(), "0-16383"), replica('k', k.port, 'p'), replica('l', l.port, 'p')];
     set(&ports, 2, &two);
     agree(&ports, 3);
-    assert_eq!(ports.map(role), ["master", "slave", "slave"]);
     p.put("second");
     wait_until("all have it", || has(k.port, "second") && has(l.port, "second"));
+    // Not before that: a Kvrocks that is asked for it while it loads a dataset dies.
+    assert_eq!(ports.map(role), ["master", "slave", "slave"]);
     assert_eq!([k.port, l.port].map(|port| ask(port, &["GET", "first"])), [(); 2].map(|()| moved(p.port())));
     wait_until("both are fed", || p.engine.feeds().unwrap().len() == 2);
     assert!(ask(p.port(), &["INFO", "replication"]).contains("connected_slaves:2"));
@@ -186,6 +187,33 @@ fn a_mixed_cluster() {
     wait_until("it goes on", || p.has("sixth"));
     assert_sound(&p.engine);
     assert_eq!(p.engine.verify(Depth::Quick).unwrap(), []);
+}
+
+/// A Kvrocks that its primary lists by a name that is not found is not fed, and comes again. It goes on when it is known.
+#[test]
+fn a_name_that_is_not_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(k) = kvrocks(&dir.path().join("k")) else { return };
+    let p = Member::start(&dir.path().join("p"));
+    let listed = |host| [primary('p', p.port(), "0-16383"), replica('k', k.port, 'p').replace("127.0.0.1", host)];
+    set_nodes(k.port, 1, &listed("127.0.0.1"));
+    // By another name than it announces itself.
+    set_nodes(p.port(), 1, &listed("localhost"));
+    p.put("first");
+    wait_until("it has it", || has(k.port, "first"));
+    set_nodes(p.port(), 2, &listed("nowhere.invalid"));
+    assert_eq!(p.engine.feeds().unwrap(), []);
+    p.put("second");
+    let link = |status: &str| ask(k.port, &["INFO", "replication"]).contains(&format!("master_link_status:{status}"));
+    wait_until("it is not fed", || link("down"));
+    let full_syncs = || {
+        let stats = ask(p.port(), &["INFO", "stats"]);
+        stats.lines().find(|line| line.starts_with("sync_full:")).map(str::to_owned).unwrap_or(stats)
+    };
+    let before = full_syncs();
+    set_nodes(p.port(), 3, &listed("localhost"));
+    wait_until("it goes on", || link("up") && has(k.port, "second"));
+    assert_eq!(full_syncs(), before, "by the log");
 }
 
 /// A Pumice and a Kvrocks that share the slots send clients to each other, and take the same changes.

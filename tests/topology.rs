@@ -5,8 +5,10 @@ mod support;
 use std::time::{Duration, Instant};
 
 use pumice::{
-    Depth, Engine, ErrorKind, EventKind, LinkState, Node, Options, Role, ServeOptions, Topology, TopologyOptions,
+    Depth, Engine, ErrorKind, EventKind, FollowOptions, LinkState, Node, Options, Role, ServeOptions, Topology,
+    TopologyOptions,
 };
+use support::wire::Raw;
 
 fn id(letter: char) -> String {
     letter.to_string().repeat(40)
@@ -248,6 +250,54 @@ fn fencing() {
     until("c has it", || has(&c, "under 3"));
 }
 
+/// Two nodes know one dataset since different ids of it, because they took it at different times. Once both have followed one
+/// primary they fence each other all the same.
+#[test]
+fn one_dataset() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b, c] = ['a', 'b', 'c'].map(|letter| Member::start(dir.path(), letter));
+    let source = dir.path().join("source");
+    let engine = Engine::open(&source, &Options::default()).unwrap();
+    engine.default_namespace().put(b"first", b"value").unwrap();
+    let earlier = Member::of(engine, 'k');
+    let options = FollowOptions { password: Some("secret".into()), ..Default::default() };
+    a.engine.follow("127.0.0.1", earlier.port(), &options).unwrap();
+    until("a has it", || has(&a, "first"));
+    drop(earlier);
+    // Opened anew it has another id.
+    let later = Member::of(Engine::open(&source, &Options::default()).unwrap(), 'k');
+    a.engine.follow("127.0.0.1", later.port(), &options).unwrap();
+    put(&later, "second");
+    until("a has it", || has(&a, "second"));
+    assert_eq!(a.engine.link().unwrap().unwrap().full_syncs, 0, "it knows both ids");
+    // The others see it as it is now, as in the folder of a Kvrocks.
+    for member in [&b, &c] {
+        let folder = dir.path().join(format!("backup-{}", member.letter));
+        later.engine.create_checkpoint(&folder).unwrap();
+        std::fs::remove_file(folder.join("PUMICE-MANIFEST")).unwrap();
+        member.engine.apply_checkpoint(&folder).unwrap();
+        assert!(has(member, "second"));
+    }
+    drop(later);
+
+    let one = [a.primary(), b.replica_of(&a), c.replica_of(&a)];
+    for member in [&a, &b, &c] {
+        member.set(1, &one);
+    }
+    until("both follow a", || b.converged() && c.converged());
+    for member in [&b, &c] {
+        assert_eq!(member.engine.link().unwrap().unwrap().full_syncs, 0, "it goes on from there");
+    }
+    // The old primary does not hear of the new one, before somebody comes who knows.
+    let two = [b.primary(), c.replica_of(&b)];
+    b.set(2, &two);
+    c.set(2, &two);
+    until("c follows b", || c.converged());
+    c.set(3, &[a.primary(), c.replica_of(&a)]);
+    until("a stops", || !a.converged());
+    assert_eq!(a.engine.default_namespace().put(b"k", b"v").unwrap_err().kind(), ErrorKind::ReadOnly);
+}
+
 /// A replica that streams hears of its primary's next epoch without a break of the link.
 #[test]
 fn epochs_are_told() {
@@ -261,6 +311,66 @@ fn epochs_are_told() {
     a.set(5, &nodes);
     until("b has heard", || b.engine.topology().unwrap().epoch == 5);
     assert_eq!(b.engine.link().unwrap().unwrap().since_ms, since);
+}
+
+/// A replica without a node id, as a Kvrocks is, is known by the address that it announced: as the topology has it, or by what
+/// its name stands for. A name that stands for nothing now is not known yet, and whoever might be meant is not fed; a topology
+/// does not wait for any name.
+#[test]
+fn names() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = Member::start(dir.path(), 'a');
+    let ask = |port: &str, ip: &str, words: &[&str]| {
+        let mut raw = Raw::connect(a.port());
+        assert_eq!(raw.ask(&["AUTH", "secret"]), ["OK"]);
+        let announced = raw.ask(&["replconf", "listening-port", port, "ip-address", ip]);
+        assert_eq!(announced, ["OK"]);
+        let reply = raw.ask(words).join(" ");
+        (reply, raw)
+    };
+    let psync = |port, ip| ask(port, ip, &["psync", "1"]);
+    let fed = |count: usize| until("so many are fed", || a.engine.feeds().unwrap().len() == count);
+    let replica = |letter, host, port| Node::replica(id(letter), host, port, id('a'));
+    let (b, c) = (replica('b', "localhost", 7001), replica('c', "nowhere.invalid", 7002));
+    let nodes = [a.primary(), b.clone(), c];
+
+    // Fed before there is a topology: which of its nodes that is must be looked up, so it has to come again.
+    a.engine.promote().unwrap();
+    let before = psync("7001", "127.0.0.1");
+    assert_eq!(before.0, "OK");
+    fed(1);
+    a.set(1, &nodes);
+    assert_eq!(a.engine.feeds().unwrap(), []);
+    for (port, ip, expected) in [
+        ("7001", "127.0.0.1", "OK"),
+        ("7001", "localhost", "OK"),
+        ("7001", "10.0.0.1", "UNLISTED"),
+        ("7001", "elsewhere.invalid", "LOADING"),
+        ("7002", "nowhere.invalid", "OK"),
+        ("7002", "127.0.0.1", "LOADING"),
+        ("7003", "127.0.0.1", "UNLISTED"),
+    ] {
+        let (reply, _raw) = psync(port, ip);
+        assert!(reply.starts_with(expected), "{ip}:{port}: {reply}");
+    }
+    fed(0);
+
+    // It goes on over a topology that has it at the same address, and ends with one that does not.
+    let feeds = [psync("7001", "127.0.0.1"), psync("7002", "nowhere.invalid")];
+    fed(2);
+    a.set(2, &nodes);
+    assert_eq!(a.engine.feeds().unwrap().len(), 2);
+    a.set(3, &[a.primary(), replica('b', "localhost", 7009), replica('c', "nowhere.invalid", 7002)]);
+    assert_eq!(a.engine.feeds().unwrap().len(), 1);
+    drop(feeds);
+
+    // Files are for the hosts of replicas, whatever their ports.
+    let files = || ask("7001", "127.0.0.1", &["_fetch_meta"]).0;
+    assert!(files().contains(','), "{}", files());
+    a.set(4, &[a.primary(), replica('c', "nowhere.invalid", 7002)]);
+    assert!(files().starts_with("TRYAGAIN"), "{}", files());
+    a.set(5, &[a.primary(), replica('c', "10.0.0.1", 7002)]);
+    assert!(files().starts_with("UNLISTED"), "{}", files());
 }
 
 /// A thousand topologies in a row leave no thread, socket or file behind.

@@ -4,12 +4,12 @@ use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 
-use super::argument::{bytes, given, hand_out, invalid, named_path, place};
+use super::argument::{bytes, hand_out, named_path, place};
 use super::bytes::{c_text, lend_text, pumice_bytes};
-use super::constants;
 use super::error::{call, free, pumice_error, pumice_status};
 use super::position::pumice_position;
 use super::progress::{pumice_progress_callback, tell};
+use super::setting::{self, set, try_set};
 use crate::{ConvertOptions, Converted};
 
 /// What to convert to.
@@ -28,10 +28,7 @@ pub extern "C" fn pumice_convert_options_set_cluster(
     cluster: bool,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.cluster = cluster;
-        Ok(())
-    })
+    set(options, error, |options| options.0.cluster = cluster)
 }
 
 /// To the cluster layout, which has no namespaces, the one to take; to the standalone layout, the one to make and put all
@@ -43,10 +40,9 @@ pub extern "C" fn pumice_convert_options_set_namespace(
     name_size: usize,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
+    try_set(options, error, |options| {
         // SAFETY: the name is readable for its size.
-        let name = unsafe { bytes(name, name_size, "name") }?;
-        given(options, "options")?.0.namespace = Some(name.to_vec());
+        options.0.namespace = Some(unsafe { bytes(name, name_size, "name") }?.to_vec());
         Ok(())
     })
 }
@@ -58,10 +54,8 @@ pub extern "C" fn pumice_convert_options_set_compression(
     compression: i32,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        let chosen = constants::compression(compression)
-            .ok_or_else(|| invalid(format!("compression: got {compression}, expected a pumice_compression")))?;
-        given(options, "options")?.0.compression = chosen;
+    try_set(options, error, |options| {
+        options.0.compression = setting::compression(compression)?;
         Ok(())
     })
 }
@@ -73,10 +67,7 @@ pub extern "C" fn pumice_convert_options_set_memory_budget(
     bytes: usize,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.memory_budget = bytes;
-        Ok(())
-    })
+    set(options, error, |options| options.0.memory_budget = bytes)
 }
 
 /// Frees options of converting.

@@ -28,6 +28,7 @@ mod options;
 mod position;
 mod progress;
 mod reply;
+mod setting;
 mod snapshot;
 mod topology;
 mod usage;

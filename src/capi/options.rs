@@ -4,9 +4,10 @@ use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use super::argument::{c_string, given, invalid, named_path, text};
+use super::argument::{invalid, named_path};
 use super::constants;
-use super::error::{call, free, pumice_error, pumice_status};
+use super::error::{free, pumice_error, pumice_status};
+use super::setting::{self, set, set_ca, set_certificate, set_password, set_server_name, try_set};
 use crate::{FollowOptions, Options, ServeOptions, WriteOptions};
 
 /// How to open a directory.
@@ -36,9 +37,9 @@ pub extern "C" fn pumice_options_set_role(
     role: i32,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
+    try_set(options, error, |options| {
         let role = constants::role(role).ok_or_else(|| invalid(format!("role: got {role}, expected a pumice_role")))?;
-        given(options, "options")?.0.role = Some(role);
+        options.0.role = Some(role);
         Ok(())
     })
 }
@@ -51,10 +52,7 @@ pub extern "C" fn pumice_options_set_cluster(
     cluster: bool,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.cluster = Some(cluster);
-        Ok(())
-    })
+    set(options, error, |options| options.0.cluster = Some(cluster))
 }
 
 /// Whether to create the database where there is none. Unset, true.
@@ -64,10 +62,7 @@ pub extern "C" fn pumice_options_set_create(
     create: bool,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.create = create;
-        Ok(())
-    })
+    set(options, error, |options| options.0.create = create)
 }
 
 /// Opens without changing a byte; writes answer PUMICE_READ_ONLY. Unset, false.
@@ -77,10 +72,7 @@ pub extern "C" fn pumice_options_set_read_only(
     read_only: bool,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.read_only = read_only;
-        Ok(())
-    })
+    set(options, error, |options| options.0.read_only = read_only)
 }
 
 /// Whether a write survives a power cut when it returns, unless the call says otherwise. Without it a write survives a
@@ -91,10 +83,7 @@ pub extern "C" fn pumice_options_set_sync(
     sync: bool,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.sync = sync;
-        Ok(())
-    })
+    set(options, error, |options| options.0.sync = sync)
 }
 
 /// Bytes for the block cache, with write buffers counted in it. Unset, 256 MiB; at least 4 MiB.
@@ -104,10 +93,7 @@ pub extern "C" fn pumice_options_set_memory_budget(
     bytes: usize,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.memory_budget = bytes;
-        Ok(())
-    })
+    set(options, error, |options| options.0.memory_budget = bytes)
 }
 
 /// How new data is compressed, a pumice_compression. Unset, not at all.
@@ -117,10 +103,8 @@ pub extern "C" fn pumice_options_set_compression(
     compression: i32,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        let chosen = constants::compression(compression)
-            .ok_or_else(|| invalid(format!("compression: got {compression}, expected a pumice_compression")))?;
-        given(options, "options")?.0.compression = chosen;
+    try_set(options, error, |options| {
+        options.0.compression = setting::compression(compression)?;
         Ok(())
     })
 }
@@ -132,10 +116,7 @@ pub extern "C" fn pumice_options_set_wal_keep_bytes(
     bytes: u64,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.wal_keep_bytes = bytes;
-        Ok(())
-    })
+    set(options, error, |options| options.0.wal_keep_bytes = bytes)
 }
 
 /// How long to keep the replication log for followers. Unset, three hours.
@@ -145,10 +126,7 @@ pub extern "C" fn pumice_options_set_wal_keep_ms(
     keep_ms: u64,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.wal_keep = Duration::from_millis(keep_ms);
-        Ok(())
-    })
+    set(options, error, |options| options.0.wal_keep = Duration::from_millis(keep_ms))
 }
 
 /// Frees options. Engines opened with them are not touched.
@@ -170,10 +148,7 @@ pub extern "C" fn pumice_write_options_set_ttl_ms(
     ttl_ms: u64,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.ttl = Some(Duration::from_millis(ttl_ms));
-        Ok(())
-    })
+    set(options, error, |options| options.0.ttl = Some(Duration::from_millis(ttl_ms)))
 }
 
 /// Whether the write survives a power cut when the call returns, however the engine was opened.
@@ -183,10 +158,7 @@ pub extern "C" fn pumice_write_options_set_sync(
     sync: bool,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.sync = Some(sync);
-        Ok(())
-    })
+    set(options, error, |options| options.0.sync = Some(sync))
 }
 
 /// Frees options of a write.
@@ -217,12 +189,8 @@ pub extern "C" fn pumice_follow_options_set_password(
     password_size: usize,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        // SAFETY: the password is readable for its size.
-        let password = unsafe { text(password, password_size, "password") }?;
-        given(options, "options")?.0.password = Some(password.to_owned());
-        Ok(())
-    })
+    // SAFETY: the password is readable for its size.
+    try_set(options, error, |options| unsafe { set_password(&mut options.0.password, password, password_size) })
 }
 
 /// The port under which others can reach this engine, announced to the primary. Unset, that of its listener.
@@ -232,10 +200,7 @@ pub extern "C" fn pumice_follow_options_set_announce_port(
     port: u16,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.announce_port = port;
-        Ok(())
-    })
+    set(options, error, |options| options.0.announce_port = port)
 }
 
 /// Follows over TLS: the primary's certificate must be signed by one of the CA certificates in the PEM file `ca`, and name
@@ -249,12 +214,8 @@ pub extern "C" fn pumice_follow_options_set_tls(
     ca: *const c_char,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        // SAFETY: the path is NULL or a C string.
-        let ca = unsafe { named_path(ca, "ca") }?;
-        given(options, "options")?.0.tls.get_or_insert_default().ca = ca.to_owned();
-        Ok(())
-    })
+    // SAFETY: the path is NULL or a C string.
+    try_set(options, error, |options| unsafe { set_ca(&mut options.0.tls, ca) })
 }
 
 /// Our own certificate, with those between it and its CA, and its key, for a primary that asks for one: PEM files, read as
@@ -266,13 +227,8 @@ pub extern "C" fn pumice_follow_options_set_tls_certificate(
     key: *const c_char,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        // SAFETY: both paths are NULL or C strings.
-        let (certificate, key) = unsafe { (named_path(certificate, "certificate")?, named_path(key, "key")?) };
-        let tls = given(options, "options")?.0.tls.get_or_insert_default();
-        (tls.certificate, tls.key) = (Some(certificate.to_owned()), Some(key.to_owned()));
-        Ok(())
-    })
+    // SAFETY: both paths are NULL or C strings.
+    try_set(options, error, |options| unsafe { set_certificate(&mut options.0.tls, certificate, key) })
 }
 
 /// The name that the primary's certificate must bear. Unset, the host to which we connect. Only together with
@@ -283,12 +239,8 @@ pub extern "C" fn pumice_follow_options_set_tls_server_name(
     server_name: *const c_char,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        // SAFETY: the name is NULL or a C string.
-        let name = unsafe { c_string(server_name, "server_name") }?;
-        given(options, "options")?.0.tls.get_or_insert_default().server_name = Some(name.to_owned());
-        Ok(())
-    })
+    // SAFETY: the name is NULL or a C string.
+    try_set(options, error, |options| unsafe { set_server_name(&mut options.0.tls, server_name) })
 }
 
 /// Frees options of following.
@@ -312,12 +264,8 @@ pub extern "C" fn pumice_serve_options_set_password(
     password_size: usize,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        // SAFETY: the password is readable for its size.
-        let password = unsafe { text(password, password_size, "password") }?;
-        given(options, "options")?.0.password = Some(password.to_owned());
-        Ok(())
-    })
+    // SAFETY: the password is readable for its size.
+    try_set(options, error, |options| unsafe { set_password(&mut options.0.password, password, password_size) })
 }
 
 /// How many connections there may be at a time. Unset, 1024.
@@ -327,10 +275,7 @@ pub extern "C" fn pumice_serve_options_set_max_connections(
     connections: usize,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.max_connections = connections;
-        Ok(())
-    })
+    set(options, error, |options| options.0.max_connections = connections)
 }
 
 /// How long a connection may take to authenticate. Unset, 10 seconds.
@@ -340,10 +285,7 @@ pub extern "C" fn pumice_serve_options_set_authenticate_timeout_ms(
     timeout_ms: u64,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.authenticate_timeout = Duration::from_millis(timeout_ms);
-        Ok(())
-    })
+    set(options, error, |options| options.0.authenticate_timeout = Duration::from_millis(timeout_ms))
 }
 
 /// How long the other side may read nothing of what is sent to it. Unset, 30 seconds.
@@ -353,10 +295,7 @@ pub extern "C" fn pumice_serve_options_set_send_timeout_ms(
     timeout_ms: u64,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.send_timeout = Duration::from_millis(timeout_ms);
-        Ok(())
-    })
+    set(options, error, |options| options.0.send_timeout = Duration::from_millis(timeout_ms))
 }
 
 /// How fast the files of a full sync are sent, all replicas together. Unset, as fast as can be.
@@ -366,10 +305,7 @@ pub extern "C" fn pumice_serve_options_set_sync_bytes_per_second(
     bytes: u64,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.sync_bytes_per_second = Some(bytes);
-        Ok(())
-    })
+    set(options, error, |options| options.0.sync_bytes_per_second = Some(bytes))
 }
 
 /// How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more. Unset, as many
@@ -380,10 +316,7 @@ pub extern "C" fn pumice_serve_options_set_checkpoint_disk_limit(
     bytes: u64,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.checkpoint_disk_limit = Some(bytes);
-        Ok(())
-    })
+    set(options, error, |options| options.0.checkpoint_disk_limit = Some(bytes))
 }
 
 /// Speaks TLS with every connection, with the certificate in the PEM file `certificate`, with those between it and its CA,
@@ -399,10 +332,10 @@ pub extern "C" fn pumice_serve_options_set_tls(
     key: *const c_char,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
+    try_set(options, error, |options| {
         // SAFETY: both paths are NULL or C strings.
         let (certificate, key) = unsafe { (named_path(certificate, "certificate")?, named_path(key, "key")?) };
-        let tls = given(options, "options")?.0.tls.get_or_insert_default();
+        let tls = options.0.tls.get_or_insert_default();
         (tls.certificate, tls.key) = (certificate.to_owned(), key.to_owned());
         Ok(())
     })
@@ -416,10 +349,10 @@ pub extern "C" fn pumice_serve_options_set_tls_client_ca(
     ca: *const c_char,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
+    try_set(options, error, |options| {
         // SAFETY: the path is NULL or a C string.
         let ca = unsafe { named_path(ca, "ca") }?;
-        given(options, "options")?.0.tls.get_or_insert_default().client_ca = Some(ca.to_owned());
+        options.0.tls.get_or_insert_default().client_ca = Some(ca.to_owned());
         Ok(())
     })
 }
@@ -433,10 +366,10 @@ pub extern "C" fn pumice_serve_options_set_tls_peer_ca(
     ca: *const c_char,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
+    try_set(options, error, |options| {
         // SAFETY: the path is NULL or a C string.
         let ca = unsafe { named_path(ca, "ca") }?;
-        given(options, "options")?.0.tls.get_or_insert_default().peer_ca = Some(ca.to_owned());
+        options.0.tls.get_or_insert_default().peer_ca = Some(ca.to_owned());
         Ok(())
     })
 }

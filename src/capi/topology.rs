@@ -3,12 +3,13 @@
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
-use super::argument::{c_string, given, hand_out, named_path, place, text};
+use super::argument::{c_string, given, hand_out, place, text};
 use super::bytes::{c_text, lend_text};
 use super::constants::{PUMICE_UNKNOWN, pumice_role};
 use super::engine::pumice_engine;
 use super::error::{call, free, pumice_error, pumice_status};
 use super::link::pumice_link_status;
+use super::setting::{set, set_ca, set_certificate, set_password, set_server_name, try_set};
 use crate::{Topology, TopologyOptions, TopologyStatus};
 
 /// How a topology is set.
@@ -31,25 +32,22 @@ pub extern "C" fn pumice_topology_options_set_password(
     password_size: usize,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        // SAFETY: the password is readable for its size.
-        let password = unsafe { text(password, password_size, "password") }?;
-        given(options, "options")?.0.password = Some(password.to_owned());
-        Ok(())
-    })
+    // SAFETY: the password is readable for its size.
+    try_set(options, error, |options| unsafe { set_password(&mut options.0.password, password, password_size) })
 }
 
 /// Whether a version that is not higher than the one that governs is taken too. Unset, false.
+///
+/// A lower one is to be forced on every node, in any order: one that has not got it goes on by the higher one, and refuses
+/// what is not higher still. A primary that says, when all have it, that another took over from it was told so by a node
+/// before that had it: force the version there once more.
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_topology_options_set_force(
     options: Option<&mut pumice_topology_options>,
     force: bool,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        given(options, "options")?.0.force = force;
-        Ok(())
-    })
+    set(options, error, |options| options.0.force = force)
 }
 
 /// Reaches the other nodes over TLS: their certificates must be signed by one of the CA certificates in the PEM file `ca`.
@@ -60,12 +58,8 @@ pub extern "C" fn pumice_topology_options_set_tls(
     ca: *const c_char,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        // SAFETY: the path is NULL or a C string.
-        let ca = unsafe { named_path(ca, "ca") }?;
-        given(options, "options")?.0.tls.get_or_insert_default().ca = ca.to_owned();
-        Ok(())
-    })
+    // SAFETY: the path is NULL or a C string.
+    try_set(options, error, |options| unsafe { set_ca(&mut options.0.tls, ca) })
 }
 
 /// Our own certificate, with those between it and its CA, and its key, for nodes that ask for one: PEM files, read as the
@@ -77,13 +71,8 @@ pub extern "C" fn pumice_topology_options_set_tls_certificate(
     key: *const c_char,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        // SAFETY: both paths are NULL or C strings.
-        let (certificate, key) = unsafe { (named_path(certificate, "certificate")?, named_path(key, "key")?) };
-        let tls = given(options, "options")?.0.tls.get_or_insert_default();
-        (tls.certificate, tls.key) = (Some(certificate.to_owned()), Some(key.to_owned()));
-        Ok(())
-    })
+    // SAFETY: both paths are NULL or C strings.
+    try_set(options, error, |options| unsafe { set_certificate(&mut options.0.tls, certificate, key) })
 }
 
 /// The name that the certificate of every node must bear. Unset, the host of the node. Only together with
@@ -94,12 +83,8 @@ pub extern "C" fn pumice_topology_options_set_tls_server_name(
     server_name: *const c_char,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        // SAFETY: the name is NULL or a C string.
-        let name = unsafe { c_string(server_name, "server_name") }?;
-        given(options, "options")?.0.tls.get_or_insert_default().server_name = Some(name.to_owned());
-        Ok(())
-    })
+    // SAFETY: the name is NULL or a C string.
+    try_set(options, error, |options| unsafe { set_server_name(&mut options.0.tls, server_name) })
 }
 
 /// Frees options of setting a topology.

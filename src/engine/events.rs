@@ -75,13 +75,19 @@ struct Waiting {
 /// Where events are told.
 #[derive(Default)]
 pub struct Subscriptions {
-    queues: Mutex<Vec<Weak<Queue>>>,
+    listening: Mutex<Listening>,
+}
+
+#[derive(Default)]
+struct Listening {
+    queues: Vec<Weak<Queue>>,
+    closed: bool,
 }
 
 impl Subscriptions {
     /// Tells all who listen. Never waits.
     pub fn tell(&self, kind: EventKind, message: impl FnOnce() -> String) {
-        let mut queues = self.queues.lock();
+        let queues = &mut self.listening.lock().queues;
         queues.retain(|queue| queue.strong_count() > 0);
         if queues.is_empty() {
             return;
@@ -99,16 +105,22 @@ impl Subscriptions {
         }
     }
 
-    /// Everything from now on.
+    /// Everything from now on; nothing when it is closed already.
     pub fn subscribe(&self) -> Events {
         let queue = Arc::new(Queue::default());
-        self.queues.lock().push(Arc::downgrade(&queue));
+        let mut listening = self.listening.lock();
+        queue.waiting.lock().closed = listening.closed;
+        if !listening.closed {
+            listening.queues.push(Arc::downgrade(&queue));
+        }
         Events { queue, process: Process::current() }
     }
 
     /// No more events will come.
     pub fn close(&self) {
-        for queue in self.queues.lock().drain(..).filter_map(|queue| queue.upgrade()) {
+        let mut listening = self.listening.lock();
+        listening.closed = true;
+        for queue in listening.queues.drain(..).filter_map(|queue| queue.upgrade()) {
             queue.waiting.lock().closed = true;
             queue.changed.notify_all();
         }
@@ -199,5 +211,26 @@ mod tests {
         assert_eq!((told.len(), &told[0], told[1].1), (MOST_WAITING, &("3".to_owned(), 3), 0));
         subscriptions.close();
         assert!(one.is_over() && one.next(None).is_none());
+    }
+
+    /// Whoever waits when it is closed ends, who began to wait by then, and who asks for events when it is closed already: an
+    /// engine may be closed between its check that it is open and this.
+    #[test]
+    fn closing() {
+        for round in 0..200 {
+            let subscriptions = Subscriptions::default();
+            let early = subscriptions.subscribe();
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(move || early.next(None));
+                if round % 2 == 0 {
+                    std::thread::yield_now();
+                }
+                subscriptions.close();
+                assert_eq!(waiting.join().unwrap(), None);
+            });
+            let late = subscriptions.subscribe();
+            assert!(late.is_over() && late.next(Some(Duration::ZERO)).is_none());
+            subscriptions.tell(EventKind::Role, || panic!("nobody listens"));
+        }
     }
 }

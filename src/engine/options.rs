@@ -93,7 +93,10 @@ pub struct TopologyOptions {
     pub password: Option<String>,
     /// How the other nodes are reached over TLS; `None` as this engine's own listener says.
     pub tls: Option<TlsClient>,
-    /// Whether a version that is not higher than the one that governs is taken too.
+    /// Whether a version that is not higher than the one that governs is taken too. A lower one is to be forced on every
+    /// node, in any order: one that has not got it goes on by the higher one, and refuses what is not higher still. A primary
+    /// that says, when all have it, that another took over from it was told so by a node before that had it: force the version
+    /// there once more.
     pub force: bool,
 }
 

@@ -3,6 +3,9 @@
 
 pub mod routes;
 
+use core::net::IpAddr;
+use std::collections::HashMap;
+
 use super::error::{Error, ErrorKind, Result};
 use super::format::state::{DesiredLink, Epoch, Governing, Role, State, TlsClient, Wish};
 use super::format::topology::{BAD_VERSION, Node, Refused, Topology, check_node_id};
@@ -228,11 +231,9 @@ impl State {
             Place::Primary(_) => {
                 let number = next.topology().map_or(0, Topology::version);
                 let ended = self.ended_by.is_some();
-                // A claim that is its own already is never made a lower one.
-                if was != Role::Primary || ended || self.epoch.number != number {
-                    let id = if was == Role::Primary && !ended { &dataset.id } else { id };
-                    next.epoch = Epoch { number, id: id.to_owned() };
-                }
+                // Who goes on as a primary keeps its id: replicas may have seen its claim under a higher number.
+                let goes_on = was == Role::Primary && !ended && !self.epoch.id.is_empty();
+                next.epoch = Epoch { number, id: if goes_on { self.epoch.id.clone() } else { id.to_owned() } };
                 next.ended_by = self.ended_by.clone().filter(|ended_by| !force && *ended_by > next.epoch);
             }
             // A primary by hand, as before.
@@ -260,16 +261,20 @@ impl State {
             return None;
         }
         if self.goal().role == Role::Primary {
-            let news = origin == dataset.origin && *epoch > self.epoch && self.ended_by.as_ref() < Some(epoch);
+            let ends = origin == dataset.origin && self.epoch.is_ended_by(epoch);
+            let news = ends && self.ended_by.as_ref() < Some(epoch);
             return news.then(|| State { ended_by: Some(epoch.clone()), ..self.clone() });
         }
-        let news = origin != self.origin || *epoch > self.epoch;
-        news.then(|| State { epoch: epoch.clone(), origin: origin.to_owned(), ..self.clone() })
+        // The latest that a primary says of itself counts, though it be a lower number.
+        let own = epoch.id == self.epoch.id && *epoch != self.epoch;
+        let news = origin != self.origin || own || *epoch > self.epoch;
+        let highest = self.known();
+        news.then(|| State { epoch: epoch.clone(), origin: origin.to_owned(), highest, ..self.clone() })
     }
 
     /// Whether a primary of that epoch was overtaken by one that this replica has seen.
     pub fn is_stale(&self, epoch: &Epoch, origin: &str) -> bool {
-        !origin.is_empty() && origin == self.origin && *epoch < self.epoch
+        !origin.is_empty() && origin == self.origin && epoch.is_ended_by(&self.epoch)
     }
 }
 
@@ -292,20 +297,34 @@ pub struct Members {
     version: u64,
     own: String,
     nodes: Vec<Member>,
+    /// The addresses of names that were looked up; of one that was not found, none.
+    pub names: HashMap<String, Vec<IpAddr>>,
 }
 
+/// A node as a primary knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Member {
-    id: String,
-    /// Its name and its addresses.
-    hosts: Vec<String>,
-    port: u16,
+pub struct Member {
+    pub id: String,
+    /// As the topology has it.
+    pub host: String,
+    pub port: u16,
     primary: Option<String>,
 }
 
+/// Why a replica is not fed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfed {
+    /// The topology does not have it as a replica of this node.
+    Unlisted(String),
+    /// These names must be looked up first.
+    Unresolved(Vec<String>),
+    /// A name was not found, so that it is not known yet.
+    Unknown(String),
+}
+
 impl Members {
-    /// `None` where no topology governs. `resolve` gives the addresses of a replica's host.
-    pub fn of(state: &State, resolve: impl Fn(&str, u16) -> Vec<String>) -> Option<Members> {
+    /// `None` where no topology governs.
+    pub fn of(state: &State) -> Option<Members> {
         if let Place::Free = state.place() {
             return None;
         }
@@ -314,41 +333,78 @@ impl Members {
             return None;
         }
         let (topology, own) = (state.topology()?, state.node_id.clone()?);
-        let member = |node: &Node| {
-            let mut hosts = vec![node.host.clone()];
-            if node.primary.as_ref() == Some(&own) {
-                hosts.extend(resolve(&node.host, node.port));
-            }
-            Member { id: node.id.clone(), hosts, port: node.port, primary: node.primary.clone() }
+        let member = |node: &Node| Member {
+            id: node.id.clone(),
+            host: node.host.clone(),
+            port: node.port,
+            primary: node.primary.clone(),
         };
         let nodes = topology.nodes().iter().map(member).collect();
-        Some(Members { version: topology.version(), own, nodes })
+        Some(Members { version: topology.version(), own, nodes, names: HashMap::new() })
     }
 
-    /// Why a replica is not fed: a Pumice by its node id, another by the address that it announced.
-    pub fn refuses(&self, node_id: Option<&str>, host: &str, port: u16) -> Option<String> {
-        let found = match node_id {
-            Some(id) => self.nodes.iter().find(|node| node.id == id),
-            None => self.nodes.iter().find(|node| node.port == port && node.hosts.iter().any(|name| name == host)),
-        };
+    /// The node that a replica is, when it is to be fed: a Pumice is known by its node id, another by the address that it
+    /// announced.
+    pub fn admit(&self, node_id: Option<&str>, host: &str, port: u16) -> std::result::Result<&Member, Unfed> {
         let who = node_id.map_or_else(|| format!("{host}:{port}"), |id| format!("node {id}"));
         let version = self.version;
-        let Some(node) = found else { return Some(format!("topology version {version} does not list {who}")) };
+        let found = match node_id {
+            Some(id) => self.nodes.iter().find(|node| node.id == id),
+            None => self.find(host, |node| node.port == port)?,
+        };
+        let Some(node) = found else {
+            return Err(Unfed::Unlisted(format!("topology version {version} does not list {who}")));
+        };
         match node.primary.as_deref() {
-            Some(primary) if primary == self.own => None,
-            Some(primary) => {
-                Some(format!("topology version {version} has {who} as a replica of {primary}, not of this"))
-            }
-            None => Some(format!("topology version {version} has {who} as a primary")),
+            Some(primary) if primary == self.own => Ok(node),
+            Some(primary) => Err(Unfed::Unlisted(format!(
+                "topology version {version} has {who} as a replica of {primary}, not of this"
+            ))),
+            None => Err(Unfed::Unlisted(format!("topology version {version} has {who} as a primary"))),
         }
     }
 
-    /// Why nobody at that address is sent files: for peers that say nothing else of themselves.
-    pub fn refuses_address(&self, address: &str) -> Option<String> {
-        let own = |node: &&Member| node.primary.as_ref() == Some(&self.own);
-        let known = self.nodes.iter().filter(own).any(|node| node.hosts.iter().any(|host| host == address));
+    /// A replica at that address, for peers that ask for files and say nothing else of themselves.
+    pub fn admit_address(&self, address: &str) -> std::result::Result<&Member, Unfed> {
+        let found = self.find(address, |node| node.primary.as_ref() == Some(&self.own))?;
         let version = self.version;
-        (!known).then(|| format!("topology version {version} lists no replica of this node at {address}"))
+        found.ok_or_else(|| {
+            Unfed::Unlisted(format!("topology version {version} lists no replica of this node at {address}"))
+        })
+    }
+
+    /// The first node of that kind at a host. As the topology has it, so that no name is looked up that is the same; else by
+    /// what both stand for.
+    fn find(&self, host: &str, of_kind: impl Fn(&Member) -> bool) -> std::result::Result<Option<&Member>, Unfed> {
+        let mut nodes = self.nodes.iter().filter(|node| of_kind(node));
+        if let Some(node) = nodes.clone().find(|node| node.host == host) {
+            return Ok(Some(node));
+        }
+        let hosts: Vec<&str> = nodes.clone().map(|node| node.host.as_str()).collect();
+        let asked = if hosts.is_empty() { None } else { Some(host) };
+        let names = || hosts.iter().copied().chain(asked).filter(|name| name.parse::<IpAddr>().is_err());
+        let unresolved: Vec<String> =
+            names().filter(|&name| !self.names.contains_key(name)).map(str::to_owned).collect();
+        if !unresolved.is_empty() {
+            return Err(Unfed::Unresolved(unresolved));
+        }
+        let known = self.addresses(host);
+        if let Some(node) = nodes.find(|node| self.addresses(&node.host).iter().any(|address| known.contains(address)))
+        {
+            return Ok(Some(node));
+        }
+        match names().find(|&name| self.addresses(name).is_empty()) {
+            Some(name) => Err(Unfed::Unknown(format!("{name} is not found, so that {host} is not known yet"))),
+            None => Ok(None),
+        }
+    }
+
+    fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        let found = match host.parse::<IpAddr>() {
+            Ok(address) => &[address][..],
+            Err(_) => self.names.get(host).map_or(&[][..], Vec::as_slice),
+        };
+        found.iter().map(IpAddr::to_canonical).collect()
     }
 }
 

@@ -378,6 +378,10 @@ impl Engine {
     /// password of the other nodes and `tls` how they are reached over TLS, both as this engine's own listener says when they
     /// are not given; `force` takes a version that is not higher than the one that governs.
     ///
+    /// A lower version is to be forced on every node, in any order: one that has not got it goes on by the higher one, and
+    /// refuses what is not higher still. A primary that says, when all have it, that another took over from it was told so by
+    /// a node before that had it: force the version there once more.
+    ///
     /// When it returns, a link to a former primary and the feeds of nodes that are not replicas of this one are closed; the
     /// new link is made, and made again whenever it breaks, by itself. Returns whether anything changed: the version that
     /// governs already is no news, and when it comes with other nodes that is an event, and a finding of `verify`.

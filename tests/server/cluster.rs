@@ -512,7 +512,7 @@ fn what_is_shown_agrees() {
     let (a, b) = (id('a'), id('b'));
     let (c1, c2) = (&mut one.client(), &mut two.client());
     let first =
-        [format!("{a} 127.0.0.1 {} master - 0-16383", one.port()), format!("{b} 127.0.0.1 {} slave {a}", two.port())];
+        [format!("{a} 127.0.0.1 {} master - 0-16383", one.port()), format!("{b} localhost {} slave {a}", two.port())];
     let second =
         [format!("{b} 127.0.0.1 {} master - 0-16383", two.port()), format!("{a} 127.0.0.1 {} slave {b}", one.port())];
     let info = |client: &mut Client| client.ask(&["INFO", "replication"]).replace("\\r\\n", " ");

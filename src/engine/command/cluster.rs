@@ -178,7 +178,11 @@ impl Shown {
         if node.primary.is_none() || node.primary != self.status.node_id {
             return (0, true);
         }
-        let feed = self.feeds.iter().find(|feed| feed.port == node.port && feed.host == node.host);
+        // By its node id, and by its address before a topology gave it one.
+        let feed = self.feeds.iter().find(|feed| match &feed.node_id {
+            Some(id) => *id == node.id,
+            None => (feed.host.as_str(), feed.port) == (node.host.as_str(), node.port),
+        });
         (feed.map_or(0, |feed| feed.acked.unwrap_or(feed.sent)), feed.is_some())
     }
 }

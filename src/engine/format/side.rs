@@ -205,6 +205,20 @@ impl History {
         first.map_or(&self.current, |past| &past.id)
     }
 
+    /// Takes over the first id from a primary whose history this one goes on: it may have been known here since a later one
+    /// only. Whether that is news.
+    pub fn begin_with(&mut self, origin: &str) -> bool {
+        if self.origin() == origin {
+            return false;
+        }
+        self.past.retain(|past| past.ended > 0);
+        self.past.insert(0, PastId { id: origin.to_owned(), ended: 0 });
+        if self.past.len() > MAX_PAST {
+            self.past.remove(1);
+        }
+        true
+    }
+
     fn append(&self, out: &mut Vec<u8>) {
         put(
             out,
@@ -485,6 +499,33 @@ mod tests {
         // An id that ends where it began was never current.
         history.change(B, 30);
         assert_eq!((history.past.len(), history.id_at(31)), (2, B));
+    }
+
+    /// A history that is known here since a later id takes over the first one of its primary's, and what it knew stays.
+    #[test]
+    fn the_first_id() {
+        let mut history = History { layout: Layout::Standalone, current: B.to_string(), past: Vec::new() };
+        history.change(C, 20);
+        for origin in [A, "DDDDDDDDDDDDDDDD", A] {
+            assert!(history.begin_with(origin) && !history.begin_with(origin));
+            assert_eq!((history.origin(), history.past.len()), (origin, 2));
+            for (sequence, id) in [(1, B), (20, B), (21, C)] {
+                assert!(history.contains(id, sequence) && !history.contains(origin, sequence), "{id} at {sequence}");
+            }
+            assert_eq!(decode_history(&encode_history(&history)).unwrap(), history);
+        }
+        history.forget_before(21);
+        assert_eq!((history.origin(), history.past.len()), (A, 1));
+        for ended in 30..=MAX_PAST as u64 + 40 {
+            history.change(C, ended);
+        }
+        assert!(history.begin_with(B));
+        assert_eq!((history.origin(), history.past.len()), (B, MAX_PAST));
+        // What never had an id begins with that of its primary.
+        let mut history = History { layout: Layout::Standalone, current: String::new(), past: Vec::new() };
+        assert!(history.begin_with(A));
+        history.change(B, 0);
+        assert_eq!((history.origin(), history.id_at(1)), (A, B));
     }
 
     /// Having no id proves nothing about a position, and a history that is never trimmed stays readable.

@@ -108,8 +108,16 @@ pub struct Wish {
 pub struct Epoch {
     /// The version of the topology that made it primary, or the highest number that it had seen and one.
     pub number: u64,
-    /// The replication id under which it began to write then.
+    /// A replication id under which it wrote then, by which the claims of one primary are told from another's.
     pub id: String,
+}
+
+impl Epoch {
+    /// Whether a primary of this epoch was overtaken by one of the other. By its own former claim it was not: a lower version
+    /// may have been forced since.
+    pub fn is_ended_by(&self, other: &Epoch) -> bool {
+        self < other && self.id != other.id
+    }
 }
 
 impl std::fmt::Display for Epoch {

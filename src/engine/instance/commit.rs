@@ -15,7 +15,7 @@ use crate::engine::failpoint::step;
 use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, PROPAGATE};
 use crate::engine::format::log_data::replication_id_log;
 use crate::engine::format::registry::REPLICATION_ID_KEY;
-use crate::engine::format::state::{Role, State, Wish};
+use crate::engine::format::state::{Epoch, Role, State, Wish};
 use crate::engine::format::topology::Topology;
 use crate::engine::generation::{Generation, Store, Written};
 use crate::engine::random::random_id;
@@ -76,6 +76,27 @@ impl CommitGuard<'_> {
     pub(super) fn dataset(&self) -> Dataset {
         let history = self.generation.store.history();
         Dataset { origin: history.origin().to_owned(), id: history.current }
+    }
+
+    /// Another node told of an epoch. Whether that ended this primary's own.
+    pub(super) fn learn(&mut self, epoch: &Epoch, origin: &str) -> Result<bool> {
+        let Some(state) = self.commit.state.learned(epoch, origin, &self.dataset()) else { return Ok(false) };
+        self.check_changeable()?;
+        let ended = state.ended_by != self.commit.state.ended_by;
+        self.take_state(state, String::new())?;
+        Ok(ended)
+    }
+
+    /// The history of this dataset began with that id, whatever is known of its beginning here.
+    pub(super) fn begin_with(&mut self, origin: &str) -> Result<()> {
+        let store = &self.generation.store;
+        let mut history = store.history();
+        if history.begin_with(origin) {
+            self.check_changeable()?;
+            self.directory()?.write_history(store.number, &history)?;
+            store.set_history(history);
+        }
+        Ok(())
     }
 
     /// Takes the next state: persisted first. A node that becomes a primary begins to write under `id`.

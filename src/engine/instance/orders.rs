@@ -1,11 +1,14 @@
 //! Orders that change what a node is: its role, its link, its topology.
 
+use std::sync::Arc;
+
 use super::commit::Commit;
 use super::{Instance, poisoned};
 use crate::engine::error::Result;
 use crate::engine::events::EventKind;
 use crate::engine::format::state::{DesiredLink, Epoch, Role, State, Wish};
 use crate::engine::format::topology::Refused;
+use crate::engine::generation::Store;
 use crate::engine::random::random_id;
 use crate::engine::topology::{Dataset, Order, Outcome};
 
@@ -80,16 +83,21 @@ impl Instance {
         }
     }
 
-    /// Another node told of an epoch. Whether that ended this primary's own.
-    pub fn learn(&self, wish: Option<u64>, epoch: &Epoch, origin: &str) -> Result<bool> {
+    /// A replica told of an epoch. Whether that ended this primary's own.
+    pub fn learn(&self, epoch: &Epoch, origin: &str) -> Result<bool> {
+        self.lock()?.learn(epoch, origin)
+    }
+
+    /// The primary, whose history that of `store` is proven to go on, told of its epoch and of the first id of its dataset,
+    /// which is this one's too: so that all who followed it fence each other, whatever id each knows the dataset since.
+    pub fn led(&self, wish: u64, store: &Arc<Store>, epoch: &Epoch, origin: &str) -> Result<()> {
         let mut guard = self.lock()?;
-        // A link for a former wish may still have something to tell.
-        wish.map_or(Ok(()), |wish| guard.check_wish(wish))?;
-        let Some(state) = guard.commit.state.learned(epoch, origin, &guard.dataset()) else { return Ok(false) };
-        guard.check_changeable()?;
-        let ended = state.ended_by != guard.commit.state.ended_by;
-        guard.take_state(state, String::new())?;
-        Ok(ended)
+        // A link for a former wish, or for data that was replaced, may still have something to tell.
+        guard.check_wish(wish)?;
+        if Arc::ptr_eq(&guard.generation.store, store) {
+            guard.begin_with(origin)?;
+        }
+        guard.learn(epoch, origin).map(drop)
     }
 
     /// What is persisted of who this node is, and whether a topology contradicted it.

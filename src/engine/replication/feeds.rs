@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use super::session::Peer;
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::topology::Member;
 
 /// A running feed at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,20 @@ pub struct FeedStatus {
     pub last_ack: Option<Duration>,
     /// When it began, in Unix milliseconds.
     pub since_ms: u64,
+    /// Which node of a topology the replica is, where that is known.
+    pub(crate) node_id: Option<String>,
+}
+
+/// Whom a feed is for.
+pub struct Replica {
+    /// The node id that it said.
+    pub node_id: Option<String>,
+    /// As which node it was admitted, where a topology governs.
+    pub member: Option<Member>,
+    /// Where it can be reached, as it announced that.
+    pub host: String,
+    pub port: u16,
+    pub peer: Peer,
 }
 
 /// What a feed tells of itself.
@@ -44,11 +59,7 @@ pub struct Told {
 }
 
 struct Running {
-    /// Who it is in a topology, where it said that.
-    node_id: Option<String>,
-    host: String,
-    port: u16,
-    peer: Peer,
+    replica: Replica,
     /// The number of the generation that it reads.
     store: u64,
     told: Told,
@@ -75,17 +86,7 @@ struct State {
 
 impl Feeds {
     /// A feed begins, of the generation `store`; `end` ends it from another thread.
-    #[allow(clippy::too_many_arguments, reason = "what is known of a feed when it begins")]
-    pub fn begin(
-        &self,
-        node_id: Option<String>,
-        host: String,
-        port: u16,
-        peer: Peer,
-        store: u64,
-        sent: u64,
-        end: Box<dyn Fn() + Send>,
-    ) -> Result<u64> {
+    pub fn begin(&self, replica: Replica, store: u64, sent: u64, end: Box<dyn Fn() + Send>) -> Result<u64> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(Error::new(ErrorKind::Closed, "feed: the engine is closed"));
@@ -93,7 +94,7 @@ impl Feeds {
         state.made += 1;
         let (id, since_ms) = (state.made, clock::now_ms());
         let told = Told { sent, ..Told::default() };
-        state.running.insert(id, Running { node_id, host, port, peer, store, told, last_ack: None, since_ms, end });
+        state.running.insert(id, Running { replica, store, told, last_ack: None, since_ms, end });
         Ok(id)
     }
 
@@ -125,16 +126,19 @@ impl Feeds {
     /// Ends the feeds that `which` says; gives how many.
     pub fn end(&self, which: impl Fn(&str, u16) -> bool) -> usize {
         let state = self.state.lock();
-        let ended = state.running.values().filter(|running| which(&running.host, running.port));
+        let ended = state.running.values().filter(|running| which(&running.replica.host, running.replica.port));
         ended.map(|running| (running.end)()).count()
     }
 
-    /// Ends the feeds that `refuses` says, and shows them no more; gives how many.
+    /// Ends the feeds that `refuses` says, by node id, host and port, and shows them no more; gives how many. Who was found by
+    /// an address is known by that which the topology had.
     pub fn refuse(&self, refuses: impl Fn(Option<&str>, &str, u16) -> bool) -> usize {
         let mut state = self.state.lock();
         let before = state.running.len();
         state.running.retain(|_, running| {
-            let refused = refuses(running.node_id.as_deref(), &running.host, running.port);
+            let Replica { node_id, member, host, port, .. } = &running.replica;
+            let (host, port) = member.as_ref().map_or((host, port), |member| (&member.host, &member.port));
+            let refused = refuses(node_id.as_deref(), host, *port);
             if refused {
                 (running.end)();
             }
@@ -159,15 +163,19 @@ impl Feeds {
         let state = self.state.lock();
         let status = |(&id, running): (&u64, &Running)| FeedStatus {
             id,
-            host: running.host.clone(),
-            port: running.port,
-            peer: running.peer,
+            host: running.replica.host.clone(),
+            port: running.replica.port,
+            peer: running.replica.peer,
             sent: running.told.sent,
             acked: running.told.acked,
             durable: running.told.durable,
             lag_sequences: latest.saturating_sub(running.told.acked.unwrap_or(running.told.sent)),
             last_ack: running.last_ack.map(|then| now.duration_since(then)),
             since_ms: running.since_ms,
+            node_id: {
+                let Replica { node_id, member, .. } = &running.replica;
+                node_id.clone().or_else(|| member.as_ref().map(|member| member.id.clone()))
+            },
         };
         state.running.iter().map(status).collect()
     }
@@ -175,7 +183,8 @@ impl Feeds {
     /// Ends the feed of that address, if there is one; gives the last sequence sent on it.
     pub fn supersede(&self, host: &str, port: u16) -> Option<u64> {
         let state = self.state.lock();
-        let former = state.running.values().filter(|feed| feed.host == host && feed.port == port);
+        let former =
+            state.running.values().filter(|feed| (feed.replica.host.as_str(), feed.replica.port) == (host, port));
         former.inspect(|feed| (feed.end)()).map(|feed| feed.told.sent).max()
     }
 

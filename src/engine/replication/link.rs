@@ -447,7 +447,7 @@ impl Attempt<'_> {
                     Action::Apply(bytes) => batches.push(bytes),
                     Action::Epoch(epoch, origin) => {
                         // Persisted before anything that was written under it is.
-                        link.instance.learn(Some(self.wish), &epoch, &origin).map_err(soon)?;
+                        link.instance.led(self.wish, &store, &epoch, &origin).map_err(soon)?;
                     }
                     Action::Streaming(peer) => {
                         streams_ms = Some(clock::monotonic_ms());

@@ -102,7 +102,7 @@ impl Node {
         let guard = self.instance.lock()?;
         let store = Arc::clone(&guard.generation.store);
         let state = guard.state().clone();
-        let mut facts = Facts {
+        let facts = Facts {
             run_id: self.run_id.clone(),
             generation: store.number,
             history: store.history(),
@@ -112,11 +112,8 @@ impl Node {
             node_id: state.node_id.clone(),
             epoch: state.epoch.clone(),
             ended: state.ended_by.as_ref().and_then(|_| state.why_read_only()),
-            members: None,
+            members: Members::of(&state),
         };
-        drop(guard);
-        // Without the lock: names are looked up.
-        facts.members = Members::of(&state, tcp::addresses);
         Ok((facts, store))
     }
 
@@ -165,18 +162,18 @@ impl Node {
     /// Ends the feeds that a topology does not have, or all when a higher epoch ended this primary's own.
     pub fn refuse_feeds(&self) -> Result<()> {
         let Standing { state, .. } = self.instance.standing()?;
-        let members = Members::of(&state, tcp::addresses);
         if state.ended_by.is_some() {
             self.feeds.refuse(|_, _, _| true);
-        } else if let Some(members) = members {
-            self.feeds.refuse(|node_id, host, port| members.refuses(node_id, host, port).is_some());
+        } else if let Some(members) = Members::of(&state) {
+            // Nothing is looked up here: who is not known for certain comes again, and is asked for then.
+            self.feeds.refuse(|node_id, host, port| members.admit(node_id, host, port).is_err());
         }
         Ok(())
     }
 
     /// Another node told of an epoch.
     pub fn learn(&self, epoch: &Epoch, origin: &str) -> Result<()> {
-        if self.instance.learn(None, epoch, origin)? {
+        if self.instance.learn(epoch, origin)? {
             self.refuse_feeds()?;
             self.serving.withdraw();
         }
@@ -316,9 +313,11 @@ impl Node {
     /// The feed of the replica that can be reached there.
     fn feed_of(&self, host: &str, port: u16) -> Result<FeedStatus> {
         let feeds = self.feeds()?;
-        let addresses = tcp::addresses(host, port);
-        let found =
-            feeds.iter().find(|feed| feed.port == port && (feed.host == host || addresses.contains(&feed.host)));
+        let of_port = || feeds.iter().filter(|feed| feed.port == port);
+        let found = of_port().find(|feed| feed.host == host).or_else(|| {
+            let addresses = tcp::addresses(host);
+            of_port().find(|feed| feed.host.parse().is_ok_and(|address| addresses.contains(&address)))
+        });
         found.cloned().ok_or_else(|| {
             let known: Vec<String> = feeds.iter().map(|feed| format!("{}:{}", feed.host, feed.port)).collect();
             Error::new(

@@ -1,7 +1,7 @@
 //! The sockets of a link, and how they are stopped from another thread.
 
 use std::io::{self, ErrorKind as IoKind, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,9 +92,9 @@ fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// The addresses of a host, as text.
-pub fn addresses(host: &str, port: u16) -> Vec<String> {
-    (host, port).to_socket_addrs().map_or_else(|_| Vec::new(), |found| found.map(|a| a.ip().to_string()).collect())
+/// The addresses of a host. Blocks for as long as a resolver takes for a name: never with a lock.
+pub fn addresses(host: &str) -> Vec<IpAddr> {
+    (host, 0).to_socket_addrs().map_or_else(|_| Vec::new(), |found| found.map(|address| address.ip()).collect())
 }
 
 /// How an alert begins, with which TLS answers who does not speak it.

@@ -1,5 +1,6 @@
 //! The primary's side of replication on a connection: what replicas ask for, and their feeds.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::events::EventKind;
 use crate::engine::generation::Store;
+use crate::engine::replication::feeds::Replica;
 use crate::engine::replication::log::{self, Log};
 use crate::engine::replication::node::Node;
 use crate::engine::replication::served::Served;
@@ -22,6 +24,7 @@ use crate::engine::replication::session::feed::Feed;
 use crate::engine::replication::session::primary::{
     Ask, PrimarySession, checkpoint_reply, names_reply, range_head, size_line,
 };
+use crate::engine::replication::tcp;
 use crate::engine::storage::wal::WalTail;
 
 /// What becomes of a connection.
@@ -165,7 +168,9 @@ fn answer(
                 Err(_) => Ok(Flow::Close),
             }
         }
-        Ask::Locate(_) | Ask::NotMine => Err(Error::new(ErrorKind::InvalidArgument, "not a command of replication")),
+        Ask::LookUp(_) | Ask::Locate(_) | Ask::NotMine => {
+            Err(Error::new(ErrorKind::InvalidArgument, "not a command of replication"))
+        }
     }
 }
 
@@ -179,10 +184,18 @@ const SUMMING: Duration = Duration::from_secs(5);
 
 /// What a request asks for, the store for which that was found, and what reads its log from where it was looked up.
 fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<(Ask, Arc<Store>, Option<WalTail>)> {
-    let (facts, store) = node.facts()?;
+    let mut names = HashMap::new();
+    let (ask, facts, store) = loop {
+        let (mut facts, store) = node.facts()?;
+        if let Some(members) = &mut facts.members {
+            members.names.clone_from(&names);
+        }
+        let ask = session.request(args, &facts, &mut node.admissions.lock());
+        let Ask::LookUp(unresolved) = ask else { break (ask, facts, store) };
+        names.extend(unresolved.into_iter().map(|name| (name.clone(), tcp::addresses(&name))));
+    };
     let mut admissions = node.admissions.lock();
     admissions.set_id(&facts.history.current);
-    let ask = session.request(args, &facts, &mut admissions);
     if let Some((epoch, origin)) = session.epoch().filter(|_| facts.primary) {
         drop(admissions);
         node.learn(epoch, origin)?;
@@ -284,8 +297,9 @@ fn feed(
         move || sender.end()
     };
     connection.client().is_replica(Box::new(end.clone()));
-    let node_id = session.node_id().map(str::to_owned);
-    let begun = feeds.begin(node_id, host, port, session.peer(), store.number, next - 1, Box::new(end.clone()));
+    let (node_id, member) = (session.node_id().map(str::to_owned), session.member().cloned());
+    let replica = Replica { node_id, member, host, port, peer: session.peer() };
+    let begun = feeds.begin(replica, store.number, next - 1, Box::new(end.clone()));
     let Ok(id) = begun else { return next - 1 };
     // A topology that came between the answer to PSYNC and this has not seen the feed.
     if connection.node().is_ok_and(|node| node.refuse_feeds().is_err()) || sender.is_over() {

@@ -136,7 +136,7 @@ fn epochs() {
     let fresh = State::of(Role::Primary, None).opened("id").unwrap();
     assert_eq!(fresh.epoch, epoch(1, "id"));
     assert_eq!(fresh.opened("other"), None);
-    assert_eq!(taken(&fresh, &order(5, "A b", 'a')).epoch, epoch(5, "now"), "it goes on under its id");
+    assert_eq!(taken(&fresh, &order(5, "A b", 'a')).epoch, epoch(5, "id"), "its claims are told by one id");
     let by_hand = taken(&fresh, &order(5, "B a", 'a'));
     assert_eq!((by_hand.epoch.clone(), by_hand.origin.as_str()), (Epoch::default(), ""), "it gives up its claim");
     assert_eq!(by_hand.known(), 5);
@@ -144,7 +144,7 @@ fn epochs() {
     let detached = fresh.wished("detach", wish, &dataset()).unwrap();
     assert_eq!(detached.promoted("x").unwrap().epoch, epoch(2, "x"), "numbers go up all the same");
     let replica = taken(&taken(&fresh, &order(4, "A b", 'a')), &order(5, "B a", 'a'));
-    assert_eq!((replica.epoch.clone(), replica.origin.as_str()), (epoch(4, "now"), "first"));
+    assert_eq!((replica.epoch.clone(), replica.origin.as_str()), (epoch(4, "id"), "first"));
     assert_eq!(taken(&replica, &order(6, "A b", 'a')).epoch, epoch(6, "fresh"));
     let seen = replica.learned(&epoch(8, "b"), "first", &dataset()).unwrap();
     assert_eq!(seen.learned(&epoch(8, "b"), "first", &dataset()), None);
@@ -160,7 +160,8 @@ fn fencing() {
     let state = taken(&primary(), &order(5, "A b", 'a'));
     for (heard, origin, stops) in [
         (epoch(4, "zzz"), "first", false),
-        (epoch(5, "now"), "first", false),
+        (epoch(5, "own"), "first", false),
+        (epoch(6, "own"), "first", false),
         (epoch(5, "abc"), "first", false),
         (epoch(5, "zzz"), "first", true),
         (epoch(6, "abc"), "first", true),
@@ -188,34 +189,119 @@ fn fencing() {
     assert!(!seen.is_stale(&epoch(8, "b"), "first") && !seen.is_stale(&epoch(1, "b"), "other"));
 }
 
+/// A lower version may be forced on nodes in any order: what a primary claimed itself under a higher number does not end it
+/// when a replica tells it of that, and the replica goes on with it.
+#[test]
+fn forced_back() {
+    let dataset = dataset();
+    let state = taken(&primary(), &order(7, "A b", 'a'));
+    let replica = taken(&State::of(Role::Detached, None), &order(7, "A b", 'b'));
+    let replica = replica.learned(&state.epoch, "first", &dataset).unwrap();
+    let force = |version, nodes, me| Order { force: true, ..order(version, nodes, me) };
+    // It was opened anew meanwhile.
+    let reopened = Dataset { id: "later".into(), ..dataset.clone() };
+    let Ok(Outcome::Taken(state)) = state.ordered(&force(4, "A b", 'a'), &reopened, "fresh") else { panic!() };
+    assert_eq!(state.epoch.number, 4);
+    assert_eq!(state.learned(&replica.epoch, "first", &reopened), None);
+    assert!(!replica.is_stale(&state.epoch, "first"));
+    let told = replica.learned(&state.epoch, "first", &dataset).unwrap();
+    assert_eq!((&told.epoch, told.learned(&state.epoch, "first", &dataset)), (&state.epoch, None));
+    assert_eq!(told.known(), 7, "a promotion by hand goes up all the same");
+    // Of another primary the number decides as before.
+    assert!(state.learned(&epoch(7, "other"), "first", &reopened).is_some());
+    assert!(told.is_stale(&epoch(3, "other"), "first"));
+    // From there on versions go up again.
+    let replica = taken(&told, &force(4, "A b", 'b')).learned(&state.epoch, "first", &dataset).unwrap();
+    let (next, former) = (taken(&replica, &order(5, "B a", 'b')), taken(&state, &order(5, "B a", 'a')));
+    assert!(next.learned(&former.epoch, "first", &dataset).is_none() && !former.is_stale(&next.epoch, "first"));
+}
+
+/// Who was promoted by hand more than once may be the primary of a first topology all the same.
+#[test]
+fn first_version() {
+    let by_hand = State { epoch: epoch(3, "own"), ..primary() };
+    let state = taken(&by_hand, &order(1, "A b", 'a'));
+    assert_eq!((state.epoch.number, state.learned(&by_hand.epoch, "first", &dataset())), (1, None));
+}
+
 /// A primary feeds its own replicas and nobody else: a Pumice is known by its id, another by its address.
 #[test]
 fn members() {
-    let none = |_: &str, _: u16| Vec::new();
-    assert_eq!(Members::of(&primary(), none), None);
+    assert_eq!(Members::of(&primary()), None);
     let state = taken(&primary(), &order(5, "A b c D e", 'a'));
-    let members = Members::of(&state, |host, _| vec![host.replace("host-", "10.0.0.")]).unwrap();
+    let mut members = Members::of(&state).unwrap();
+    let address = |letter: char| IpAddr::from([10, 0, 0, letter as u8]);
+    members.names = ('a'..='e').map(|letter| (format!("host-{letter}"), vec![address(letter)])).collect();
     let (b, d, e, x) = (id('b'), id('d'), id('e'), id('x'));
+    let (at_b, at_e) = (address('b').to_string(), address('e').to_string());
+    let (mapped_b, unlisted_b) = (format!("::ffff:{at_b}"), format!("does not list {at_b}"));
     for (node_id, host, number, refused) in [
         (Some(&b), "anywhere", 0, None),
         (None, "host-b", port('b'), None),
-        (None, "10.0.0.b", port('b'), None),
-        (None, "10.0.0.b", port('c'), Some("does not list 10.0.0.b")),
+        (None, &at_b, port('b'), None),
+        (None, &mapped_b, port('b'), None),
+        (None, &at_b, port('c'), Some(unlisted_b.as_str())),
         (Some(&x), "host-b", port('b'), Some("does not list node x")),
         (Some(&d), "host-d", port('d'), Some("as a primary")),
         (Some(&e), "host-e", port('e'), Some("as a replica of d")),
         (None, "host-e", port('e'), Some("as a replica of d")),
     ] {
-        let said = members.refuses(node_id.map(String::as_str), host, number);
-        assert_eq!(said.is_some(), refused.is_some(), "{node_id:?} {host}:{number}: {said:?}");
-        assert!(said.is_none_or(|said| said.contains("topology version 5") && said.contains(refused.unwrap())));
+        let said = members.admit(node_id.map(String::as_str), host, number);
+        match (said, refused) {
+            (Ok(_), None) => {}
+            (Err(Unfed::Unlisted(said)), Some(refused)) => {
+                assert!(said.contains("topology version 5") && said.contains(refused), "{said}");
+            }
+            said => panic!("{node_id:?} {host}:{number}: {said:?}"),
+        }
     }
-    assert_eq!(members.refuses_address("10.0.0.b"), None);
-    assert!(members.refuses_address("10.0.0.e").is_some());
+    assert_eq!(members.admit_address(&at_b).unwrap().id, b);
+    assert!(matches!(members.admit_address(&at_e), Err(Unfed::Unlisted(_))));
     // Who was removed feeds nobody, until it is a primary by hand.
     let removed = taken(&state, &order(6, "B c", 'a'));
-    assert!(Members::of(&removed, none).unwrap().refuses(Some(&id('c')), "host-c", 1).is_some());
-    assert_eq!(Members::of(&removed.promoted("x").unwrap(), none), None);
+    assert!(Members::of(&removed).unwrap().admit(Some(&id('c')), "host-c", 1).is_err());
+    assert_eq!(Members::of(&removed.promoted("x").unwrap()), None);
+}
+
+/// A name is looked up only where it is not what the topology has, and where it could be a node; what is not found is not
+/// known, and neither listed nor unlisted.
+#[test]
+fn names() {
+    let a = id('a');
+    let nodes = vec![
+        Node::primary(&a, "host-a", 1),
+        Node::replica(id('b'), "host-b", 2, &a),
+        Node::replica(id('c'), "10.0.0.3", 3, &a),
+        Node::replica(id('d'), "host-d", 2, &a),
+    ];
+    let topology = Topology::new(1, nodes).unwrap();
+    let order = Order { topology, node_id: a, password: None, tls: None, force: false };
+    let mut members = Members::of(&taken(&primary(), &order)).unwrap();
+    let look_up = |names: &[&str]| Err(Unfed::Unresolved(names.iter().map(|&name| name.to_owned()).collect()));
+    let admit = |members: &Members, host, port| members.admit(None, host, port).map(|member| member.id[..1].to_owned());
+    for (host, port, expected) in [
+        ("host-b", 2, Ok("b".to_owned())),
+        ("10.0.0.2", 2, look_up(&["host-b", "host-d"])),
+        ("host-x", 2, look_up(&["host-b", "host-d", "host-x"])),
+        ("10.0.0.3", 3, Ok("c".to_owned())),
+        ("host-c", 3, look_up(&["host-c"])),
+    ] {
+        assert_eq!(admit(&members, host, port), expected, "{host}:{port}");
+    }
+    for (host, port) in [("10.0.0.4", 3), ("host-x", 4)] {
+        assert!(matches!(admit(&members, host, port), Err(Unfed::Unlisted(_))), "{host}:{port}");
+    }
+    assert_eq!(members.admit_address("10.0.0.3").unwrap().id, id('c'));
+    let of_host = |members: &Members| members.admit_address("10.0.0.2").map(|member| member.id.clone());
+    assert_eq!(of_host(&members), look_up(&["host-b", "host-d"]));
+
+    let two = IpAddr::from([10, 0, 0, 2]);
+    members.names = HashMap::from([("host-b".to_owned(), vec![two]), ("host-d".to_owned(), Vec::new())]);
+    assert_eq!(admit(&members, "10.0.0.2", 2), Ok("b".to_owned()));
+    assert!(matches!(admit(&members, "10.0.0.9", 2), Err(Unfed::Unknown(why)) if why.contains("host-d")));
+    assert!(matches!(members.admit_address("10.0.0.9"), Err(Unfed::Unknown(_))));
+    members.names.insert("host-d".to_owned(), vec![two]);
+    assert!(matches!(admit(&members, "10.0.0.9", 2), Err(Unfed::Unlisted(_))));
 }
 
 /// Naming a node changes what it is only if the topology lists the name.

@@ -44,7 +44,7 @@ impl Peer {
 fn refusal(step: &str, text: &str) -> Error {
     let code = text.split(' ').next().unwrap_or_default();
     let kind = match code {
-        "LOADING" | "BUSY" | "MASTERDOWN" | "STALE" | "UNLISTED" => ErrorKind::Busy,
+        "LOADING" | "BUSY" | "MASTERDOWN" | "STALE" | "UNLISTED" | "TRYAGAIN" => ErrorKind::Busy,
         "NOTFOUND" => ErrorKind::NotFound,
         // Kvrocks, when it has no room or is busy with another checkpoint.
         "can't" => ErrorKind::Busy,

@@ -10,7 +10,7 @@ use crate::engine::format::registry::check_replication_id;
 use crate::engine::format::resp::Reply;
 use crate::engine::format::side::{History, check_file_name};
 use crate::engine::format::state::Epoch;
-use crate::engine::topology::Members;
+use crate::engine::topology::{Member, Members, Unfed};
 
 const COMMANDS: [&[u8]; 6] = [b"replconf", b"psync", b"pumice", b"_db_name", b"_fetch_meta", b"_fetch_file"];
 /// The longest host name.
@@ -60,6 +60,8 @@ pub enum Place {
 pub enum Ask {
     /// Send these bytes.
     Reply(Vec<u8>),
+    /// Look up these names, without any lock, and ask again with `Members::names` of them.
+    LookUp(Vec<String>),
     /// Look where that sequence lies in the log, then call `located`.
     Locate(u64),
     /// Send the reply, then make a `Feed` from that sequence on.
@@ -97,6 +99,7 @@ const DATABASE_NAME: &[u8] = b"change.me.db\r\n";
 /// More files than one request may ask for.
 const MAX_FILES: usize = 100_000;
 const OUT_OF_RANGE: &str = "ERR sequence out of range, please use fullsync";
+const LOADING: &str = "LOADING kvrocks is restoring the db from backup";
 const WRONG_ARGUMENTS: &str = "ERR wrong number of arguments";
 
 /// A PSYNC that waits for its place in the log.
@@ -112,6 +115,8 @@ pub struct PrimarySession {
     ip: Option<String>,
     hello: Option<Hello>,
     psync: Option<Psync>,
+    /// The node of a topology that it is, when it is to be fed.
+    member: Option<Member>,
     /// The number of its feed.
     fed: Option<u64>,
     /// Whether CURRENT is among the files that were asked for.
@@ -124,6 +129,15 @@ fn error(text: impl Into<String>) -> Ask {
     Ask::Reply(out)
 }
 
+/// What is said, or done, about a replica that is not fed.
+fn refused(unfed: Unfed) -> Ask {
+    match unfed {
+        Unfed::Unlisted(why) => error(format!("UNLISTED {why}")),
+        Unfed::Unknown(why) => error(format!("TRYAGAIN {why}")),
+        Unfed::Unresolved(names) => Ask::LookUp(names),
+    }
+}
+
 fn ok() -> Vec<u8> {
     b"+OK\r\n".to_vec()
 }
@@ -131,8 +145,8 @@ fn ok() -> Vec<u8> {
 impl PrimarySession {
     /// A session with a peer at that address, as the socket has it.
     pub fn new(peer_ip: impl Into<String>) -> PrimarySession {
-        let (port, ip, hello, psync, fed) = (None, None, None, None, None);
-        PrimarySession { peer_ip: peer_ip.into(), port, ip, hello, psync, fed, asked_current: false }
+        let (port, ip, hello, psync, member, fed) = (None, None, None, None, None, None);
+        PrimarySession { peer_ip: peer_ip.into(), port, ip, hello, psync, member, fed, asked_current: false }
     }
 
     /// Whether `request` answers commands of that name.
@@ -221,13 +235,20 @@ impl PrimarySession {
     }
 
     /// Why nobody, or not this replica, is fed.
-    fn unwelcome(&self, facts: &Facts) -> Option<Ask> {
+    fn unwelcome(&mut self, facts: &Facts) -> Option<Ask> {
         if let Some(ended) = &facts.ended {
             return Some(error(format!("STALE {ended}")));
         }
         let (host, port) = self.announced().unwrap_or_else(|| (self.peer_ip.clone(), 0));
-        let refused = facts.members.as_ref()?.refuses(self.node_id(), &host, port)?;
-        Some(error(format!("UNLISTED {refused}")))
+        match facts.members.as_ref()?.admit(self.node_id(), &host, port) {
+            Ok(member) => {
+                self.member = Some(member.clone());
+                None
+            }
+            // The one answer to PSYNC after which a Kvrocks asks again, and for no files.
+            Err(Unfed::Unknown(_)) if self.peer() == Peer::Kvrocks => Some(error(LOADING)),
+            Err(unfed) => Some(refused(unfed)),
+        }
     }
 
     /// Why a connection that asks for files gets none. A Pumice says who it is, a Kvrocks does not on these.
@@ -236,11 +257,16 @@ impl PrimarySession {
             return Some(error(format!("STALE {ended}")));
         }
         let members = facts.members.as_ref()?;
-        let refused = match node_id.map(String::from_utf8_lossy) {
-            Some(id) => members.refuses(Some(&id), &self.peer_ip, 0),
-            None => members.refuses_address(&self.peer_ip),
+        let admitted = match node_id.map(String::from_utf8_lossy) {
+            Some(id) => members.admit(Some(&id), &self.peer_ip, 0),
+            None => members.admit_address(&self.peer_ip),
         };
-        refused.map(|refused| error(format!("UNLISTED {refused}")))
+        admitted.err().map(refused)
+    }
+
+    /// The node of a topology as which the replica is fed.
+    pub fn member(&self) -> Option<&Member> {
+        self.member.as_ref()
     }
 
     /// The node id of a replica that said one.
@@ -267,6 +293,9 @@ impl PrimarySession {
             Some(Ok(id)) => Some(id.to_owned()),
             None => None,
         };
+        if let Some(refused) = self.unfit(facts).or_else(|| self.unwelcome(facts)) {
+            return refused;
+        }
         self.psync = Some(Psync { id, next });
         if next == 0 || next > MAX_SEQUENCE + 1 {
             return self.located(Place::Ahead, facts, admissions);
@@ -278,9 +307,6 @@ impl PrimarySession {
     pub fn located(&mut self, place: Place, facts: &Facts, admissions: &mut Admissions) -> Ask {
         admissions.set_id(&facts.history.current);
         let Some(Psync { id, next }) = self.psync.take() else { return error("ERR no PSYNC to answer") };
-        if let Some(refused) = self.unfit(facts).or_else(|| self.unwelcome(facts)) {
-            return refused;
-        }
         let refused = match self.peer() {
             Peer::Pumice => refused_pumice(id.as_deref(), next, place, facts),
             Peer::Kvrocks => self.refused_kvrocks(id.as_deref(), next, place, facts, admissions),

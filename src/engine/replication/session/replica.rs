@@ -412,7 +412,7 @@ impl ReplicaSession {
     /// Refuses a primary whose epoch was ended by one that was seen.
     fn check_epoch(&self, (epoch, origin): &(Epoch, String)) -> Outcome {
         match &self.own.epoch {
-            Some((seen, of)) if of == origin && epoch < seen => {
+            Some((seen, of)) if of == origin && epoch.is_ended_by(seen) => {
                 let message = format!("the primary's epoch {epoch} was ended by {seen}: its stream is refused");
                 Err(End { error: Error::new(ErrorKind::Busy, message), retry: Retry::Soon })
             }

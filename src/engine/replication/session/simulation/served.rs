@@ -126,6 +126,7 @@ impl Served {
                 self.out.push(out);
             }
             Ask::Locate(_) => panic!("located and asked again"),
+            Ask::LookUp(names) => panic!("{names:?} looked up without a topology"),
             Ask::NotMine => self.out.push(b"-ERR unknown command\r\n".to_vec()),
         }
         None
