@@ -1499,6 +1499,17 @@ pumice_status pumice_namespace_execute(const pumice_namespace *ns,
                                        pumice_error **error);
 
 /**
+ * Runs a command of Redis that only reads, like HGETALL or SCAN, on the keys as they were then: as
+ * pumice_namespace_execute does. One that may write answers PUMICE_READ_ONLY, also where it would not: SORT, GEORADIUS and
+ * BITFIELD have a form with _RO that does not. One about the engine or a connection, like INFO, answers PUMICE_UNSUPPORTED.
+ */
+pumice_status pumice_snapshot_namespace_execute(const pumice_snapshot_namespace *ns,
+                                                const pumice_bytes *args,
+                                                size_t count,
+                                                pumice_reply **reply,
+                                                pumice_error **error);
+
+/**
  * What a reply is; PUMICE_REPLY_NIL of NULL.
  */
 pumice_reply_type pumice_reply_kind(const pumice_reply *reply);

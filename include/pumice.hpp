@@ -510,6 +510,7 @@ struct Now {
     static constexpr auto items = pumice_namespace_items;
     static constexpr auto count = pumice_namespace_count;
     static constexpr auto is_empty = pumice_namespace_is_empty;
+    static constexpr auto execute = pumice_namespace_execute;
 };
 
 struct Then {
@@ -523,6 +524,7 @@ struct Then {
     static constexpr auto items = pumice_snapshot_namespace_items;
     static constexpr auto count = pumice_snapshot_namespace_count;
     static constexpr auto is_empty = pumice_snapshot_namespace_is_empty;
+    static constexpr auto execute = pumice_snapshot_namespace_execute;
 };
 
 }  // namespace detail
@@ -582,6 +584,17 @@ public:
 
     bool empty() const { return detail::made<bool>(C::is_empty, handle_.get()); }
 
+    /** Runs a command of Redis: its name, then its arguments; in a snapshot one that only reads. An error reply is an Error
+     * with the server's words. */
+    Reply execute(const std::vector<std::string_view> &args) const {
+        std::vector<pumice_bytes> words;
+        words.reserve(args.size());
+        for (const std::string_view arg : args) {
+            words.push_back(detail::bytes(arg));
+        }
+        return Reply(detail::made<pumice_reply *>(C::execute, handle_.get(), words.data(), words.size()));
+    }
+
     /** The handle of pumice.h, lent. */
     auto *handle() const noexcept { return handle_.get(); }
 
@@ -638,16 +651,6 @@ public:
 
     /** Deletes all keys. */
     void clear() const { detail::run(pumice_namespace_clear, handle()); }
-
-    /** Runs a command of Redis: its name, then its arguments. An error reply is an Error with the server's words. */
-    Reply execute(const std::vector<std::string_view> &args) const {
-        std::vector<pumice_bytes> words;
-        words.reserve(args.size());
-        for (const std::string_view arg : args) {
-            words.push_back(detail::bytes(arg));
-        }
-        return Reply(detail::made<pumice_reply *>(pumice_namespace_execute, handle(), words.data(), words.size()));
-    }
 };
 
 /** One namespace as a snapshot sees it. */

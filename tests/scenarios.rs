@@ -3,7 +3,6 @@
 mod support;
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use pumice::{
     Namespace, Node, Operation, Options, Peer, Position, Range, Reply, Role, ServeOptions, Snapshot, SnapshotNamespace,
     TlsClient, TlsServer, Topology, TopologyOptions, TopologyStatus, Ttl, WriteOptions,
 };
+use support::encode;
 
 type Answer = Result<String, Error>;
 
@@ -24,6 +24,8 @@ struct Story {
     events: HashMap<String, Events>,
     batches: HashMap<String, Batch>,
     snapshots: HashMap<String, Snapshot>,
+    /// How many lines did something.
+    lines: usize,
 }
 
 /// The bytes of a word.
@@ -44,22 +46,6 @@ fn decode(word: &str) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// The word of some bytes.
-fn encode(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return "%".to_owned();
-    }
-    let mut word = String::new();
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"_:./=-".contains(&byte) {
-            word.push(char::from(byte));
-        } else {
-            write!(word, "%{byte:02x}").unwrap();
-        }
-    }
-    word
 }
 
 /// A word that may be `-` for "not given".
@@ -92,6 +78,17 @@ fn reply(found: Reply) -> String {
         Reply::Bulk(bytes) => encode(&bytes),
         Reply::Simple(text) | Reply::Error(text) => encode(text.as_bytes()),
         Reply::Array(items) => format!("[{}]", items.into_iter().map(reply).collect::<Vec<_>>().join(" ")),
+    }
+}
+
+/// A reply to the letter.
+fn exact(found: Reply) -> String {
+    match found {
+        Reply::Nil | Reply::NilArray => "~".to_owned(),
+        Reply::Integer(number) => format!("#{number}"),
+        Reply::Error(text) => format!("!{}", encode(text.as_bytes())),
+        Reply::Array(items) => format!("[{}]", items.into_iter().map(exact).collect::<Vec<_>>().join(" ")),
+        other => reply(other),
     }
 }
 
@@ -147,6 +144,7 @@ impl Story {
     /// Does one line and gives its result as the line would expect it.
     fn tell(&mut self, words: &[&str]) -> String {
         let told = match words {
+            ["lines"] => Ok(self.lines.to_string()),
             [
                 "open" | "close" | "role" | "promote" | "flush" | "verify" | "info" | "release" | "fixture" | "backup",
                 ..,
@@ -155,9 +153,10 @@ impl Story {
             ["convert" | "usage", ..] => self.layouts(words),
             ["create" | "drop" | "token" | "set_token" | "namespaces" | "unregistered", ..] => self.registry(words),
             ["batch" | "batch_put" | "batch_delete" | "commit" | "discard", ..] => self.batch(words),
-            ["snapshot" | "snapshot_get" | "snapshot_namespaces" | "snapshot_count" | "free", ..] => {
-                self.snapshot(words)
-            }
+            [
+                "snapshot" | "snapshot_get" | "snapshot_execute" | "snapshot_namespaces" | "snapshot_count" | "free",
+                ..,
+            ] => self.snapshot(words),
             ["checkpoint" | "apply_checkpoint" | "replicate" | "same_position" | "log" | "log_after_foreign", ..]
             | ["changes", _] => self.replication(words),
             [
@@ -315,6 +314,10 @@ impl Story {
                 list(words)
             }
             ("execute", args) => reply(namespace.execute(&args.iter().map(|arg| decode(arg)).collect::<Vec<_>>())?),
+            ("answer", args) => {
+                let answer = namespace.execute(&args.iter().map(|arg| decode(arg)).collect::<Vec<_>>());
+                exact(answer.unwrap_or_else(|e| Reply::Error(e.message().to_owned())))
+            }
             _ => panic!("unknown operation"),
         })
     }
@@ -354,6 +357,10 @@ impl Story {
                 Ok(value(self.in_snapshot(snapshot, namespace)?.get(&decode(key))?))
             }
             ["snapshot_count", snapshot, namespace] => Ok(self.in_snapshot(snapshot, namespace)?.count()?.to_string()),
+            ["snapshot_execute", snapshot, namespace, args @ ..] => {
+                let args: Vec<_> = args.iter().map(|arg| decode(arg)).collect();
+                Ok(reply(self.in_snapshot(snapshot, namespace)?.execute(&args)?))
+            }
             ["snapshot_namespaces", snapshot] => {
                 Ok(list(self.snapshots[*snapshot].namespaces()?.iter().map(|name| encode(name.as_bytes()))))
             }
@@ -601,8 +608,8 @@ fn run(file: &Path) {
         events: HashMap::new(),
         batches: HashMap::new(),
         snapshots: HashMap::new(),
+        lines: 0,
     };
-    let mut lines = 0;
     for (index, line) in std::fs::read_to_string(file).unwrap().lines().enumerate() {
         let place = format!("{}:{}", file.display(), index + 1);
         if line.is_empty() || line.starts_with('#') {
@@ -613,9 +620,9 @@ fn run(file: &Path) {
         let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story.tell(&words)));
         let got = told.unwrap_or_else(|_| panic!("{place}: {line:?} panicked"));
         assert_eq!(got, expected, "{place}: {line}");
-        lines += 1;
+        story.lines += 1;
     }
-    assert!(lines > 0, "{}: no line was run", file.display());
+    assert!(story.lines > 0, "{}: no line was run", file.display());
 }
 
 /// Every scenario on disk holds, line by line, through the Rust API.

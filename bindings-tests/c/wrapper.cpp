@@ -268,6 +268,8 @@ static void run(const std::string &folder) {
     CHECK(*ns.get("c") == "3" && !ns.get("a"));
     read_all(snapshot.open_namespace("n"));
     CHECK(snapshot.default_namespace().empty() && snapshot.namespaces().size() == 2);
+    CHECK(snapshot.default_namespace().execute({"DBSIZE"}).integer() == 0);
+    CHECK(kind_of([&] { snapshot.default_namespace().execute({"SET", "k", "v"}); }) == PUMICE_READ_ONLY);
     CHECK(snapshot.position() != primary.position());
 
     // Cancelled by its answer, and by an exception, which comes out as it is.

@@ -1,11 +1,14 @@
 """What the tests share: folders, engines that are closed at the end, and Python processes of their own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pumice
@@ -41,6 +44,23 @@ def interrupted(source: str, tmp_path: Path) -> str:
             process.kill()
     assert process.returncode == 0, errors
     return said
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[Path]:
+    """A Redis for as long as it is used: its socket. The test is skipped where there is none."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("SKIPPED: redis-server is missing; tools/install brings it")
+    path = folder / "redis"
+    command = ["redis-server", "--port", "0", "--save", "", "--unixsocket", str(path), "--dir", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            while not path.exists():
+                assert server.poll() is None
+                time.sleep(0.01)
+            yield path
+        finally:
+            server.kill()
 
 
 @pytest.fixture

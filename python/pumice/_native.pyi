@@ -352,6 +352,17 @@ class ReadOnlyNamespace(Mapping[bytes, bytes]):
         """Pairs of key and value in order: those that start with `prefix`, from `start` on, before `end`. The value of
         a key of another type than string is None."""
 
+    def execute(self, *args: _Bytes | float) -> _Reply:
+        """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
+        list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
+        is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of
+        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError. One that waits
+        (BLPOP and its kin, XREAD BLOCK, XREADGROUP BLOCK) waits no time here, whatever time-out it names: where there is
+        nothing it gives None at once. pumice.redis(db) waits.
+
+        In a snapshot a command that may write raises ReadOnlyError, also where it would not: SORT, GEORADIUS and BITFIELD
+        have a form with _RO that does not. One about the engine, like INFO, raises UnsupportedError."""
+
     def __getitem__(self, key: _Bytes, /) -> bytes: ...
     def __contains__(self, key: object, /) -> bool: ...
     def __len__(self) -> int: ...
@@ -435,14 +446,6 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
 
     def clear(self) -> None:
         """Deletes all keys: one range delete, whatever their number."""
-
-    def execute(self, *args: _Bytes | float) -> _Reply:
-        """Runs a command of Redis, its name and its arguments, and gives what a Redis would answer: int, bytes, None, or a
-        list of these. An error reply raises, with the server's words: WrongTypeError, ReadOnlyError, else what the failure
-        is, and InvalidArgumentError for what is wrong with the command. On the default namespace it may do what an admin of
-        a listener may. Commands that belong to a connection (AUTH, MULTI, SUBSCRIBE) raise UnsupportedError. One that waits
-        (BLPOP and its kin, XREAD BLOCK, XREADGROUP BLOCK) waits no time here, whatever time-out it names: where there is
-        nothing it gives None at once. pumice.redis(db) waits."""
 
     def __setitem__(self, key: _Bytes, value: _Bytes, /) -> None: ...
     def __delitem__(self, key: _Bytes, /) -> None: ...

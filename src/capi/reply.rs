@@ -6,6 +6,7 @@ use super::argument::{array, given, hand_out, place};
 use super::bytes::pumice_bytes;
 use super::error::{call, free, pumice_error, pumice_status};
 use super::namespace::pumice_namespace;
+use super::snapshot::pumice_snapshot_namespace;
 use crate::{Reply, Result};
 
 /// What a reply is.
@@ -85,13 +86,39 @@ pub extern "C" fn pumice_namespace_execute(
     call(error, || {
         let place = place(reply, "reply")?;
         // SAFETY: the array has `count` elements, each NULL or readable for its size.
-        let args = unsafe {
-            let args = array(args, count, "args")?;
-            args.iter().map(|arg| arg.get("args")).collect::<Result<Vec<_>>>()?
-        };
+        let args = unsafe { words(args, count) }?;
         hand_out(place, pumice_reply::from(given(ns, "ns")?.0.execute(&args)?));
         Ok(())
     })
+}
+
+/// Runs a command of Redis that only reads, like HGETALL or SCAN, on the keys as they were then: as
+/// pumice_namespace_execute does. One that may write answers PUMICE_READ_ONLY, also where it would not: SORT, GEORADIUS and
+/// BITFIELD have a form with _RO that does not. One about the engine or a connection, like INFO, answers PUMICE_UNSUPPORTED.
+#[unsafe(no_mangle)]
+pub extern "C" fn pumice_snapshot_namespace_execute(
+    ns: Option<&pumice_snapshot_namespace>,
+    args: *const pumice_bytes,
+    count: usize,
+    reply: Option<&mut MaybeUninit<*mut pumice_reply>>,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+) -> pumice_status {
+    call(error, || {
+        let place = place(reply, "reply")?;
+        // SAFETY: the array has `count` elements, each NULL or readable for its size.
+        let args = unsafe { words(args, count) }?;
+        hand_out(place, pumice_reply::from(given(ns, "ns")?.0.execute(&args)?));
+        Ok(())
+    })
+}
+
+/// The words of a command.
+///
+/// # Safety
+/// The array has `count` elements, each NULL or readable for its size.
+unsafe fn words<'a>(args: *const pumice_bytes, count: usize) -> Result<Vec<&'a [u8]>> {
+    // SAFETY: the caller's promise.
+    unsafe { array(args, count, "args")?.iter().map(|arg| arg.get("args")).collect() }
 }
 
 /// What a reply is; PUMICE_REPLY_NIL of NULL.

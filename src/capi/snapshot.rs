@@ -17,7 +17,7 @@ use crate::{Kind, Snapshot, SnapshotNamespace};
 pub struct pumice_snapshot(Snapshot);
 
 /// One namespace as a snapshot sees it. It holds what the snapshot holds. It may be used from any thread.
-pub struct pumice_snapshot_namespace(SnapshotNamespace);
+pub struct pumice_snapshot_namespace(pub(super) SnapshotNamespace);
 
 /// A view of data and namespaces as they are at this moment.
 #[unsafe(no_mangle)]

@@ -69,7 +69,7 @@ struct Inner {
 
 impl Namespace {
     pub(super) fn default_of(node: &Arc<Node>) -> Namespace {
-        Namespace::new(node, DEFAULT_NAMESPACE, true)
+        Namespace::new(&node.instance, Arc::downgrade(node), DEFAULT_NAMESPACE, true)
     }
 
     pub(super) fn open(node: &Arc<Node>, name: &[u8]) -> Result<Namespace> {
@@ -78,16 +78,17 @@ impl Namespace {
             return Ok(Namespace::default_of(node));
         }
         check_openable(name)?;
-        let namespace = Namespace::new(node, name, generation.is_registered(name));
+        let registered = generation.is_registered(name);
+        let namespace = Namespace::new(&node.instance, Arc::downgrade(node), name, registered);
         namespace.admit(&generation)?;
         Ok(namespace)
     }
 
-    fn new(node: &Arc<Node>, name: &[u8], registered: bool) -> Namespace {
+    pub(super) fn new(instance: &Arc<Instance>, node: Weak<Node>, name: &[u8], registered: bool) -> Namespace {
         Namespace {
             inner: Arc::new(Inner {
-                instance: Arc::clone(&node.instance),
-                node: Arc::downgrade(node),
+                instance: Arc::clone(instance),
+                node,
                 name: name.to_vec(),
                 prefix: namespace_prefix(name),
                 registered,

@@ -1,14 +1,14 @@
 //! A view of one moment.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::error::{Error, ErrorKind, Result, shown};
-use super::format::key::{DEFAULT_NAMESPACE, namespace_prefix};
+use super::format::key::DEFAULT_NAMESPACE;
 use super::format::metadata::Kind;
 use super::generation::Generation;
 use super::instance::Instance;
-use super::namespace::{self, check_openable};
+use super::namespace::{self, Namespace, check_openable};
 use super::replication::position::Position;
 use super::storage::db;
 use super::types::items::{Items, Range};
@@ -48,8 +48,8 @@ struct View {
 #[derive(Clone)]
 pub struct SnapshotNamespace {
     view: Arc<View>,
-    name: Vec<u8>,
-    prefix: Vec<u8>,
+    /// The same namespace of now, of which only the name is used.
+    namespace: Namespace,
 }
 
 impl Snapshot {
@@ -80,8 +80,7 @@ impl Snapshot {
         self.view.instance.generation()?;
         let name = name.as_ref();
         check_openable(name)?;
-        let found =
-            SnapshotNamespace { view: Arc::clone(&self.view), name: name.to_vec(), prefix: namespace_prefix(name) };
+        let found = SnapshotNamespace::new(&self.view, name);
         if name == DEFAULT_NAMESPACE || self.view.generation.is_registered(name) {
             return Ok(found);
         }
@@ -96,24 +95,33 @@ impl Snapshot {
 
     /// The default namespace.
     pub fn default_namespace(&self) -> SnapshotNamespace {
-        SnapshotNamespace {
-            view: Arc::clone(&self.view),
-            name: DEFAULT_NAMESPACE.to_vec(),
-            prefix: namespace_prefix(DEFAULT_NAMESPACE),
-        }
+        SnapshotNamespace::new(&self.view, DEFAULT_NAMESPACE)
     }
 }
 
 impl SnapshotNamespace {
-    fn read<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R>) -> Result<R> {
+    fn new(view: &Arc<View>, name: &[u8]) -> SnapshotNamespace {
+        let namespace = Namespace::new(&view.instance, Weak::new(), name, false);
+        SnapshotNamespace { view: Arc::clone(view), namespace }
+    }
+
+    pub(super) fn read<R, E: From<Error>>(
+        &self,
+        read: impl FnOnce(&Reading<'_>) -> std::result::Result<R, E>,
+    ) -> std::result::Result<R, E> {
         self.view.instance.generation()?;
         let store = &self.view.generation.store;
-        read(&Reading { store, snapshot: Some(&self.view.rows), prefix: &self.prefix, pending: None })
+        read(&Reading { store, snapshot: Some(&self.view.rows), prefix: self.namespace.prefix(), pending: None })
+    }
+
+    /// Its name, and the cursors of walks. It is not to be read or written.
+    pub(super) fn namespace(&self) -> &Namespace {
+        &self.namespace
     }
 
     /// Its name; `__namespace` for the default one.
     pub fn name(&self) -> &[u8] {
-        &self.name
+        self.namespace.name()
     }
 
     /// As [`crate::Namespace::get`].

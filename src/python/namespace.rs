@@ -236,6 +236,25 @@ impl ReadOnlyNamespace {
         ItemsView::new(slf, arguments::range(prefix, start, end, reverse))
     }
 
+    /// Runs a command of Redis, its name and its arguments (bytes, str, another buffer or numbers), and gives what a Redis
+    /// would answer: int, bytes, None, or a list of these. An error reply raises, with the server's words: WrongTypeError,
+    /// ReadOnlyError, else what the failure is, and InvalidArgumentError for what is wrong with the command. In a snapshot
+    /// commands that may write raise ReadOnlyError.
+    #[pyo3(signature = (*args))]
+    fn execute<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let words = reply::words(args, None)?;
+        let answer = match &self.source {
+            Source::Now(at) => py.detach(|| at.execute_words(&words)),
+            Source::Then(lease) => {
+                self.shared.engine.check_open()?;
+                // A clone, so that nobody who ends the snapshot has to wait for the command.
+                let at = lease.lock(py).clone().ok_or_else(|| self.shared.closed(py, "the snapshot"))?;
+                py.detach(move || at.execute_words(&words))
+            }
+        };
+        reply::object(py, &answer?, None)
+    }
+
     fn __getitem__<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = Bytes::extract(key.as_borrowed())?;
         match self.get_value(py, &bytes)? {
@@ -427,17 +446,6 @@ impl Namespace {
     /// Deletes all keys: one range delete, whatever their number.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.live.clear())?)
-    }
-
-    /// Runs a command of Redis, its name and its arguments (bytes, str, another buffer or numbers), and gives what a Redis
-    /// would answer: int, bytes, None, or a list of these. An error reply raises, with the server's words: WrongTypeError,
-    /// ReadOnlyError, else what the failure is, and InvalidArgumentError for what is wrong with the command. One that waits
-    /// (BLPOP, XREAD BLOCK) waits no time here, and gives None where there is nothing; pumice.redis waits.
-    #[pyo3(signature = (*args))]
-    fn execute<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        let words = reply::words(args, None)?;
-        let answer = py.detach(|| self.live.execute_words(&words))?;
-        reply::object(py, &answer, None)
     }
 
     fn __setitem__(&self, py: Python<'_>, key: Bytes<'_>, value: Bytes<'_>) -> PyResult<()> {

@@ -18,6 +18,19 @@ pub enum Reply {
     Array(Vec<Reply>),
 }
 
+impl From<pumice::Reply> for Reply {
+    fn from(reply: pumice::Reply) -> Reply {
+        match reply {
+            pumice::Reply::Nil | pumice::Reply::NilArray => Reply::Nil,
+            pumice::Reply::Integer(number) => Reply::Integer(number),
+            pumice::Reply::Bulk(bytes) => Reply::Bulk(bytes),
+            pumice::Reply::Simple(text) => Reply::Simple(text),
+            pumice::Reply::Error(text) => Reply::Error(text),
+            pumice::Reply::Array(items) => Reply::Array(items.into_iter().map(Reply::from).collect()),
+        }
+    }
+}
+
 impl Reply {
     /// A reply as a fixture shows it.
     pub fn of(json: &Json) -> Reply {

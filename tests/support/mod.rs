@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
 pub mod client;
+pub mod commands;
 pub mod kvrocks;
 pub mod recorded;
 pub mod redis;
@@ -209,6 +210,22 @@ pub fn skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("SKIPPED: {name}: {reason}\n");
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Bytes as a word of a scenario.
+pub fn encode(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "%".to_owned();
+    }
+    let mut word = String::new();
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"_:./=-".contains(&byte) {
+            word.push(char::from(byte));
+        } else {
+            word += &format!("%{byte:02x}");
+        }
+    }
+    word
 }
 
 /// Random numbers from a seed (SplitMix64).

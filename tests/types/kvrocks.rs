@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use pumice::{Engine, Options, release};
 
-use crate::redis::{Words, reads};
+use crate::redis::reads;
 use crate::support::client::{Client, Reply, Served};
+use crate::support::commands::{MAIN, Words};
 use crate::support::{assert_sound, redis, skipped, wait_until};
 
 struct Kvrocks {
@@ -55,7 +56,7 @@ fn shown(client: &mut Client) -> Vec<(Vec<String>, Reply)> {
 fn there_and_back() {
     let Some(program) = std::env::var_os("PUMICE_KVROCKS") else { return skipped("PUMICE_KVROCKS is not set") };
     let seed = redis::seed();
-    let mut words = Words::new(seed);
+    let mut words = Words::new(seed, &MAIN);
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let mut seen = 0;
@@ -70,7 +71,7 @@ fn there_and_back() {
             seen += found.len();
         }
         for _ in 0..2000 {
-            client.ask(&words.any());
+            client.ask(&words.any().1);
         }
         let ours = shown(&mut client);
         assert_sound(&served.engine);
@@ -82,7 +83,7 @@ fn there_and_back() {
         let mut client = kvrocks.client();
         assert_eq!(shown(&mut client), ours, "what a Kvrocks reads, seed {seed}");
         for _ in 0..500 {
-            let command = words.any();
+            let command = words.any().1;
             if client.try_ask(&command).is_none() {
                 println!("the Kvrocks fell over {command:?}");
                 drop(kvrocks);

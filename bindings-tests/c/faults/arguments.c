@@ -246,6 +246,10 @@ void test_nulls(void) {
     REFUSED(pumice_snapshot_namespace_count(h.then, NULL, &error));
     REFUSED(pumice_snapshot_namespace_is_empty(NULL, &answer, &error));
     REFUSED(pumice_snapshot_namespace_is_empty(h.then, NULL, &error));
+    REFUSED(pumice_snapshot_namespace_execute(NULL, &key, 1, &reply, &error));
+    REFUSED(pumice_snapshot_namespace_execute(h.then, NULL, 1, &reply, &error));
+    REFUSED(pumice_snapshot_namespace_execute(h.then, &bad, 1, &reply, &error));
+    REFUSED(pumice_snapshot_namespace_execute(h.then, &key, 1, NULL, &error));
 
     REFUSED(pumice_log_next(NULL, 0, &entry, &error));
     CHECK(entry == NULL);

@@ -188,6 +188,7 @@ static void all_closed(handles *h) {
     IS(PUMICE_CLOSED, pumice_snapshot_namespace_items(h->then, NULL, &items, &error));
     IS(PUMICE_CLOSED, pumice_snapshot_namespace_count(h->then, &count, &error));
     IS(PUMICE_CLOSED, pumice_snapshot_namespace_is_empty(h->then, &answer, &error));
+    IS(PUMICE_CLOSED, pumice_snapshot_namespace_execute(h->then, &dbsize, 1, &reply, &error));
 
     IS(PUMICE_CLOSED, pumice_log_next(h->log, 0, &entry, &error));
     IS(PUMICE_CLOSED, pumice_batch_commit(h->batch, NULL, &error));

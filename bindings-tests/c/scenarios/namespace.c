@@ -193,7 +193,7 @@ static void do_items(void) {
     pumice_items_free(items);
 }
 
-static void say_reply(const pumice_reply *reply) {
+void say_reply(const pumice_reply *reply) {
     const pumice_bytes found = pumice_reply_bytes(reply);
     switch (pumice_reply_kind(reply)) {
         case PUMICE_REPLY_NIL: say("none"); break;
@@ -207,6 +207,42 @@ static void say_reply(const pumice_reply *reply) {
             say("]");
             break;
         default: say_bytes(found.data, found.size);
+    }
+}
+
+/* A reply to the letter. */
+static void say_exact(const pumice_reply *reply) {
+    switch (pumice_reply_kind(reply)) {
+        case PUMICE_REPLY_NIL: say("~"); break;
+        case PUMICE_REPLY_INTEGER: say("#"); say_reply(reply); break;
+        case PUMICE_REPLY_ARRAY:
+            say("[");
+            for (size_t i = 0; i < pumice_reply_count(reply); i++) {
+                if (i > 0) say(" ");
+                say_exact(pumice_reply_at(reply, i));
+            }
+            say("]");
+            break;
+        case PUMICE_REPLY_ERROR: say("!"); say_reply(reply); break;
+        default: say_reply(reply);
+    }
+}
+
+static void do_answer(void) {
+    pumice_error *error;
+    pumice_reply *reply;
+    pumice_bytes args[MOST_WORDS];
+    const pumice_namespace *ns = ns_of(at(1), 2);
+    for (size_t i = 3; i < word_count; i++) args[i - 3] = bytes(i);
+    if (ns == NULL) return;
+    if (pumice_namespace_execute(ns, args, word_count - 3, &reply, &error) == PUMICE_OK) {
+        say_exact(reply);
+        pumice_reply_free(reply);
+    } else {
+        const char *message = pumice_error_message(error);
+        say("!");
+        say_bytes(message, strlen(message));
+        pumice_error_free(error);
     }
 }
 
@@ -244,5 +280,6 @@ const operation namespace_operations[] = {
     {"clear", do_clear},
     {"items", do_items},
     {"execute", do_execute},
+    {"answer", do_answer},
     {NULL, NULL},
 };

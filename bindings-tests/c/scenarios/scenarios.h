@@ -40,6 +40,10 @@ pumice_bytes bytes(size_t index);
 const char *path_of(const char *name);
 void say_names(pumice_names *names);
 
+/* namespace.c */
+
+void say_reply(const pumice_reply *reply);
+
 /* named.c */
 
 typedef struct {

@@ -33,6 +33,20 @@ static void do_snapshot_count(void) {
     pumice_snapshot_namespace_free(ns);
 }
 
+static void do_snapshot_execute(void) {
+    pumice_error *error;
+    pumice_reply *reply;
+    pumice_bytes args[MOST_WORDS];
+    pumice_snapshot_namespace *ns = ns_then(1, 2);
+    for (size_t i = 3; i < word_count; i++) args[i - 3] = bytes(i);
+    if (ns == NULL) return;
+    if (ok(pumice_snapshot_namespace_execute(ns, args, word_count - 3, &reply, &error), &error)) {
+        say_reply(reply);
+        pumice_reply_free(reply);
+    }
+    pumice_snapshot_namespace_free(ns);
+}
+
 static void do_free(void) {
     snapshot_slot *freed = snapshot(1);
     pumice_snapshot_free(freed->snapshot);
@@ -45,6 +59,7 @@ const operation snapshot_operations[] = {
     {"snapshot_get", do_snapshot_get},
     {"snapshot_namespaces", do_snapshot_namespaces},
     {"snapshot_count", do_snapshot_count},
+    {"snapshot_execute", do_snapshot_execute},
     {"free", do_free},
     {NULL, NULL},
 };

@@ -12,6 +12,7 @@ use crate::engine::error::{self, Error, ErrorKind};
 use crate::engine::format::key::DEFAULT_NAMESPACE;
 use crate::engine::format::resp::Reply;
 use crate::engine::namespace::Namespace;
+use crate::engine::snapshot::SnapshotNamespace;
 use crate::engine::waiters::Woken;
 
 impl Namespace {
@@ -57,6 +58,55 @@ impl Namespace {
             Attempt::Done(reply) => Ok(reply),
             Attempt::Wait(wait) => Ok(wait.late),
         }
+    }
+}
+
+impl SnapshotNamespace {
+    /// Runs a command of Redis that only reads, on the keys as they were then: `HGETALL`, `ZRANGE`, `SCAN`, `XREAD`, of every
+    /// type. Replies and errors are those of [`Namespace::execute`]; expiries are those of then, compared with the clock of
+    /// now.
+    ///
+    /// A command that may write is ReadOnly, also where it would not: `SORT`, `GEORADIUS` and `BITFIELD` have a form with
+    /// `_RO` that does not. One about the engine or a connection (`INFO`, `AUTH`) is Unsupported. Of two calls on one
+    /// snapshot both see the same.
+    ///
+    /// ```
+    /// use pumice::Reply;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let engine = pumice::Engine::open(dir.path(), &pumice::Options::default())?;
+    /// let namespace = engine.default_namespace();
+    /// namespace.execute(&["HSET", "ada", "born", "1815"])?;
+    /// let then = engine.snapshot()?.default_namespace();
+    /// namespace.execute(&["DEL", "ada"])?;
+    /// let found = then.execute(&["HGETALL", "ada"])?;
+    /// assert_eq!(found, Reply::Array(vec![Reply::bulk("born"), Reply::bulk("1815")]));
+    /// assert_eq!(then.execute(&["DEL", "ada"]).unwrap_err().kind(), pumice::ErrorKind::ReadOnly);
+    /// # Ok::<(), pumice::Error>(())
+    /// ```
+    pub fn execute(&self, args: &[impl AsRef<[u8]>]) -> error::Result<Reply> {
+        let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_ref().to_vec()).collect();
+        self.execute_words(&args)
+    }
+
+    /// [`SnapshotNamespace::execute`], for who has made words of its own already.
+    pub(crate) fn execute_words(&self, args: &[Vec<u8>]) -> error::Result<Reply> {
+        let command = table::find(args).map_err(Refusal::into_error)?;
+        let refused = |kind, why| Err(Error::new(kind, format!("{} on a snapshot: {why}", command.name)));
+        if command.flags & table::WRITE != 0 {
+            return refused(
+                ErrorKind::ReadOnly,
+                "it may write; run it on a namespace of the engine, or what only reads",
+            );
+        }
+        // What may be a part of a transaction reads by its context, wherever that reads.
+        if command.flags & table::NO_MULTI != 0 || !matches!(command.run, Run::Data(_) | Run::Waiting(_)) {
+            return refused(ErrorKind::Unsupported, "it does not read keys; run it on a namespace of the engine");
+        }
+        let namespace = self.namespace();
+        let context = Context { namespace, admin: false, server: None, transaction: None, snapshot: Some(self) };
+        let answer = command.check(args, false).and_then(|()| transaction::attempt(command, &context, args));
+        answer.map_err(Refusal::into_error)
     }
 }
 
@@ -124,12 +174,12 @@ impl Session {
         let admin = self.namespace.name() == DEFAULT_NAMESPACE;
         let found = table::find(args).and_then(|command| command.check(args, admin).map(|()| command));
         let command = found.inspect_err(|_| self.transaction.spoil())?;
-        let context = Context { namespace: &self.namespace, admin, server: None, transaction: None };
+        let context = Context { namespace: &self.namespace, admin, server: None, transaction: None, snapshot: None };
         transaction::run(command, &mut self.transaction, &context, args)
     }
 
     /// What data commands run on.
     fn context(&self) -> Context<'_> {
-        Context { namespace: &self.namespace, admin: false, server: None, transaction: None }
+        Context { namespace: &self.namespace, admin: false, server: None, transaction: None, snapshot: None }
     }
 }

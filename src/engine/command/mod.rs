@@ -44,6 +44,7 @@ use super::format::metadata::Kind;
 use super::format::resp::{self, Reply};
 use super::namespace::Namespace;
 use super::server::Server;
+use super::snapshot::SnapshotNamespace;
 use super::types::keys::MAX_BYTES;
 use super::types::random::Draw;
 use super::types::reading::{Budget, Reading};
@@ -61,6 +62,8 @@ pub struct Context<'a> {
     pub server: Option<&'a Server>,
     /// The transaction that it is a part of: it reads what that has written, and writes into the same entry.
     pub transaction: Option<&'a RefCell<Writing<'a>>>,
+    /// The snapshot that it reads in place of the namespace of now.
+    pub snapshot: Option<&'a SnapshotNamespace>,
 }
 
 impl Context<'_> {
@@ -73,17 +76,19 @@ impl Context<'_> {
     /// Reads in the namespace, for what is one record or needs no moment.
     #[inline]
     pub fn read<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
-        match self.transaction {
-            None => self.namespace.read(read),
-            Some(writing) => read(&writing.borrow_mut().reading()),
+        match (self.transaction, self.snapshot) {
+            (None, None) => self.namespace.read(read),
+            (Some(writing), _) => read(&writing.borrow_mut().reading()),
+            (None, Some(snapshot)) => snapshot.read(read),
         }
     }
 
     /// Reads in the namespace at one moment.
     pub fn view<R>(&self, read: impl FnOnce(&Reading<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
-        match self.transaction {
-            None => self.namespace.view(read),
-            Some(writing) => read(&writing.borrow_mut().reading()),
+        match (self.transaction, self.snapshot) {
+            (None, None) => self.namespace.view(read),
+            (Some(writing), _) => read(&writing.borrow_mut().reading()),
+            (None, Some(snapshot)) => snapshot.read(read),
         }
     }
 

@@ -191,7 +191,7 @@ pub fn step(
 }
 
 /// One command, which waits for nothing.
-fn attempt(command: &'static Command, context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+pub fn attempt(command: &'static Command, context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     match command.run {
         Run::Data(run) => run(context, args),
         Run::Waiting(run) => match run(context, args)? {

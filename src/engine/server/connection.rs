@@ -443,6 +443,7 @@ impl Connection {
         let Some(Work { namespace, .. }) = &self.work else {
             return Err(Error::new(ErrorKind::Internal, "a connection has nothing to work on").into());
         };
-        run(&Context { namespace, admin: self.is_admin(), server: Some(&self.server), transaction: None })
+        let (admin, server) = (self.is_admin(), Some(&*self.server));
+        run(&Context { namespace, admin, server, transaction: None, snapshot: None })
     }
 }
