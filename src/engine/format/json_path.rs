@@ -19,9 +19,6 @@ pub enum Key {
     Index(usize),
 }
 
-/// Where a value is in its document: the steps to it from the root.
-pub type Location = Vec<Key>;
-
 /// A path that was understood.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JsonPath {
@@ -107,18 +104,6 @@ impl JsonPath {
     /// refused.
     pub fn find<'a>(&'a self, root: &'a Value) -> Result<Vec<&'a Value>> {
         Search::new(root, &self.text).find(root, &self.steps)
-    }
-
-    /// The one place that a path of names and indexes names, whether or not it is there.
-    pub fn single(&self) -> Option<Vec<(&str, i64)>> {
-        self.steps
-            .iter()
-            .map(|step| match (step.descend, &step.selectors[..]) {
-                (false, [Selector::Name(name)]) => Some((name.as_str(), 0)),
-                (false, [Selector::Index(index)]) => Some(("", *index)),
-                _ => None,
-            })
-            .collect()
     }
 
     /// The steps of a path that leads to one place: where a new member can be made.
