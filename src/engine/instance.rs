@@ -6,7 +6,7 @@ mod orders;
 pub use commit::CommitGuard;
 pub use orders::Standing;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::ThreadId;
@@ -34,6 +34,7 @@ use super::storage::db::{Closing, Db};
 use super::storage::fork::{self, Process};
 use super::storage::options::{DbOptions, Memory};
 use super::topology::routes::Routes;
+use super::waiters::Ready;
 use commit::{Commit, draw_replication_id};
 
 /// What all handles of one engine share.
@@ -215,7 +216,7 @@ impl Instance {
         let commit = self.commit.lock();
         let Some(generation) = self.current.load_full() else { return Err(closed()) };
         let panicking = std::thread::panicking();
-        Ok(CommitGuard { instance: self, generation, commit, ready: VecDeque::new(), panicking })
+        Ok(CommitGuard { instance: self, generation, commit, ready: Ready::default(), panicking })
     }
 
     /// Writes one batch as one entry: `build` makes it under the commit lock, where role, poison, generation and

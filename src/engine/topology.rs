@@ -91,13 +91,6 @@ impl State {
         }
     }
 
-    /// The ids of the nodes that are to follow this one.
-    pub fn replicas(&self) -> impl Iterator<Item = &str> {
-        let nodes = self.topology().map_or(&[][..], Topology::nodes).iter();
-        let ours = nodes.filter(|node| self.node_id.is_some() && node.primary == self.node_id);
-        ours.map(|node| node.id.as_str())
-    }
-
     /// Why a node that has the role of primary takes no writes, or a detached one is detached.
     pub fn why_read_only(&self) -> Option<String> {
         if self.goal().role == Role::Primary {
@@ -341,6 +334,13 @@ impl Members {
         };
         let nodes = topology.nodes().iter().map(member).collect();
         Some(Members { version: topology.version(), own, nodes, names: HashMap::new() })
+    }
+
+    /// Whether any replica of this node is none any more, or is elsewhere.
+    pub fn loses_any_in(&self, now: &Members) -> bool {
+        let ours = |members: &Members, node: &Member| node.primary.as_ref() == Some(&members.own);
+        let keeps = |node: &Member| now.nodes.iter().any(|other| other == node && ours(now, other));
+        self.nodes.iter().any(|node| ours(self, node) && !keeps(node))
     }
 
     /// The node that a replica is, when it is to be fed: a Pumice is known by its node id, another by the address that it

@@ -1,6 +1,6 @@
 //! Who waits for a change of a key, and the bell that wakes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,6 +31,31 @@ pub enum Tried {
     Nothing,
     /// The key is gone: there is nothing for anybody.
     Gone,
+}
+
+/// Keys that were changed and for which somebody waits who is to be served, in the order of the changes, each once.
+#[derive(Default)]
+pub struct Ready {
+    order: VecDeque<Vec<u8>>,
+    known: BTreeSet<Vec<u8>>,
+}
+
+impl Ready {
+    pub fn push(&mut self, key: Vec<u8>) {
+        if self.known.insert(key.clone()) {
+            self.order.push_back(key);
+        }
+    }
+
+    /// The next key. What changes it while its line is served is for that line.
+    pub fn next(&mut self) -> Option<Vec<u8>> {
+        self.order.pop_front()
+    }
+
+    /// All who wait for a key were served.
+    pub fn done(&mut self, key: &[u8]) {
+        self.known.remove(key);
+    }
 }
 
 /// How a wait ended.
@@ -116,7 +141,7 @@ impl Waiters {
     /// Wakes who waits for a key that an entry has changed; all, where the entry is not at hand. The keys for which
     /// somebody waits who is to be served.
     pub fn wake_by(&self, batch: Option<&[u8]>) -> Vec<Vec<u8>> {
-        let mut ready = Vec::new();
+        let (mut ready, mut seen) = (Vec::new(), BTreeSet::new());
         let mut wake = |key: &[u8], waiting: &[Arc<Waiter>]| {
             waiting.iter().filter(|waiter| waiter.serve.is_none()).for_each(|waiter| waiter.ring());
             if waiting.iter().any(|waiter| waiter.serve.is_some()) {
@@ -132,6 +157,7 @@ impl Waiters {
         for record in batch.records() {
             if let Record::Put { family: METADATA, key, .. } = record
                 && let Some(waiting) = self.keys.get(key)
+                && seen.insert(key)
             {
                 wake(key, waiting);
             }

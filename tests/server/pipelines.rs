@@ -54,10 +54,26 @@ fn refused() {
     let served = Served::open();
     let mut client = served.client();
     assert_eq!(client.ask(&["SET", "a", "1"]), "+OK");
+    assert_eq!(client.ask(&["RPUSH", "l", "2", "1"]), ":2");
     served.engine.follow("127.0.0.1", 1, &Default::default()).unwrap();
     let refused = "-READONLY You can't write against a read only slave.";
     let replies = pipelined(&mut client, &["SET a 2", "INCR a", "GET a", "DEL a", "PING"]);
     assert_eq!(replies, [refused, refused, "\"1\"", refused, "+PONG"]);
+    // What may write and does not.
+    let replies = pipelined(&mut client, &["SORT l", "BITFIELD a GET u8 0", "PUBLISH c 1", "PUBLISH c 2", "SET a 2"]);
+    assert_eq!(replies, ["[\"1\" \"2\"]", "[:49]", ":0", ":0", refused]);
+}
+
+/// Each message is an entry of its own: a Kvrocks that follows takes one of each.
+#[test]
+fn messages() {
+    let served = Served::open();
+    let mut client = served.client();
+    let before = served.engine.position().unwrap();
+    pipelined(&mut client, &["PUBLISH c 1", "PUBLISH c 2", "SET a 1", "INCR a"]);
+    let mut log = served.engine.log(Some(&before)).unwrap();
+    let entries = std::iter::from_fn(|| log.next_entry(None).unwrap()).count();
+    assert_eq!(entries, 3);
 }
 
 /// A transaction, a wait and the end of a connection keep their place among writes that came together.

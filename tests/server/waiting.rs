@@ -262,3 +262,30 @@ fn across_a_swap() {
     assert_eq!(served.client().ask(&["RPUSH", "l", "x"]), ":1");
     assert_eq!(client.reply(), "[\"l\" \"x\"]");
 }
+
+/// An element that is moved to where it was is given to who waits, and no entry of the log is without a record.
+#[test]
+fn moved_to_where_it_was() {
+    for wait in ["BRPOPLPUSH k k 0", "BLMOVE k k LEFT LEFT 0"] {
+        let served = Served::open();
+        let (mut client, mut other) = (served.client(), served.client());
+        let replica = super::quick_dir();
+        let replica = super::support::open_replica(replica.path());
+        let address = served.listener.address();
+        replica.follow(&address.host(), address.port(), &Default::default()).unwrap();
+        let before = served.engine.position().unwrap();
+        client.send(&request(&wait.split(' ').collect::<Vec<_>>()));
+        waiting(&served, 1);
+        converse(&mut other, &[("RPUSH k x", ":1"), ("SET s 1", "+OK"), ("LRANGE k 0 -1", "[\"x\"]")]);
+        assert_eq!(client.reply(), "\"x\"");
+        let mut log = served.engine.log(Some(&before)).unwrap();
+        let mut entries = 0;
+        while let Some(entry) = log.next_entry(None).unwrap() {
+            assert!(entry.first <= entry.last);
+            entries += 1;
+        }
+        assert_eq!(entries, 2);
+        let position = served.engine.position().unwrap();
+        assert!(replica.wait_for(&position, std::time::Duration::from_secs(60)).unwrap(), "{:?}", replica.link());
+    }
+}

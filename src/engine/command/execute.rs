@@ -1,6 +1,6 @@
 //! Commands in the process itself, without a socket.
 
-use super::table::{self, Run};
+use super::table::{self, Command, Run};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ impl Namespace {
         if matches!(command.run, Run::Transaction(_)) {
             return Err(super::of_a_connection(command));
         }
+        // Also what reads no key is closed with the engine.
+        self.instance().generation()?;
         match Session::new(self).attempt(args)? {
             Attempt::Done(reply) => Ok(reply),
             Attempt::Wait(wait) => Ok(wait.late),
@@ -100,10 +102,13 @@ impl SnapshotNamespace {
             );
         }
         // What may be a part of a transaction reads by its context, wherever that reads.
-        if command.flags & table::NO_MULTI != 0 || !matches!(command.run, Run::Data(_) | Run::Waiting(_)) {
+        let reads = matches!(command.run, Run::Data(_) | Run::Waiting(_)) && command.name != "pubsub";
+        if command.flags & table::NO_MULTI != 0 || !reads {
             return refused(ErrorKind::Unsupported, "it does not read keys; run it on a namespace of the engine");
         }
         let namespace = self.namespace();
+        // Also what reads no key is closed with the engine.
+        namespace.instance().generation()?;
         let context = Context { namespace, admin: false, server: None, transaction: None, snapshot: Some(self) };
         let answer = command.check(args, false).and_then(|()| transaction::attempt(command, &context, args));
         answer.map_err(Refusal::into_error)
@@ -139,15 +144,28 @@ impl Session {
 
     /// Waits for what a command waits for, until its time is over.
     fn wait(&mut self, args: &[Vec<u8>], wait: Wait, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Answer {
-        /// How long it waits before it asks whether to go on.
-        const TICK: Duration = Duration::from_millis(50);
         let command = table::find(args)?;
         let args = match &wait.next {
             Next::Again(Some(args)) => args,
             _ => args,
         };
-        let deadline = wait.timeout.map(clock::after);
         let mut line = Line::new(&wait)?;
+        let waited = self.wait_in(&mut line, command, args, &wait, go_on);
+        // What it was given until then is nobody else's any more.
+        waited.or_else(|refusal| line.leave(&self.namespace).unwrap_or(Err(refusal)))
+    }
+
+    fn wait_in(
+        &self,
+        line: &mut Line,
+        command: &'static Command,
+        args: &[Vec<u8>],
+        wait: &Wait,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Answer {
+        /// How long it waits before it asks whether to go on.
+        const TICK: Duration = Duration::from_millis(50);
+        let deadline = wait.timeout.map(clock::after);
         let waiter = line.waiter();
         loop {
             if let Some(reply) = line.attempt(command, &self.context(), args)? {
@@ -157,7 +175,7 @@ impl Session {
                 == Woken::Late
             {
                 if deadline.is_some_and(|deadline| deadline <= clock::instant()) {
-                    return line.leave(&self.namespace).unwrap_or(Ok(wait.late));
+                    return line.leave(&self.namespace).unwrap_or_else(|| Ok(wait.late.clone()));
                 }
                 if go_on().is_break() {
                     return Err(Error::new(ErrorKind::Busy, "cancelled by the caller while it waited").into());
@@ -181,5 +199,31 @@ impl Session {
     /// What data commands run on.
     fn context(&self) -> Context<'_> {
         Context { namespace: &self.namespace, admin: false, server: None, transaction: None, snapshot: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::engine::Engine;
+    use crate::engine::options::Options;
+
+    /// What somebody was given while the caller said to wait no longer is not lost.
+    #[test]
+    fn given_and_cancelled() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), &Options::default()).unwrap();
+        let namespace = engine.default_namespace();
+        let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+        let mut asked = 0;
+        let reply = Session::new(&namespace).execute(&words("BLPOP l 0"), &mut || {
+            asked += 1;
+            namespace.execute(&["RPUSH", "l", "x"]).unwrap();
+            ControlFlow::Break(())
+        });
+        assert_eq!(reply.unwrap(), Reply::Array(vec![Reply::bulk("l"), Reply::bulk("x")]));
+        assert_eq!((asked, namespace.execute(&["LLEN", "l"]).unwrap()), (1, Reply::Integer(0)));
+        let reply = Session::new(&namespace).execute(&words("BLPOP l 0"), &mut || ControlFlow::Break(()));
+        assert_eq!(reply.unwrap_err().kind(), ErrorKind::Busy);
     }
 }

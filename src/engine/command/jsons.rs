@@ -168,7 +168,9 @@ fn type_name(value: &Value) -> &'static str {
 
 pub fn kind(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let path = parse_path(&args[2..])?;
-    let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, |value| Ok(type_name(value)))?))?;
+    let mut budget = Budget::default();
+    let name = |value: &Value| budget.take(size_of::<Reply>()).map(|()| type_name(value));
+    let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, name)?))?;
     Ok(found.map_or(Reply::Nil, bulks))
 }
 

@@ -187,6 +187,8 @@ impl Taker {
         };
         let answer = match found {
             Ok(None) => return Tried::Nothing,
+            // An element that was moved to where it was.
+            Ok(Some(reply)) if batch.count() == 0 => Ok(reply),
             Ok(Some(reply)) => guard.append(batch).map(|_| reply).map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };

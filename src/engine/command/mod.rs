@@ -94,9 +94,10 @@ impl Context<'_> {
 
     /// Writes in the namespace: one entry, or a part of the transaction's.
     pub fn write<R>(&self, write: impl FnOnce(&mut Writing<'_>) -> Result<R, Refusal>) -> Result<R, Refusal> {
-        match self.transaction {
-            None => self.namespace.write(None, write),
-            Some(writing) => write(&mut writing.borrow_mut()),
+        match (self.transaction, self.snapshot) {
+            (Some(writing), _) => write(&mut writing.borrow_mut()),
+            (None, None) => self.namespace.write(None, write),
+            (None, Some(_)) => Err(Error::new(ErrorKind::ReadOnly, "a snapshot is only read").into()),
         }
     }
 

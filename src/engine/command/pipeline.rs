@@ -1,9 +1,11 @@
 //! Writes that a client has sent one behind the other, without waiting for the replies between.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use super::table::{self, Command, Run};
 use super::{Context, Refusal, transaction};
+use crate::engine::clock;
 use crate::engine::error::Error;
 use crate::engine::format::resp::Reply;
 use crate::engine::types::writing::Writing;
@@ -19,11 +21,15 @@ pub struct Pipeline {
 /// The most writes, and about how many bytes of them, of an entry and of replies, that are done under one lock.
 const MOST: usize = 128;
 const MOST_BYTES: usize = 256 << 10;
+/// How long they may take before others may write.
+const MOST_TIME: Duration = Duration::from_millis(5);
 
 impl Pipeline {
     /// Whether a command can be done together with others.
-    pub fn takes(command: &Command) -> bool {
-        matches!(command.run, Run::Data(_)) && command.flags & (table::WRITE | table::NO_MULTI) == table::WRITE
+    pub fn takes(command: &Command, args: &[Vec<u8>]) -> bool {
+        matches!(command.run, Run::Data(_))
+            && command.flags & (table::WRITE | table::NO_MULTI | table::ALONE) == table::WRITE
+            && args.iter().map(Vec::len).sum::<usize>() < MOST_BYTES
     }
 
     pub fn push(&mut self, command: &'static Command, args: Vec<Vec<u8>>) {
@@ -59,6 +65,7 @@ impl Pipeline {
                 let context = Context { transaction: Some(&writing), ..*context };
                 let (mut replies, mut bytes) = (Vec::with_capacity(rest.len()), 0);
                 // Nobody gets in line while this is done.
+                let until = clock::after(MOST_TIME);
                 let waited = generation.store.serves_anybody();
                 for (command, args) in rest {
                     let from = writing.borrow().len_bytes();
@@ -66,8 +73,9 @@ impl Pipeline {
                     bytes += transaction::cost(&answer);
                     replies.push(answer);
                     let writing = writing.borrow();
+                    let long = bytes.max(writing.len_bytes()) >= MOST_BYTES || clock::instant() >= until;
                     // Who waits for what this one brings is served before the next.
-                    if bytes.max(writing.len_bytes()) >= MOST_BYTES || (waited && writing.brings_since(from)) {
+                    if long || (waited && writing.brings_since(from)) {
                         break;
                     }
                 }

@@ -51,6 +51,9 @@ pub const NO_AUTH: u32 = 8;
 /// It cannot be a part of a transaction.
 pub const NO_MULTI: u32 = 16;
 
+/// It is not done together with the writes of a pipeline: it may read only, or be told to who wants to hear of each.
+pub const ALONE: u32 = 32;
+
 const FLAG_NAMES: [(u32, &str); 5] =
     [(WRITE, "write"), (READ, "readonly"), (ADMIN, "admin"), (NO_AUTH, "no_auth"), (NO_MULTI, "no-multi")];
 
@@ -111,7 +114,7 @@ pub static COMMANDS: &[Command] = &[
     data("bf.mexists", -3, READ, ONE, blooms::exists),
     data("bf.reserve", -4, WRITE, ONE, blooms::reserve),
     data("bitcount", -2, READ, ONE, bits::bitcount),
-    data("bitfield", -2, WRITE, ONE, bits::bitfield),
+    data("bitfield", -2, WRITE | ALONE, ONE, bits::bitfield),
     data("bitfield_ro", -2, READ, ONE, bits::bitfield),
     data("bitop", -4, WRITE, (2, -1, 1), bits::bitop),
     data("bitpos", -3, READ, ONE, bits::bitpos),
@@ -146,9 +149,9 @@ pub static COMMANDS: &[Command] = &[
     data("geodist", -4, READ, ONE, geo::geodist),
     data("geohash", -3, READ, ONE, geo::geohash),
     data("geopos", -3, READ, ONE, geo::geopos),
-    data("georadius", -6, WRITE, ONE, geo::georadius),
+    data("georadius", -6, WRITE | ALONE, ONE, geo::georadius),
     data("georadius_ro", -6, READ, ONE, geo::georadius),
-    data("georadiusbymember", -5, WRITE, ONE, geo::georadius),
+    data("georadiusbymember", -5, WRITE | ALONE, ONE, geo::georadius),
     data("georadiusbymember_ro", -5, READ, ONE, geo::georadius),
     data("geosearch", -7, READ, ONE, geo::geosearch),
     data("geosearchstore", -8, WRITE, (1, 2, 1), geo::geosearch),
@@ -220,7 +223,7 @@ pub static COMMANDS: &[Command] = &[
     data("lset", 4, WRITE, ONE, lists::lset),
     data("ltrim", 4, WRITE, ONE, lists::ltrim),
     data("mget", -2, READ, ALL, strings::mget),
-    data("move", 3, WRITE, ONE, keys::move_nowhere),
+    data("move", 3, WRITE | ALONE, ONE, keys::move_nowhere),
     data("movex", 3, WRITE, ONE, keys::movex),
     data("mset", -3, WRITE, (1, -1, 2), strings::mset),
     data("msetnx", -3, WRITE, (1, -1, 2), strings::msetnx),
@@ -239,7 +242,7 @@ pub static COMMANDS: &[Command] = &[
     own("psubscribe", -2, READ | NO_MULTI, subscription::subscribe),
     peer("psync", -2),
     data("pttl", 2, READ, ONE, keys::ttl),
-    data("publish", 3, WRITE, NONE, pubsub::publish),
+    data("publish", 3, WRITE | ALONE, NONE, pubsub::publish),
     data("pubsub", -2, READ, NONE, pubsub::pubsub),
     peer("pumice", -2),
     own("punsubscribe", -1, READ | NO_MULTI, subscription::unsubscribe),
@@ -285,7 +288,7 @@ pub static COMMANDS: &[Command] = &[
     data("smembers", 2, READ, ONE, sets::smembers),
     data("smismember", -3, READ, ONE, sets::smismember),
     data("smove", 4, WRITE, (1, 2, 1), sets::smove),
-    data("sort", -2, WRITE, ONE, sort::sort),
+    data("sort", -2, WRITE | ALONE, ONE, sort::sort),
     data("sort_ro", -2, READ, ONE, sort::sort),
     data("spop", -2, WRITE, ONE, sets::spop),
     data("srandmember", -2, READ, ONE, sets::srandmember),

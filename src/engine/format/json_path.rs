@@ -249,6 +249,22 @@ mod tests {
         }
     }
 
+    /// Whole numbers are compared by all of their digits, also where a double has fewer.
+    #[test]
+    fn long_numbers() {
+        let numbers = "[9007199254740992,9007199254740993,9007199254740993.5,-1,18446744073709551615]";
+        let root = parse_text(numbers.as_bytes()).unwrap();
+        for (path, expected) in [
+            ("$[?(@==9007199254740993)]", "[9007199254740993]"),
+            ("$[?(@<9007199254740993 && @>-1)]", "[9007199254740992]"),
+            ("$[?(@>9223372036854775807)]", "[18446744073709551615]"),
+            ("$[?(@==-1.0)]", "[-1]"),
+        ] {
+            let values = JsonPath::parse(path.as_bytes()).unwrap().find(&root).unwrap().into_iter().cloned().collect();
+            assert_eq!(String::from_utf8(to_text(&Value::Array(values)).unwrap()).unwrap(), expected, "{path}");
+        }
+    }
+
     /// What is no path is refused, however deep.
     #[test]
     fn no_paths() {

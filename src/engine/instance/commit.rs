@@ -1,6 +1,5 @@
 //! What the holder of the commit lock sees and changes: writes in their order, the role, the swap of generations.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +23,7 @@ use crate::engine::reclaim::Reclaim;
 use crate::engine::storage::wal::oldest_sequence;
 use crate::engine::topology::Dataset;
 use crate::engine::topology::routes::Routes;
+use crate::engine::waiters::Ready;
 
 /// What only the holder of the commit lock may see and change.
 pub struct Commit {
@@ -52,7 +52,7 @@ pub struct CommitGuard<'a> {
     pub generation: Arc<Generation>,
     pub(super) commit: MutexGuard<'a, Commit>,
     /// Keys that were changed and for which somebody waits.
-    pub(super) ready: VecDeque<Vec<u8>>,
+    pub(super) ready: Ready,
     /// Whether the thread was unwinding already when it took the lock, for a reason that is not ours.
     pub(super) panicking: bool,
 }
@@ -116,6 +116,9 @@ impl CommitGuard<'_> {
         store.set_role(role);
         if role == Role::Primary && writes && (former != Role::Primary || !wrote) {
             begin_writing(commit, &store, id).map_err(|e| commit.poison("promotion failed half way", e))?;
+        }
+        if governed {
+            store.wake_waiters();
         }
         if governed && let Some(version) = version(&commit.state) {
             instance.events.tell(EventKind::Topology, || format!("topology version {version} governs"));
@@ -182,19 +185,20 @@ impl CommitGuard<'_> {
     pub fn append(&mut self, batch: BatchBuilder) -> Result<u64> {
         let written = self.write(batch)?;
         let last = written.last();
-        self.ready.extend(self.generation.store.append(written));
+        self.generation.store.append(written).into_iter().for_each(|key| self.ready.push(key));
         Ok(last)
     }
 
     /// Gives who waits for a key what was just written there: who came first the first, each by an entry of its own, before
     /// anybody else can take it. Such an entry may bring something to another.
     pub fn serve(&mut self) {
-        while let Some(key) = self.ready.pop_front() {
+        while let Some(key) = self.ready.next() {
             for waiter in self.generation.store.line(&key) {
                 if self.check_writable().is_err() || !waiter.serve(self, &key) {
                     break;
                 }
             }
+            self.ready.done(&key);
         }
     }
 
@@ -334,6 +338,10 @@ fn write_entry(commit: &mut Commit, store: &Store, batch: BatchBuilder) -> Resul
             ErrorKind::InvalidArgument,
             format!("batch: got {} bytes, expected at most {MAX_BYTES}", batch.len_bytes()),
         ));
+    }
+    if batch.count() == 0 {
+        // Its first sequence would be the next entry's too.
+        return Err(Error::new(ErrorKind::Internal, "batch: got no records, expected one at least"));
     }
     let first = store.db.latest_sequence() + 1;
     let last = first + u64::from(batch.count()) - 1;

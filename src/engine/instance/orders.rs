@@ -85,7 +85,9 @@ impl Instance {
 
     /// A replica told of an epoch. Whether that ended this primary's own.
     pub fn learn(&self, epoch: &Epoch, origin: &str) -> Result<bool> {
-        self.lock()?.learn(epoch, origin)
+        let mut guard = self.lock()?;
+        // Who has become a replica meanwhile hears of its primary.
+        if guard.role() == Role::Primary { guard.learn(epoch, origin) } else { Ok(false) }
     }
 
     /// The primary, whose history that of `store` is proven to go on, told of its epoch and of the first id of its dataset,

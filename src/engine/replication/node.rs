@@ -102,18 +102,23 @@ impl Node {
         let guard = self.instance.lock()?;
         let store = Arc::clone(&guard.generation.store);
         let state = guard.state().clone();
-        let facts = Facts {
+        let (primary, history) = (guard.role() == Role::Primary, store.history());
+        // What a replica has seen may be of other data than it has by now.
+        let origin = if primary { history.origin().to_owned() } else { state.origin.clone() };
+        let mut facts = Facts {
             run_id: self.run_id.clone(),
             generation: store.number,
-            history: store.history(),
+            history,
             latest: store.db.latest_sequence(),
             layout: store.layout,
-            primary: guard.role() == Role::Primary,
+            primary,
             node_id: state.node_id.clone(),
-            epoch: state.epoch.clone(),
+            epoch: (!state.epoch.id.is_empty()).then(|| (state.epoch.clone(), origin)),
             ended: state.ended_by.as_ref().and_then(|_| state.why_read_only()),
-            members: Members::of(&state),
+            members: None,
         };
+        drop(guard);
+        facts.members = Members::of(&state);
         Ok((facts, store))
     }
 
@@ -153,7 +158,9 @@ impl Node {
         self.refuse_feeds()?;
         // Who is fed no more gets no more files either. Whoever else fetches them goes on with another checkpoint.
         let now = self.instance.standing()?.state;
-        if before.replicas().any(|id| now.replicas().all(|still| still != id)) {
+        if let Some(now) = Members::of(&now)
+            && Members::of(before).is_none_or(|before| before.loses_any_in(&now))
+        {
             self.serving.withdraw();
         }
         Ok(())

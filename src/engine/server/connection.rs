@@ -230,7 +230,7 @@ impl Connection {
         if (self.pipeline.is_empty() && !self.parser.has_more()) || self.transaction.is_open() || self.listens() {
             return None;
         }
-        let command = table::find(args).ok().filter(|command| Pipeline::takes(command))?;
+        let command = table::find(args).ok().filter(|command| Pipeline::takes(command, args))?;
         self.revalidate().ok()?;
         let known = self.authority != Authority::Nobody && command.check(args, self.is_admin()).is_ok();
         (known && self.check_route(command, args).is_ok()).then_some(command)
@@ -241,6 +241,12 @@ impl Connection {
         let pipeline = std::mem::take(&mut self.pipeline);
         let Some(last) = pipeline.last() else { return Flow::Continue };
         self.client.does(last.name);
+        if self.authority == Authority::Nobody {
+            // Its right has ended since they came.
+            let refused = Refusal::Text("NOAUTH Authentication required.".to_owned()).reply();
+            (0..pipeline.len()).for_each(|_| self.reply(&refused));
+            return Flow::Continue;
+        }
         let mut unanswered = pipeline.len();
         let mut output = std::mem::take(&mut self.output);
         let done = self.context(|context| {
@@ -350,8 +356,23 @@ impl Connection {
             Next::Again(Some(args)) => args,
             _ => args,
         };
-        let deadline = wait.timeout.map(clock::after);
         let mut line = Line::new(&wait)?;
+        let waited = self.wait_in(&mut line, command, args, &wait);
+        // What it was given until then is nobody else's any more.
+        waited.or_else(|refusal| match self.context(|context| Ok(line.leave(context.namespace))) {
+            Ok(Some(given)) => given,
+            _ => Err(refusal),
+        })
+    }
+
+    fn wait_in(
+        &mut self,
+        line: &mut Line,
+        command: &'static Command,
+        args: &[Vec<u8>],
+        wait: &Wait,
+    ) -> command::Answer {
+        let deadline = wait.timeout.map(clock::after);
         let waiter = line.waiter();
         loop {
             if let Some(reply) = self.context(|context| line.attempt(command, context, args))? {
@@ -373,7 +394,7 @@ impl Connection {
                 }
                 Woken::Late => {
                     let given = self.context(|context| Ok(line.leave(context.namespace)))?;
-                    return given.unwrap_or(Ok(wait.late));
+                    return given.unwrap_or_else(|| Ok(wait.late.clone()));
                 }
                 Woken::Gone => return Err(Error::new(ErrorKind::Closed, "the other side is gone").into()),
             }

@@ -179,11 +179,14 @@ fn not_found(connection: &mut Connection, gone: &Error) -> Result<Flow> {
     Ok(Flow::Continue)
 }
 
+/// How long names are looked up for one request.
+const RESOLVING: Duration = Duration::from_secs(5);
 /// How long a replica is kept waiting for checksums before it hears that they are not there yet.
 const SUMMING: Duration = Duration::from_secs(5);
 
 /// What a request asks for, the store for which that was found, and what reads its log from where it was looked up.
 fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<(Ask, Arc<Store>, Option<WalTail>)> {
+    let until = clock::after(RESOLVING);
     let mut names = HashMap::new();
     let (ask, facts, store) = loop {
         let (mut facts, store) = node.facts()?;
@@ -192,7 +195,11 @@ fn asked(node: &Node, session: &mut PrimarySession, args: &[Vec<u8>]) -> Result<
         }
         let ask = session.request(args, &facts, &mut node.admissions.lock());
         let Ask::LookUp(unresolved) = ask else { break (ask, facts, store) };
-        names.extend(unresolved.into_iter().map(|name| (name.clone(), tcp::addresses(&name))));
+        // What was not asked for in that time counts as not found: its replica comes again.
+        names.extend(unresolved.into_iter().map(|name| {
+            let found = if clock::instant() < until { tcp::addresses(&name) } else { Vec::new() };
+            (name, found)
+        }));
     };
     let mut admissions = node.admissions.lock();
     admissions.set_id(&facts.history.current);

@@ -125,7 +125,8 @@ impl Sender {
                 |sent: u64| log.store().is_none_or(|store| store.is_retired() || store.latest_entry() > sent);
             let until = clock::after(Duration::from_millis(tick_ms.saturating_sub(clock::monotonic_ms())));
             let rest = self.wait(|| self.is_over() || has_more(told.sent), until);
-            log.skip_to(self.feed.lock().sent());
+            let sent = self.feed.lock().sent();
+            log.skip_to(sent);
             self.write(&rest)?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use super::super::json::{Map, Value};
+use super::super::json::{Map, Number, Value};
 use super::{Comparison, Filter, Operand, Selector, Step, place};
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 
@@ -68,7 +68,10 @@ impl<'a> Search<'a> {
     fn select(&mut self, selector: &'a Selector, value: &'a Value, out: &mut Vec<&'a Value>) -> Result<()> {
         self.spend(1)?;
         match (selector, value) {
-            (Selector::Name(name), Value::Object(members)) => out.extend(members.get(name)),
+            (Selector::Name(name), Value::Object(members)) => {
+                self.spend(name.len() / BYTES_PER_STEP)?;
+                out.extend(members.get(name));
+            }
             (Selector::Index(index), Value::Array(items)) => {
                 out.extend(absolute(*index, items.len()).and_then(|index| items.get(index)));
             }
@@ -144,7 +147,7 @@ impl<'a> Search<'a> {
     /// How two values compare; `None` where neither is less and they are not the same.
     fn order(&mut self, left: Option<&Value>, right: Option<&Value>) -> Result<Option<Ordering>> {
         Ok(match (left, right) {
-            (Some(Value::Number(a)), Some(Value::Number(b))) => a.as_f64().partial_cmp(&b.as_f64()),
+            (Some(Value::Number(a)), Some(Value::Number(b))) => order_of_numbers(a, b),
             (Some(Value::String(a)), Some(Value::String(b))) => {
                 self.spend(a.len().min(b.len()) / BYTES_PER_STEP)?;
                 Some(a.cmp(b))
@@ -175,6 +178,7 @@ impl<'a> Search<'a> {
                     self.spend(a.len().min(b.len()) / BYTES_PER_STEP)?;
                     a == b
                 }
+                (Value::Number(a), Value::Number(b)) => order_of_numbers(a, b) == Some(Ordering::Equal),
                 (left, right) => left == right,
             };
             if !same {
@@ -213,4 +217,13 @@ fn slice(start: Option<i64>, end: Option<i64>, step: i64, length: usize) -> Vec<
         at = at.saturating_add(step);
     }
     out
+}
+
+/// Whole numbers by all of their digits, others as doubles.
+fn order_of_numbers(left: &Number, right: &Number) -> Option<Ordering> {
+    match (left.as_i64(), right.as_i64(), left.as_u64(), right.as_u64()) {
+        (Some(left), Some(right), ..) => Some(left.cmp(&right)),
+        (.., Some(left), Some(right)) => Some(left.cmp(&right)),
+        _ => left.as_f64().partial_cmp(&right.as_f64()),
+    }
 }

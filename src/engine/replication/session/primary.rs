@@ -32,8 +32,8 @@ pub struct Facts {
     pub primary: bool,
     /// Who it is in a topology.
     pub node_id: Option<String>,
-    /// The epoch under which it writes, or that it has seen.
-    pub epoch: Epoch,
+    /// The epoch under which it writes, or that it has seen, and of which dataset.
+    pub epoch: Option<(Epoch, String)>,
     /// Why it may not be followed: its epoch was ended.
     pub ended: Option<String>,
     /// Whom a topology lets it feed.
@@ -212,9 +212,7 @@ impl PrimarySession {
             Err(fault) => return error(format!("REFUSED {}", fault.message())),
         }
         let at = At { generation: facts.generation, id: facts.history.current.clone(), latest: facts.latest };
-        let origin = facts.history.origin().to_owned();
-        let epoch = Some((facts.epoch.clone(), origin)).filter(|(epoch, _)| !epoch.id.is_empty());
-        let (run_id, node_id) = (facts.run_id.clone(), facts.node_id.clone());
+        let (run_id, node_id, epoch) = (facts.run_id.clone(), facts.node_id.clone(), facts.epoch.clone());
         let own = Hello { layout: facts.layout, run_id, node_id, epoch, at: Some(at) };
         let mut out = Vec::new();
         Reply::Array(own.words().into_iter().map(Reply::Bulk).collect()).encode(&mut out);
@@ -236,6 +234,7 @@ impl PrimarySession {
 
     /// Why nobody, or not this replica, is fed.
     fn unwelcome(&mut self, facts: &Facts) -> Option<Ask> {
+        self.member = None;
         if let Some(ended) = &facts.ended {
             return Some(error(format!("STALE {ended}")));
         }

@@ -17,7 +17,7 @@ fn facts() -> Facts {
         layout: Layout::Standalone,
         primary: true,
         node_id: None,
-        epoch: Epoch::default(),
+        epoch: None,
         ended: None,
         members: None,
     }
