@@ -553,6 +553,24 @@ mod tests {
         }
     }
 
+    /// The double that is nearest to a text is the one that it stands for, whatever its digits.
+    #[test]
+    fn nearest_doubles() {
+        for text in ["2.4500000000000006e79", "1.7976931348623157e308", "5e-324", "9007199254740993.0", "0.1"] {
+            let Value::Number(number) = parse_text(text.as_bytes()).unwrap() else { panic!("{text}") };
+            assert_eq!(number.as_f64().unwrap().to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
+        }
+        let mut bits = 1u64;
+        for _ in 0..20_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let double = f64::from_bits(bits ^ bits >> 29);
+            if double.is_finite() {
+                let Value::Number(number) = parse_text(format!("{double:e}").as_bytes()).unwrap() else { panic!() };
+                assert_eq!(number.as_f64().unwrap(), double);
+            }
+        }
+    }
+
     /// Numbers that no value holds are stored as a Kvrocks server stored them, and what is no number stays none.
     #[test]
     fn large_numbers() {
