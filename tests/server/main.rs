@@ -399,7 +399,7 @@ fn greetings() {
     converse(
         client,
         &[
-            ("HELLO 3", "-NOPROTO unsupported protocol version"),
+            ("HELLO 3", "-NOPROTO unsupported protocol version; RESP2 is spoken here: ask for protocol 2"),
             ("HELLO x", "-ERR Protocol version is not an integer or out of range"),
             ("HELLO 2 NOPE", "-ERR Syntax error in HELLO option NOPE"),
             ("HELLO 2 AUTH pw", "-ERR Client sent AUTH, but no password is set"),

@@ -81,7 +81,9 @@ pub fn hello(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
         let version =
             parse_integer(version).map_err(|_| error("Protocol version is not an integer or out of range"))?;
         if version != 2 {
-            return Err(Refusal::Text("NOPROTO unsupported protocol version".to_owned()));
+            return Err(Refusal::Text(
+                "NOPROTO unsupported protocol version; RESP2 is spoken here: ask for protocol 2".to_owned(),
+            ));
         }
         rest = options;
     }
