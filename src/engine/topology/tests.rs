@@ -263,6 +263,37 @@ fn members() {
     assert_eq!(Members::of(&removed.promoted("x").unwrap()), None);
 }
 
+/// Files are withdrawn where a replica of this node is one no more or is elsewhere, and not where another one is added.
+#[test]
+fn replicas_that_go() {
+    let (a, b, c) = (id('a'), id('b'), id('c'));
+    let members = |nodes: Vec<Node>| {
+        let order = Order {
+            topology: Topology::new(1, nodes).unwrap(),
+            node_id: a.clone(),
+            password: None,
+            tls: None,
+            force: false,
+        };
+        Members::of(&taken(&primary(), &order)).unwrap()
+    };
+    let node_a = || Node::primary(&a, "10.0.0.1", 1);
+    let of_a = |name: &str, host: &str, port| Node::replica(name, host, port, &a);
+    let before = members(vec![node_a(), of_a(&b, "10.0.0.2", 2)]);
+    for (nodes, loses) in [
+        (vec![node_a(), of_a(&b, "10.0.0.2", 2)], false),
+        (vec![node_a(), of_a(&b, "10.0.0.2", 2), of_a(&c, "10.0.0.3", 3)], false),
+        (vec![node_a()], true),
+        (vec![node_a(), of_a(&c, "10.0.0.3", 3)], true),
+        (vec![node_a(), of_a(&b, "10.0.0.9", 2)], true),
+        (vec![node_a(), of_a(&b, "10.0.0.2", 3)], true),
+        (vec![node_a(), Node::primary(&c, "10.0.0.3", 3), Node::replica(&b, "10.0.0.2", 2, &c)], true),
+    ] {
+        let shown = format!("{nodes:?}");
+        assert_eq!(before.loses_any_in(&members(nodes)), loses, "{shown}");
+    }
+}
+
 /// A name is looked up only where it is not what the topology has, and where it could be a node; what is not found is not
 /// known, and neither listed nor unlisted.
 #[test]

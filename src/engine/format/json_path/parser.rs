@@ -170,25 +170,28 @@ impl<'a> Parser<'a> {
     }
 
     fn or(&mut self) -> Parsed<Filter> {
-        let mut parts = vec![self.and()?];
-        while {
-            self.space();
-            self.eat("||")
-        } {
-            parts.push(self.and()?);
-        }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { Filter::Or(parts) })
+        self.joined("||", Self::and, Filter::Or)
     }
 
     fn and(&mut self) -> Parsed<Filter> {
-        let mut parts = vec![self.comparison()?];
+        self.joined("&&", Self::comparison, Filter::And)
+    }
+
+    /// Parts with a token between them, as one filter; a part alone as it is.
+    fn joined(
+        &mut self,
+        token: &str,
+        part: fn(&mut Self) -> Parsed<Filter>,
+        join: fn(Vec<Filter>) -> Filter,
+    ) -> Parsed<Filter> {
+        let mut parts = vec![part(self)?];
         while {
             self.space();
-            self.eat("&&")
+            self.eat(token)
         } {
-            parts.push(self.comparison()?);
+            parts.push(part(self)?);
         }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { Filter::And(parts) })
+        Ok(if parts.len() == 1 { parts.remove(0) } else { join(parts) })
     }
 
     fn comparison(&mut self) -> Parsed<Filter> {
