@@ -334,7 +334,8 @@ fn giant_claims_cost_nothing() {
             ground.refuse(&damaged, ErrorKind::Corruption, &["sync manifest", "got"]);
         }
     }
-    let grown = peak_memory() - before;
+    // The kernel sums the counts of its cores only now and then, so the peak can be told a little lower later.
+    let grown = peak_memory().saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes more");
     ground.finish();
 }
