@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::error::{Error, ErrorKind, Result};
 use super::format::batch::{Batch, PUBSUB, Record};
-use super::format::resp::Reply;
+use super::format::resp::{Protocol, Reply};
 use super::pattern::{MAX_PATTERN, matches_by_steps};
 
 /// Who listens to what.
@@ -71,13 +71,11 @@ impl Channels {
         let listening = self.listening.lock();
         let mut given = 0;
         if let Some(outboxes) = listening.channels.get(channel) {
-            let bytes = encoded(&[b"message", channel, message]);
-            outboxes.iter().for_each(|outbox| outbox.offer(&bytes));
+            offer(outboxes, &[b"message", channel, message]);
             given += outboxes.len();
         }
         for (pattern, outboxes) in listening.patterns.iter().filter(|(pattern, _)| fits(pattern, channel)) {
-            let bytes = encoded(&[b"pmessage", pattern, channel, message]);
-            outboxes.iter().for_each(|outbox| outbox.offer(&bytes));
+            offer(outboxes, &[b"pmessage", pattern, channel, message]);
             given += outboxes.len();
         }
         given
@@ -140,10 +138,19 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
     pattern.len() <= MAX_PATTERN && matches_by_steps(pattern, name, &mut step).unwrap_or(false)
 }
 
-fn encoded(words: &[&[u8]]) -> Arc<[u8]> {
-    let mut bytes = Vec::new();
-    Reply::Array(words.iter().map(Reply::bulk).collect()).encode(&mut bytes);
-    bytes.into()
+/// Gives one message to several, written once for each protocol among them.
+fn offer(outboxes: &[Arc<Outbox>], words: &[&[u8]]) {
+    let message = Reply::Push(words.iter().map(Reply::bulk).collect());
+    let mut written: [Option<Arc<[u8]>>; 2] = [None, None];
+    for outbox in outboxes {
+        let protocol = outbox.protocol();
+        let bytes = written[protocol as usize].get_or_insert_with(|| {
+            let mut bytes = Vec::new();
+            message.encode_in(protocol, &mut bytes);
+            bytes.into()
+        });
+        outbox.offer(bytes);
+    }
 }
 
 /// What is on its way to one listener, in order. Whoever publishes does not wait for it.
@@ -151,6 +158,8 @@ fn encoded(words: &[&[u8]]) -> Arc<[u8]> {
 pub struct Outbox {
     content: Mutex<Content>,
     changed: Condvar,
+    /// Whether its messages are written in RESP3.
+    resp3: AtomicBool,
     /// What ends the connection of a reader that is too slow.
     end: Option<Box<dyn Fn() + Send + Sync>>,
 }
@@ -180,6 +189,15 @@ impl Outbox {
     /// One whose reader is shown the door by `end` when it is too slow.
     pub fn new(end: impl Fn() + Send + Sync + 'static) -> Outbox {
         Outbox { end: Some(Box::new(end)), ..Outbox::default() }
+    }
+
+    /// How messages to it are written from now on.
+    pub fn set_protocol(&self, protocol: Protocol) {
+        self.resp3.store(protocol == Protocol::Resp3, Ordering::Relaxed);
+    }
+
+    fn protocol(&self) -> Protocol {
+        if self.resp3.load(Ordering::Relaxed) { Protocol::Resp3 } else { Protocol::Resp2 }
     }
 
     /// Puts a message in; one that does not fit any more breaks it.
