@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use pumice::{Engine, Error, ErrorKind, Stage};
 
 use crate::support::{
-    Random, Shown, assert_error, assert_sound, copy_tree, fixture, names, open, open_replica, shown, wait_until,
+    Random, Shown, assert_error, assert_sound, copy_tree, fixture, names, open, open_replica, process, run, said,
+    shown, wait_until,
 };
 
 /// A replica with a dataset of its own, and a good checkpoint of another one.
@@ -321,6 +322,13 @@ fn hostile_manifests() {
 /// Claims of giant numbers cost no memory: they are refused before anything is allocated for them.
 #[test]
 fn giant_claims_cost_nothing() {
+    let output = run(&mut process("giant claims", &[]));
+    let done = String::from_utf8_lossy(&output.stdout).contains("job done");
+    assert!(output.status.success() && done, "{}", said(&output));
+}
+
+/// In a process of its own, so that its memory can be measured.
+pub fn giant_claims() {
     let mut ground = Ground::make();
     let damaged = ground.copy();
     let before = peak_memory();

@@ -21,6 +21,7 @@ fn child() {
         "hold rocksdb" => locks::hold_rocksdb(&paths[0]),
         "open rocksdb" => locks::open_rocksdb(&paths[0]),
         "hold engine" => locks::hold_engine(&paths[0]),
+        "giant claims" => checkpoints::giant_claims(),
         "huge value" => names::huge_value(&paths[0]),
         _ => panic!("unknown job {job}"),
     }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use pumice::ServeOptions;
+use pumice::{Engine, ServeOptions};
 
-use super::support::{Random, wait_until};
+use super::support::{Random, process, quick_dir, run, said, wait_until};
 use super::{Client, Served, request};
 
 /// The memory that this process holds, where the system tells it.
@@ -48,17 +48,24 @@ fn nonsense_is_refused() {
 /// Lengths that promise a lot cost nothing until the bytes are there.
 #[test]
 fn promises_cost_nothing() {
-    let served = Served::open();
+    let dir = quick_dir();
+    let output = run(&mut process("promises", &[dir.path()]));
+    assert!(output.status.success() && said(&output).contains("1 passed"), "{}", said(&output));
+}
+
+/// In a process of its own, so that its memory can be measured.
+pub fn promises(engine: &Engine) {
+    let listener = engine.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
     let before = resident_bytes();
     let clients: Vec<Client> = (0..100)
         .map(|n| {
-            let mut client = served.client();
+            let mut client = Client::of(listener.address());
             client
                 .send([&b"*1000000\r\n$500000000\r\nx"[..], b"*2\r\n$500000000\r\n", b"*1048576\r\n$0\r\n\r\n"][n % 3]);
             client
         })
         .collect();
-    let mut other = served.client();
+    let mut other = Client::of(listener.address());
     assert_eq!(other.ask(&["SET", "a", "1"]), "+OK");
     if let (Some(before), Some(after)) = (before, resident_bytes()) {
         assert!(after < before + (64 << 20), "{before} {after}");

@@ -31,6 +31,7 @@ fn child() {
     match job.as_str() {
         "fork" => life::fork(&engine),
         "orphan" => life::orphan(&engine),
+        "promises" => hostile::promises(&engine),
         job => panic!("{job}"),
     }
 }
