@@ -3,14 +3,13 @@
 mod support;
 
 use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 #[cfg(feature = "tls")]
 use pumice::TlsServer;
 use pumice::{Address, Engine, Listener, Options, ServeOptions};
-use support::{quick_dir, said, skipped, wait_until};
+use support::redis::Redis;
+use support::{quick_dir, said, skipped, socket_dir};
 use tempfile::TempDir;
 
 /// Whether a program is there; says aloud when it is not.
@@ -20,6 +19,13 @@ fn have(program: &str) -> bool {
         skipped(&format!("{program} is missing; tools/install brings it"));
     }
     found
+}
+
+/// The program, without a password that the environment may hold.
+fn redis_cli() -> Command {
+    let mut command = Command::new("redis-cli");
+    command.env_remove("REDISCLI_AUTH");
+    command
 }
 
 struct Served {
@@ -39,7 +45,7 @@ fn serve(password: Option<&str>) -> Served {
 impl Served {
     fn cli(&self) -> Command {
         let address = self.listener.address();
-        let mut command = Command::new("redis-cli");
+        let mut command = redis_cli();
         command.args(["-h", &address.host(), "-p", &address.port().to_string(), "--no-auth-warning"]);
         command
     }
@@ -52,31 +58,6 @@ fn converse(command: &mut Command, script: &str) -> String {
     let output = cli.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// A Redis that ends with the test.
-struct Redis {
-    server: Child,
-    socket: PathBuf,
-}
-
-impl Redis {
-    fn start(dir: &Path) -> Redis {
-        let socket = dir.join("redis");
-        let mut command = Command::new("redis-server");
-        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
-        let server = command.arg("--dir").arg(dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let redis = Redis { server, socket };
-        wait_until("the Redis answers", || UnixStream::connect(&redis.socket).is_ok());
-        redis
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
 }
 
 /// Commands of which a Redis and this listener have the same opinion.
@@ -211,18 +192,18 @@ PING
 /// The listener answers what a Redis answers.
 #[test]
 fn answers_of_a_redis() {
-    if !have("redis-cli") || !have("redis-server") {
+    if !have("redis-cli") {
         return;
     }
     let served = serve(None);
-    let redis = Redis::start(served.dir.path());
+    let Some(redis) = Redis::start(served.dir.path()) else { return };
     let script = |command: &mut Command| -> Vec<String> {
         // What tells one answer from the next.
         let lines: String = SCRIPT.lines().map(|line| format!("{line}\nECHO ---\n")).collect();
         let said = converse(command, &lines);
         said.split("---\n").map(|answer| answer.trim().to_owned()).collect()
     };
-    let theirs = script(Command::new("redis-cli").arg("-s").arg(&redis.socket));
+    let theirs = script(redis_cli().arg("-s").arg(&redis.socket));
     let ours = script(&mut served.cli());
     assert_eq!(ours.len(), theirs.len());
     assert!(theirs.len() > 80, "{theirs:?}");
@@ -233,7 +214,7 @@ fn answers_of_a_redis() {
 
 /// `redis-cli` logs in, scans, loads in bulk and shows what is asked, over TCP and over a Unix socket.
 #[test]
-fn redis_cli() {
+fn redis_cli_does_its_work() {
     if !have("redis-cli") {
         return;
     }
@@ -253,10 +234,11 @@ fn redis_cli() {
     assert!(piped.contains("errors: 0, replies: 10000"), "{piped}");
     assert_eq!(served.engine.default_namespace().get(b"bulk:9999").unwrap().unwrap(), b"9999");
 
-    let address = format!("unix:{}", served.dir.path().join("socket").display());
+    let dir = socket_dir();
+    let address = format!("unix:{}", dir.path().join("socket").display());
     let listener = served.engine.serve(&address, &ServeOptions::default()).unwrap();
     let Address::Unix(path) = listener.address() else { panic!("{listener:?}") };
-    assert_eq!(converse(Command::new("redis-cli").arg("-s").arg(path).args(["GET", "a"]), ""), "1\n");
+    assert_eq!(converse(redis_cli().arg("-s").arg(path).args(["GET", "a"]), ""), "1\n");
 }
 
 /// What `redis-benchmark` does here.
@@ -296,7 +278,7 @@ fn redis_cli_over_tls() {
     };
     let listener = engine.serve("127.0.0.1:0", &ServeOptions { tls: Some(tls), ..Default::default() }).unwrap();
     let cli = |ca: Option<&str>, certificate: Option<&str>, words: &[&str]| {
-        let mut command = Command::new("redis-cli");
+        let mut command = redis_cli();
         command.args(["-h", "127.0.0.1", "-p", &listener.address().port().to_string()]);
         if let Some(ca) = ca {
             command.arg("--tls").arg("--cacert").arg(pem(ca));

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Child;
 
 use super::*;
 use crate::support::{skipped, wait_until};
@@ -35,9 +34,8 @@ impl Running {
     }
 
     /// Ends it with a signal, and gives its output and exit status.
-    fn end(mut self, signal: &str) -> (String, Option<i32>) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+    fn end(mut self, signal: Signal) -> (String, Option<i32>) {
+        send(&self.child, signal);
         let mut text = String::new();
         if let Some(mut output) = self.child.stdout.take() {
             output.read_to_string(&mut text).unwrap();
@@ -71,7 +69,7 @@ fn serves() {
     let dir = tempfile::tempdir().unwrap();
     let (path, password) = (dir.path().join("data"), dir.path().join("password"));
     fs::write(&password, "a secret\nnot this\n").unwrap();
-    for (round, signal) in ["INT", "TERM"].into_iter().enumerate() {
+    for (round, signal) in [Signal::INT, Signal::TERM].into_iter().enumerate() {
         let mut command = pumice([&"serve", &path, &"--listen", &"127.0.0.1:0", &"--json"]);
         command.arg("--password-file").arg(&password);
         let mut running = Running::start(command);
@@ -131,7 +129,7 @@ fn follows_nobody() {
     let address = format!("127.0.0.1:{port}");
     let mut running = Running::start(pumice([&"follow", &path, &address, &"--json"]));
     assert!(running.until("waiting").contains(&format!("pumice: waiting {address}: ")));
-    let (said, status) = running.end("INT");
+    let (said, status) = running.end(Signal::INT);
     let json: Json = serde_json::from_str(&said).unwrap();
     assert_eq!((status, &json["link"]["port"], &json["position"]["sequence"]), (Some(0), &json!(port), &json!(0)));
     assert!(json["link"]["last_error"].as_str().unwrap().contains("refused"), "{json}");
@@ -140,11 +138,11 @@ fn follows_nobody() {
     // Told to wait for the data, it has not done its work without.
     let mut running = Running::start(pumice([&"follow", &path, &address, &"--once"]));
     running.until("waiting");
-    assert_eq!(running.end("TERM").1, Some(143));
+    assert_eq!(running.end(Signal::TERM).1, Some(143));
 
     let mut running = Running::start(pumice([&"serve", &path, &"--listen", &"127.0.0.1:0"]));
     assert!(running.until("waiting").contains("replica, waiting"));
-    assert_eq!(running.end("TERM").1, Some(0));
+    assert_eq!(running.end(Signal::TERM).1, Some(0));
 }
 
 /// Told to wait for the data, follow does not take a link that streams for data that is here.
@@ -163,7 +161,7 @@ fn streaming_is_not_enough() {
     assert!(received(&mut stream).contains("PSYNC"));
     stream.write_all(b"+OK\r\n").unwrap();
     running.until("streaming");
-    assert_eq!(running.end("TERM").1, Some(143));
+    assert_eq!(running.end(Signal::TERM).1, Some(143));
 }
 
 /// A primary is not made a replica, which would give up its data, unless that is asked for.
@@ -178,7 +176,7 @@ fn a_primary_is_asked_first() {
     assert_eq!(good(&mut pumice([&"inspect", &path])), before);
     let mut running = Running::start(pumice([&"follow", &path, &"127.0.0.1:1", &"--give-up"]));
     running.until("waiting");
-    assert_eq!(running.end("TERM").1, Some(0));
+    assert_eq!(running.end(Signal::TERM).1, Some(0));
     assert_eq!(good(&mut pumice([&"inspect", &path]))["role"], "replica");
     let line = complaint(&pumice([&"follow", &dir.path().join("data/db"), &"h:1"]).output().unwrap(), 1);
     assert!(line.contains("is a RocksDB folder itself"), "{line}");
@@ -207,9 +205,9 @@ fn follows_what_is_served() {
         let of = |name: &str| told.split(name).nth(1)?.split([',', '\r']).next()?.parse::<u64>().ok();
         of("master_repl_offset:").is_some() && of("slave0:ip=127.0.0.1,port=7007,offset=") == of("master_repl_offset:")
     });
-    assert_eq!(server.end("TERM").1, Some(0));
+    assert_eq!(server.end(Signal::TERM).1, Some(0));
     follower.until("waiting");
-    assert_eq!(follower.end("TERM").1, Some(0));
+    assert_eq!(follower.end(Signal::TERM).1, Some(0));
     let copy = Engine::open(&copy, &Options { read_only: true, ..Default::default() }).unwrap();
     assert_eq!(copy.default_namespace().get(b"late").unwrap().unwrap(), b"v");
 }
@@ -248,12 +246,12 @@ fn follows_over_tls() {
     ] {
         let mut running = Running::start(follow(ca, certificate, more));
         running.until(words);
-        assert_eq!(running.end("INT").1, Some(0));
+        assert_eq!(running.end(Signal::INT).1, Some(0));
     }
     let json = good(&mut follow(Some("ca.pem"), Some("node"), &["--once"]));
     assert_eq!(json["link"]["state"], "streaming");
     assert!(shown(&Engine::open(&copy, &Options { read_only: true, ..Default::default() }).unwrap()) == expected);
-    assert_eq!(server.end("TERM").1, Some(0));
+    assert_eq!(server.end(Signal::TERM).1, Some(0));
 
     let line = follow(Some("missing.pem"), None, &[]).output().unwrap();
     assert!(complaint(&line, 1).contains("missing.pem: No such file"), "{}", said(&line));

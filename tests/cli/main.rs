@@ -10,18 +10,23 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use pumice::{Engine, Node, Options, Role, Topology, TopologyOptions, WriteOptions};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use support::{Random, assert_sound, copy_tree, fixture, job, names, open, process, raw_write, records, said, shown};
 
 /// The program with these arguments, its streams captured.
 fn pumice<const N: usize>(arguments: [&dyn AsRef<std::ffi::OsStr>; N]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pumice"));
-    command.args(arguments.map(|argument| argument.as_ref()));
+    command.args(arguments.map(|argument| argument.as_ref())).env_remove("PUMICE_PASSWORD");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -480,22 +485,21 @@ mod at_a_step {
         let (target, new) = (dir.path().join("target"), dir.path().join("new"));
         let before = names(dir.path());
         for (step, mut command, signal) in [
-            ("convert::write", pumice([&"convert", &source, &target, &"--to", &"cluster"]), "INT"),
-            ("apply::some", pumice([&"apply", &new, &backup]), "INT"),
-            ("apply::some", pumice([&"apply", &old, &backup]), "INT"),
-            ("apply::received", pumice([&"apply", &old, &backup]), "TERM"),
-            ("checkpoint::created", pumice([&"checkpoint", &source, &target]), "INT"),
+            ("convert::write", pumice([&"convert", &source, &target, &"--to", &"cluster"]), Signal::INT),
+            ("apply::some", pumice([&"apply", &new, &backup]), Signal::INT),
+            ("apply::some", pumice([&"apply", &old, &backup]), Signal::INT),
+            ("apply::received", pumice([&"apply", &old, &backup]), Signal::TERM),
+            ("checkpoint::created", pumice([&"checkpoint", &source, &target]), Signal::INT),
         ] {
             // The step takes long enough for the signal to come before its end.
-            let mut child = command.env("FAILPOINTS", format!("{step}=sleep(1000)")).spawn().unwrap();
+            let mut child = command.env("FAILPOINTS", format!("{step}=sleep(3000)")).spawn().unwrap();
             let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
             // The first thing said behind `open` is said inside of what can be stopped.
             assert!(lines.any(|line| !line.unwrap().contains("open")), "{step}: it ended before it began");
-            let id = child.id().to_string();
-            assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+            send(&child, signal);
             let rest: Vec<String> = lines.map(Result::unwrap).collect();
             let output = child.wait_with_output().unwrap();
-            assert_eq!(output.status.code(), Some(if signal == "INT" { 130 } else { 143 }), "{step}: {rest:?}");
+            assert_eq!(output.status.code(), Some(128 + signal.as_raw()), "{step}: {rest:?}");
             assert!(rest.last().unwrap().contains("cancelled by the caller"), "{step}: {rest:?}");
             assert!(output.stdout.is_empty());
             assert_eq!(names(dir.path()), before, "{step}");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pumice::{Address, Engine, ErrorKind, Options, ServeOptions};
 
-use super::support::{assert_error, process, quick_dir, run, said, wait_until};
+use super::support::{assert_error, process, quick_dir, run, said, socket_dir, wait_until};
 use super::{Client, Served, converse, support};
 
 /// Closing a listener ends its connections, and when it returns its address is free.
@@ -154,7 +154,7 @@ fn tenants_see_their_own() {
 #[test]
 fn unix_sockets() {
     let served = Served::open();
-    let dir = quick_dir();
+    let dir = socket_dir();
     let path = dir.path().join("socket");
     let address = format!("unix:{}", path.display());
     let options = ServeOptions::default();

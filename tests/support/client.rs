@@ -163,6 +163,7 @@ pub struct Served {
     pub engine: Engine,
     socket: PathBuf,
     _listener: Listener,
+    _dir: tempfile::TempDir,
 }
 
 impl Served {
@@ -172,10 +173,11 @@ impl Served {
     }
 
     pub fn new(engine: Engine, password: Option<&str>) -> Served {
-        let socket = engine.path().join("socket");
+        let dir = super::socket_dir();
+        let socket = dir.path().join("socket");
         let options = ServeOptions { password: password.map(str::to_owned), ..Default::default() };
         let listener = engine.serve(&format!("unix:{}", socket.display()), &options).unwrap();
-        Served { engine, socket, _listener: listener }
+        Served { engine, socket, _listener: listener, _dir: dir }
     }
 
     pub fn client(&self) -> Client {

@@ -177,9 +177,18 @@ pub fn process(job: &str, arguments: &[&Path]) -> Command {
     command
 }
 
-/// A folder that costs no disk where there is one, for tests that are not about the disk but use it a lot.
+/// A folder that costs no disk where there is one with room enough, for tests that are not about the disk but use it a lot.
 pub fn quick_dir() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+    let memory = Path::new("/dev/shm");
+    // A container may have one of 64 MiB.
+    let room = rustix::fs::statvfs(memory).is_ok_and(|found| found.f_bavail * found.f_frsize >= 4 << 30);
+    let quick = room.then(|| tempfile::tempdir_in(memory).ok()).flatten();
+    quick.unwrap_or_else(|| tempfile::tempdir().unwrap())
+}
+
+/// A folder for sockets, whose paths may have 107 bytes, however long the path of the one for temporary files is.
+pub fn socket_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/tmp").unwrap()
 }
 
 /// What the process was started for, when it is a child of a test.

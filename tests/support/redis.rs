@@ -5,26 +5,33 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::client::{Client, Reply};
-use super::{skipped, wait_until};
+use super::{skipped, socket_dir, wait_until};
 
 /// A Redis that ends with the test.
 pub struct Redis {
     server: Child,
-    socket: PathBuf,
+    pub socket: PathBuf,
+    _dir: tempfile::TempDir,
 }
 
 impl Redis {
-    /// `None`, said aloud, where there is no server.
+    /// `None`, said aloud, where there is no server, or one whose replies are those of another version.
     pub fn start(dir: &Path) -> Option<Redis> {
-        let socket = dir.join("redis");
-        let mut command = Command::new("redis-server");
-        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
-        let server = command.arg("--dir").arg(dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let Ok(server) = server else {
+        let Ok(version) = Command::new("redis-server").arg("--version").output() else {
             skipped("redis-server is missing; tools/install brings it");
             return None;
         };
-        let redis = Redis { server, socket };
+        let version = String::from_utf8_lossy(&version.stdout).into_owned();
+        if !version.contains("Redis server v=7.") {
+            skipped(&format!("got {}, expected Redis 7", version.trim()));
+            return None;
+        }
+        let sockets = socket_dir();
+        let socket = sockets.path().join("redis");
+        let mut command = Command::new("redis-server");
+        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
+        let server = command.arg("--dir").arg(dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let redis = Redis { server, socket, _dir: sockets };
         wait_until("the Redis answers", || UnixStream::connect(&redis.socket).is_ok());
         Some(redis)
     }
