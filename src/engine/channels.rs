@@ -167,6 +167,7 @@ pub struct Outbox {
 #[derive(Default)]
 struct Content {
     pieces: VecDeque<Arc<[u8]>>,
+    /// Of messages: a reader who is given a long reply is not slow.
     bytes: usize,
     /// How many pieces were ever put in, and how many of them are written.
     put: u64,
@@ -179,7 +180,6 @@ struct Content {
 
 impl Content {
     fn put(&mut self, piece: Arc<[u8]>) {
-        self.bytes += piece.len() + ITEM;
         self.put += 1;
         self.pieces.push_back(piece);
     }
@@ -212,6 +212,7 @@ impl Outbox {
             content.broken = true;
             self.end.iter().for_each(|end| end());
         } else {
+            content.bytes += bytes.len() + ITEM;
             content.put(Arc::clone(bytes));
         }
         self.changed.notify_all();
@@ -282,6 +283,13 @@ mod tests {
             (channels.names(None), channels.subscribers(b"news"), channels.patterns()),
             (vec![b"news".to_vec()], 1, 2)
         );
+        // In the protocol of each.
+        b.set_protocol(Protocol::Resp3);
+        channels.subscribe(What::Channel, b"news", &b).unwrap();
+        channels.publish(b"news", b"hello");
+        assert_eq!(b.next().unwrap().concat(), b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n");
+        assert!(a.next().unwrap().concat().starts_with(b"*3"));
+        channels.unsubscribe(What::Channel, b"news", &b);
         channels.unsubscribe(What::Channel, b"news", &a);
         channels.unsubscribe(What::Pattern, b"n*", &a);
         channels.unsubscribe(What::Pattern, b"n*", &b);
@@ -306,6 +314,22 @@ mod tests {
         assert!(slow.content.lock().pieces.is_empty());
     }
 
+    /// A long reply on its way does not make its reader a slow one.
+    #[test]
+    fn replies_are_no_messages() {
+        let (channels, outbox) = (Channels::default(), Arc::new(Outbox::default()));
+        channels.subscribe(What::Channel, b"c", &outbox).unwrap();
+        let sender = Arc::clone(&outbox);
+        let sender = std::thread::spawn(move || sender.send(vec![0; MOST_BYTES + 1]));
+        while outbox.content.lock().pieces.is_empty() {
+            std::thread::yield_now();
+        }
+        channels.publish(b"c", b"message");
+        assert_eq!(outbox.next().unwrap().len(), 2);
+        outbox.close();
+        assert!(outbox.next().is_none() && sender.join().unwrap());
+    }
+
     /// What is sent is written behind what was there before it, and whoever sent it does not wait for what comes after it,
     /// however much that is.
     #[test]
@@ -320,7 +344,7 @@ mod tests {
         while !written.ends_with(b"answer") {
             written.extend(outbox.next().unwrap().concat());
         }
-        assert!(written.starts_with(&encoded(&[b"message", b"c", b"before"])));
+        assert!(written.starts_with(b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$6\r\nbefore\r\n"));
         assert!(sent.try_recv().is_err(), "it is not written yet");
         // It is never empty from now on.
         channels.publish(b"c", b"after");
