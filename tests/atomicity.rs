@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pumice::{Engine, ErrorKind};
-use support::{assert_sound, names, open, open_replica, wait_until};
+use support::{Ended, assert_sound, names, open, open_replica, wait_until};
 
 const SWAPS: u64 = 50;
 const LOOKS: u64 = 1_000_000;
@@ -65,13 +65,6 @@ fn no_look_sees_half_a_swap() {
     let (looks, done) = (AtomicU64::new(0), AtomicBool::new(false));
     let (found, missing) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        // Readers that fail must not leave the others waiting.
-        struct Ended<'a>(&'a AtomicBool);
-        impl Drop for Ended<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
         scope.spawn(|| {
             let _ended = Ended(&done);
             let mut turn = 0;

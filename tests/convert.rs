@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -241,6 +241,7 @@ fn bytes(reply: &Json) -> Vec<u8> {
 struct Server {
     process: Child,
     stream: BufReader<TcpStream>,
+    _reserved: support::wire::Port,
 }
 
 impl Drop for Server {
@@ -252,7 +253,8 @@ impl Drop for Server {
 
 impl Server {
     fn start(program: &std::ffi::OsStr, scrap: &Path, data: &Path, more: &str) -> Server {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let reserved = support::wire::Port::reserve();
+        let port = reserved.number;
         let configuration = scrap.join(format!("kvrocks-{port}.conf"));
         let lines = format!("bind 127.0.0.1\nport {port}\ndir {}\ndaemonize no\n{more}", data.display());
         fs::write(&configuration, lines).unwrap();
@@ -262,7 +264,8 @@ impl Server {
             stream = TcpStream::connect(("127.0.0.1", port)).ok().map(BufReader::new);
             stream.is_some() || process.try_wait().unwrap().is_some()
         });
-        let mut server = Server { process, stream: stream.expect("the server ended instead of listening") };
+        let mut server =
+            Server { process, stream: stream.expect("the server ended instead of listening"), _reserved: reserved };
         if more.contains("cluster-enabled yes") {
             let id = "c".repeat(40);
             let nodes = format!("{id} 127.0.0.1 {port} master - 0-16383");

@@ -278,7 +278,8 @@ fn a_real_kvrocks_goes_on() {
     engine.close().unwrap();
     pumice::release(&path).unwrap();
 
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let reserved = support::wire::Port::reserve();
+    let port = reserved.number.to_string();
     let configuration = dir.path().join("kvrocks.conf");
     let lines = format!(
         "bind 127.0.0.1\nport {port}\ndir {}\ndaemonize no\nrequirepass admin\nrepl-namespace-enabled yes\n",

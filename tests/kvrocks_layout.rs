@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -444,7 +444,8 @@ fn a_real_kvrocks_reads_it() {
     let engine = open(&path);
     write_everything(&engine, dir.path());
     engine.close().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let reserved = support::wire::Port::reserve();
+    let port = reserved.number;
     let configuration = dir.path().join("kvrocks.conf");
     let lines = format!(
         "bind 127.0.0.1\nport {port}\ndir {}\ndaemonize no\nrequirepass rootpw\nrepl-namespace-enabled yes\n",

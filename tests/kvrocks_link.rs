@@ -149,7 +149,7 @@ fn a_kvrocks_with_ids_follows() {
 
 /// What a Kvrocks needs to speak TLS on a port of its own; `None`, said aloud, when it was built without it.
 #[cfg(feature = "tls")]
-fn speaks_tls() -> Option<(u16, String)> {
+fn speaks_tls() -> Option<(support::wire::Port, String)> {
     let Some(binary) = std::env::var_os("PUMICE_KVROCKS") else {
         support::skipped("PUMICE_KVROCKS is not set");
         return None;
@@ -160,11 +160,12 @@ fn speaks_tls() -> Option<(u16, String)> {
         support::skipped("PUMICE_KVROCKS was built without TLS");
         return None;
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let reserved = support::wire::Port::reserve();
+    let port = reserved.number;
     let pem = support::fixture("tls");
     let pem = pem.display();
     Some((
-        port,
+        reserved,
         format!(
             "requirepass rootpw\nmasterauth rootpw\nrepl-namespace-enabled yes\ntls-port {port}\n\
              tls-cert-file {pem}/node.pem\ntls-key-file {pem}/node.key\ntls-ca-cert-file {pem}/ca.pem\n"
@@ -192,7 +193,7 @@ fn a_kvrocks_is_followed_over_tls() {
         server_name: None,
     };
     let options = FollowOptions { password: Some("rootpw".to_owned()), tls: Some(tls), ..Default::default() };
-    replica.follow("127.0.0.1", port, &options).unwrap();
+    replica.follow("127.0.0.1", port.number, &options).unwrap();
     linked(&replica);
     let link = replica.link().unwrap().unwrap();
     assert_eq!((link.peer, link.full_syncs), (Some(Peer::Kvrocks), 1));
@@ -207,7 +208,7 @@ fn a_kvrocks_is_followed_over_tls() {
 #[test]
 fn a_kvrocks_follows_over_tls() {
     let dir = tempfile::tempdir().unwrap();
-    let Some((_, settings)) = speaks_tls() else { return };
+    let Some((_port, settings)) = speaks_tls() else { return };
     let primary = open(dir.path().join("p"));
     let namespace = primary.create_namespace("alpha", Some("tok-alpha")).unwrap();
     (0..100).for_each(|n| namespace.put(format!("key{n}").as_bytes(), format!("alpha{n}").as_bytes()).unwrap());

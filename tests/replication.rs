@@ -2,14 +2,15 @@
 
 mod support;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pumice::{Engine, ErrorKind, FollowOptions, LinkState, Listener, Options, Peer, Role, ServeOptions};
-use support::{assert_error, assert_sound, open, open_replica, shown, wait_until};
+use support::wire::Port;
+use support::{Ended, assert_error, assert_sound, open, open_replica, shown, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -91,6 +92,7 @@ fn the_whole_dataset_at_once() {
     let listener = serve(&primary);
     let (done, reads) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let _ended = Ended(&done);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
@@ -108,9 +110,9 @@ fn the_whole_dataset_at_once() {
                 }
             });
         }
+        wait_until("somebody reads", || reads.load(Ordering::Relaxed) > 0);
         follow(&replica, &listener);
         linked(&replica);
-        done.store(true, Ordering::Relaxed);
     });
     assert!(reads.load(Ordering::Relaxed) > 0);
     assert_eq!(full_syncs(&replica), 1);
@@ -134,6 +136,7 @@ fn a_diverged_engine_is_full_synced() {
     let (done, reads) = (AtomicBool::new(false), AtomicU64::new(0));
     let listener = serve(&primary);
     std::thread::scope(|scope| {
+        let _ended = Ended(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let names = reader.namespaces().unwrap();
@@ -141,9 +144,9 @@ fn a_diverged_engine_is_full_synced() {
                 reads.fetch_add(1, Ordering::Relaxed);
             }
         });
+        wait_until("somebody reads", || reads.load(Ordering::Relaxed) > 0);
         follow(&replica, &listener);
         linked(&replica);
-        done.store(true, Ordering::Relaxed);
     });
     assert!(reads.load(Ordering::Relaxed) > 0);
     assert_follows(&replica, &primary);
@@ -164,8 +167,8 @@ fn a_replica_comes_back() {
     let paths = [dir.path().join("p"), dir.path().join("r")];
     let mut primary = open(&paths[0]);
     let mut replica = open_replica(&paths[1]);
-    let listener = serve(&primary);
-    let port = listener.address().port();
+    let port = Port::reserve();
+    let listener = primary.serve(&port.address(), &ServeOptions::default()).unwrap();
     follow(&replica, &listener);
     linked(&replica);
     replica.close().unwrap();
@@ -180,7 +183,7 @@ fn a_replica_comes_back() {
     primary.close().unwrap();
     primary = open(&paths[0]);
     primary.default_namespace().put(b"again", b"2").unwrap();
-    let _listener = primary.serve(&format!("127.0.0.1:{port}"), &ServeOptions::default()).unwrap();
+    let _listener = primary.serve(&port.address(), &ServeOptions::default()).unwrap();
     assert_follows(&replica, &primary);
     assert_eq!(full_syncs(&replica), 0);
 }
@@ -256,10 +259,8 @@ fn refusals_are_told() {
     let own = replica.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
     follow(&replica, &own);
     told(&replica, "itself");
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let free = nobody.local_addr().unwrap().port();
-    drop(nobody);
-    replica.follow("127.0.0.1", free, &FollowOptions::default()).unwrap();
+    let nobody = Port::reserve();
+    replica.follow("127.0.0.1", nobody.number, &FollowOptions::default()).unwrap();
     told(&replica, "refused");
     assert_error(replica.follow("", 1, &FollowOptions::default()), ErrorKind::InvalidArgument, &["host"]);
 }
@@ -347,12 +348,12 @@ fn waiters_are_woken() {
 fn closing_ends_all() {
     let dir = tempfile::tempdir().unwrap();
     let (primary, replica) = (open(dir.path().join("p")), open_replica(dir.path().join("r")));
-    let listener = serve(&primary);
-    let address = listener.address().to_string();
+    let port = Port::reserve();
+    let listener = primary.serve(&port.address(), &ServeOptions::default()).unwrap();
     follow(&replica, &listener);
     linked(&replica);
     primary.close().unwrap();
-    assert!(TcpStream::connect(&address).is_err());
+    assert!(TcpStream::connect(port.address()).is_err());
     drop(primary);
     drop(open(dir.path().join("p")));
     drop(replica);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pumice::{Engine, FollowOptions, LinkState};
 use support::wire::resident_bytes;
-use support::{assert_sound, names, open, wait_until};
+use support::{alone, assert_sound, names, open, wait_until};
 
 /// What a primary does next.
 enum Say {
@@ -284,6 +284,9 @@ fn honest_primaries() {
 /// In the handshake and in the feed.
 #[test]
 fn on_the_link() {
+    if !alone("on_the_link") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let made = Checkpoint::make(dir.path());
     let replica = replica(dir.path());
@@ -355,6 +358,9 @@ fn an_entry_that_always_fails() {
 /// In a full sync from a Pumice.
 #[test]
 fn in_a_full_sync() {
+    if !alone("in_a_full_sync") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let made = Checkpoint::make(dir.path());
     let replica = replica(dir.path());
@@ -479,6 +485,9 @@ fn in_a_full_sync() {
 /// In a full sync from a Kvrocks.
 #[test]
 fn in_a_full_sync_by_name() {
+    if !alone("in_a_full_sync_by_name") {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let made = Checkpoint::make(dir.path());
     let replica = replica(dir.path());

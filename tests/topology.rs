@@ -8,7 +8,7 @@ use pumice::{
     Depth, Engine, ErrorKind, EventKind, FollowOptions, LinkState, Node, Options, Role, ServeOptions, Topology,
     TopologyOptions,
 };
-use support::wire::Raw;
+use support::wire::{Port, Raw};
 
 fn id(letter: char) -> String {
     letter.to_string().repeat(40)
@@ -19,6 +19,7 @@ struct Member {
     engine: Engine,
     listener: pumice::Listener,
     letter: char,
+    at: Port,
 }
 
 impl Member {
@@ -30,8 +31,9 @@ impl Member {
 
     fn of(engine: Engine, letter: char) -> Member {
         let options = ServeOptions { password: Some("secret".into()), ..Default::default() };
-        let listener = engine.serve("127.0.0.1:0", &options).unwrap();
-        Member { engine, listener, letter }
+        let at = Port::reserve();
+        let listener = engine.serve(&at.address(), &options).unwrap();
+        Member { engine, listener, letter, at }
     }
 
     fn port(&self) -> u16 {
@@ -238,13 +240,13 @@ fn fencing() {
     assert!(has(&c, "under 2") && !has(&c, "under 1"));
     // It survives a restart, and ends with the topology that says so.
     a.listener.close();
-    let port = a.port();
     a.engine.close().unwrap();
+    let at = a.at;
     let engine = Engine::open(dir.path().join("a"), &Options::default()).unwrap();
     assert_eq!(engine.default_namespace().put(b"k", b"v").unwrap_err().kind(), ErrorKind::ReadOnly);
     let options = ServeOptions { password: Some("secret".into()), ..Default::default() };
-    let listener = engine.serve(&format!("127.0.0.1:{port}"), &options).unwrap();
-    let a = Member { engine, listener, letter: 'a' };
+    let listener = engine.serve(&at.address(), &options).unwrap();
+    let a = Member { engine, listener, letter: 'a', at };
     a.set(3, &three);
     put(&a, "under 3");
     until("c has it", || has(&c, "under 3"));

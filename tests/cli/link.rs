@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::support::wire::Port;
 use crate::support::{skipped, wait_until};
 
 /// A program that runs until it is told to end.
@@ -68,13 +69,15 @@ fn received(stream: &mut TcpStream) -> String {
 fn serves() {
     let dir = tempfile::tempdir().unwrap();
     let (path, password) = (dir.path().join("data"), dir.path().join("password"));
+    let port = Port::reserve();
     fs::write(&password, "a secret\nnot this\n").unwrap();
     for (round, signal) in [Signal::INT, Signal::TERM].into_iter().enumerate() {
-        let mut command = pumice([&"serve", &path, &"--listen", &"127.0.0.1:0", &"--json"]);
+        let mut command = pumice([&"serve", &path, &"--listen", &port.address(), &"--json"]);
         command.arg("--password-file").arg(&password);
         let mut running = Running::start(command);
         let told = running.document();
         let address = told["address"].as_str().unwrap().to_owned();
+        assert_eq!(address, port.address());
         assert_eq!(address, format!("{}:{}", told["host"].as_str().unwrap(), told["port"]));
         let mut client = TcpStream::connect(&address).unwrap();
         assert!(ask(&mut client, "GET k").starts_with("-NOAUTH"));
@@ -125,13 +128,16 @@ fn serves_nothing() {
 fn follows_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let port = Port::reserve();
+    let address = port.address();
     let mut running = Running::start(pumice([&"follow", &path, &address, &"--json"]));
     assert!(running.until("waiting").contains(&format!("pumice: waiting {address}: ")));
     let (said, status) = running.end(Signal::INT);
     let json: Json = serde_json::from_str(&said).unwrap();
-    assert_eq!((status, &json["link"]["port"], &json["position"]["sequence"]), (Some(0), &json!(port), &json!(0)));
+    assert_eq!(
+        (status, &json["link"]["port"], &json["position"]["sequence"]),
+        (Some(0), &json!(port.number), &json!(0))
+    );
     assert!(json["link"]["last_error"].as_str().unwrap().contains("refused"), "{json}");
     assert_eq!(good(&mut pumice([&"inspect", &path]))["role"], "replica");
 
@@ -267,7 +273,8 @@ fn follows_a_real_kvrocks() {
     let dir = tempfile::tempdir().unwrap();
     let (theirs, path) = (dir.path().join("theirs"), dir.path().join("data"));
     copy_tree(&fixture("plain-zstd").join("db"), &theirs.join("db"));
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let reserved = Port::reserve();
+    let port = reserved.number;
     let configuration = dir.path().join("kvrocks.conf");
     let lines = format!(
         "bind 127.0.0.1\nport {port}\ndir {}\ndaemonize no\nrequirepass rootpw\nrepl-namespace-enabled yes\n",

@@ -143,7 +143,7 @@ fn cursors_are_of_one_namespace() {
 fn strangers_are_let_go() {
     let options = ServeOptions {
         password: Some("secret".to_owned()),
-        authenticate_timeout: std::time::Duration::from_secs(1),
+        authenticate_timeout: std::time::Duration::from_secs(5),
         ..Default::default()
     };
     let served = Served::new(&options);

@@ -3,17 +3,20 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pumice::{Address, Engine, ErrorKind, Options, ServeOptions};
 
+use super::support::wire::Port;
 use super::support::{assert_error, process, quick_dir, run, said, socket_dir, wait_until};
 use super::{Client, Served, converse, support};
 
 /// Closing a listener ends its connections, and when it returns its address is free.
 #[test]
 fn closing_frees_the_address() {
-    let served = Served::open();
+    let port = Port::reserve();
+    let served = Served::at(&port.address(), &ServeOptions::default());
     let mut clients: Vec<Client> = (0..10).map(|_| served.client()).collect();
     clients.iter_mut().for_each(|client| assert_eq!(client.ask(&["PING"]), "+PONG"));
     let address = served.listener.address().to_string();
@@ -30,7 +33,8 @@ fn closing_frees_the_address() {
 #[test]
 fn closing_the_engine() {
     for _ in 0..5 {
-        let served = Served::open();
+        let port = Port::reserve();
+        let served = Served::at(&port.address(), &ServeOptions::default());
         let other = served.engine.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
         let address = served.listener.address().to_string();
         let stop = AtomicBool::new(false);
@@ -214,15 +218,15 @@ fn forks() {
 #[test]
 fn orphans() {
     let dir = quick_dir();
-    let mut parent = process("orphan", &[dir.path()]).spawn().unwrap();
+    let port = Port::reserve();
+    let mut parent = process("orphan", &[dir.path()]).env("PUMICE_ADDRESS", port.address()).spawn().unwrap();
     // The child lives until this is closed.
     let held = parent.stdin.take();
     let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let address = lines.find_map(|line| line.strip_prefix("address ").map(str::to_owned)).unwrap();
-    parent.wait().unwrap();
-    let served = Served::open();
-    let again = served.engine.serve(&address, &ServeOptions::default()).unwrap();
-    assert_eq!(Client::of(again.address()).ask(&["PING"]), "+PONG");
+    assert!(lines.any(|line| line == "forked"), "the child did not come back from its fork");
+    assert_eq!(parent.wait().unwrap().signal(), Some(libc::SIGABRT));
+    let served = Served::at(&port.address(), &ServeOptions::default());
+    assert_eq!(served.client().ask(&["PING"]), "+PONG");
     drop(held);
 }
 
@@ -253,20 +257,20 @@ pub fn fork(engine: &Engine) {
 
 /// Serves, leaves a child behind and is killed.
 pub fn orphan(engine: &Engine) {
-    let listener = engine.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
-    // SAFETY: the child reads until the end of its input, and ends with _exit.
+    let address = std::env::var("PUMICE_ADDRESS").unwrap();
+    let listener = engine.serve(&address, &ServeOptions::default()).unwrap();
+    assert_eq!(Client::of(listener.address()).ask(&["PING"]), "+PONG");
+    // SAFETY: the child says that it is there, reads until the end of its input, and ends with _exit.
     match unsafe { libc::fork() } {
         0 => {
-            let mut byte = 0u8;
-            // SAFETY: the byte outlives the calls, and _exit ends this process and nothing else.
+            let (mut byte, forked) = (0u8, b"\nforked\n");
+            // SAFETY: both outlive the calls, and _exit ends this process and nothing else.
             unsafe {
+                libc::write(1, forked.as_ptr().cast(), forked.len());
                 while libc::read(0, (&raw mut byte).cast(), 1) > 0 {}
                 libc::_exit(0)
             }
         }
-        _ => {
-            println!("\naddress {}", listener.address());
-            std::process::abort();
-        }
+        _ => std::process::abort(),
     }
 }

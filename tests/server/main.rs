@@ -45,9 +45,13 @@ struct Served {
 
 impl Served {
     fn new(options: &ServeOptions) -> Served {
+        Served::at("127.0.0.1:0", options)
+    }
+
+    fn at(address: &str, options: &ServeOptions) -> Served {
         let dir = quick_dir();
         let engine = Engine::open(dir.path(), &Options::default()).unwrap();
-        let listener = engine.serve("127.0.0.1:0", options).unwrap();
+        let listener = engine.serve(address, options).unwrap();
         Served { listener, engine, _dir: dir }
     }
 
@@ -521,8 +525,8 @@ fn replicaof() {
     let served = Served::open();
     let client = &mut served.client();
     let port = served.listener.address().port();
-    // A port on which nobody listens any more.
-    let gone = served.engine.serve("127.0.0.1:0", &ServeOptions::default()).unwrap().address().port();
+    let nobody = support::wire::Port::reserve();
+    let gone = nobody.number;
     converse(
         client,
         &[

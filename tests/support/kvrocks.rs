@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::wire::Port;
 use super::{Random, wait_until};
 
 /// A running server in a directory of its own.
@@ -14,6 +15,7 @@ pub struct Server {
     pub binary: PathBuf,
     pub configuration: PathBuf,
     pub port: u16,
+    _reserved: Port,
 }
 
 impl Server {
@@ -24,13 +26,14 @@ impl Server {
             return None;
         };
         fs::create_dir_all(dir).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let reserved = Port::reserve();
+        let port = reserved.number;
         let configuration = dir.join("kvrocks.conf");
         let lines = format!("bind 127.0.0.1\nport {port}\ndir {}\ndaemonize no\n{more}\n", dir.display());
         fs::write(&configuration, lines).unwrap();
         let binary = PathBuf::from(binary);
         let process = spawn(&binary, &configuration);
-        let mut server = Server { process, binary, configuration, port };
+        let mut server = Server { process, binary, configuration, port, _reserved: reserved };
         server.wait();
         Some(server)
     }

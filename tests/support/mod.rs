@@ -13,6 +13,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pumice::{Depth, Engine, Error, ErrorKind, Options, Range, Role};
@@ -175,6 +176,29 @@ pub fn process(job: &str, arguments: &[&Path]) -> Command {
     command.env("PUMICE_JOB_PATHS", std::env::join_paths(arguments).unwrap());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Tells threads to end when it goes, also when a test fails, so that none is waited for in vain.
+pub struct Ended<'a>(pub &'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether this process runs the test of that name alone, so that its memory can be measured. Elsewhere such a process is
+/// started, and fails the test when it fails.
+#[track_caller]
+pub fn alone(test: &str) -> bool {
+    if std::env::var_os("PUMICE_ALONE").is_some() {
+        return true;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("PUMICE_ALONE", "1");
+    let output = run(command.stdin(Stdio::null()));
+    assert!(output.status.success() && said(&output).contains("1 passed"), "{}", said(&output));
+    false
 }
 
 /// A folder that costs no disk where there is one with room enough, for tests that are not about the disk but use it a lot.

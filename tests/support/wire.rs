@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -241,6 +241,28 @@ impl Raw {
         self.lines.read_exact(&mut bytes).ok()?;
         bytes.truncate(length);
         Some(bytes)
+    }
+}
+
+/// A port on which nobody listens and which nobody is given who asks for any, for as long as this is held: a socket is bound to
+/// it that does not listen. Who names the port may listen there.
+pub struct Port {
+    pub number: u16,
+    _bound: rustix::fd::OwnedFd,
+}
+
+impl Port {
+    pub fn reserve() -> Port {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
+        let bound = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        sockopt::set_socket_reuseaddr(&bound, true).unwrap();
+        bind(&bound, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let number = SocketAddrV4::try_from(getsockname(&bound).unwrap()).unwrap().port();
+        Port { number, _bound: bound }
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.number)
     }
 }
 

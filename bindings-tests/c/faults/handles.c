@@ -1,6 +1,7 @@
 /* Handles: closed, freed in any order, used by many threads, and in a forked child. */
 #include "faults.h"
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -301,6 +302,7 @@ static void *work(void *given) {
 }
 
 static atomic_bool stop;
+static atomic_uint reading;
 
 static void *read_on(void *given) {
     const worker *self = given;
@@ -311,7 +313,7 @@ static void *read_on(void *given) {
         OK(pumice_namespace_get(self->ns, "0:0", 3, &value, &error));
         CHECK(value != NULL);
         pumice_value_free(value);
-        ++*reads;
+        if (++*reads == 1) ++reading;
     }
     return reads;
 }
@@ -342,6 +344,7 @@ void test_threads(void) {
         workers[i] = (worker){replica, ns, i};
         CHECK(pthread_create(&threads[i], NULL, read_on, &workers[i]) == 0);
     }
+    while (reading < 2) sched_yield();
     for (unsigned i = 0; i < (slow ? 2 : 10); i++) {
         OK(pumice_engine_apply_checkpoint(replica, in("c"), false, NULL, NULL, &error));
     }

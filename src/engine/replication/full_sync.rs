@@ -33,7 +33,7 @@ use crate::engine::instance::Instance;
 use crate::engine::storage::files;
 
 fn add(counter: &AtomicU64, more: u64) {
-    counter.fetch_add(more, Ordering::Relaxed);
+    counter.fetch_add(more, Ordering::Release);
 }
 
 /// What an earlier try has received: in which folder, and of which data.
@@ -184,8 +184,7 @@ impl FullSync<'_> {
                 self.check()?;
                 let Some(sure) = manifest.files.iter().find(|sure| sure.name == file.name) else { continue };
                 if self.is_here(&living, incoming, sure, &mut reader)? {
-                    add(&self.counters.bytes_reused, file.size);
-                    add(&self.counters.bytes_done, file.size);
+                    self.counters.reuse(file.size);
                     add(&self.counters.files_done, 1);
                 } else {
                     check_room(incoming, file.size)?;
@@ -289,8 +288,7 @@ impl FullSync<'_> {
                 crc = crc32c::crc32c_append(crc, piece);
                 Ok(())
             })?;
-            add(&self.counters.bytes_reused, offset);
-            add(&self.counters.bytes_done, offset);
+            self.counters.reuse(offset);
         }
         let out = OpenOptions::new().create(true).append(true).open(&partial).map_err(failed)?;
         let mut out = Arriving::at(out, offset);
@@ -327,9 +325,8 @@ impl FullSync<'_> {
         let here = |name: &&String| fs::metadata(incoming.join(name)).ok();
         let missing: Vec<&String> = names.iter().filter(|name| here(name).is_none()).collect();
         for name in names.iter().filter_map(|name| here(&name)) {
-            for counter in [&self.counters.bytes, &self.counters.bytes_done, &self.counters.bytes_reused] {
-                add(counter, name.len());
-            }
+            add(&self.counters.bytes, name.len());
+            self.counters.reuse(name.len());
             add(&self.counters.files_done, 1);
         }
         let connections = if missing.len() <= FEW_FILES { 1 } else { CONNECTIONS };

@@ -25,7 +25,8 @@ pub struct SyncStatus {
     pub remaining: Option<Duration>,
 }
 
-/// The counters of a running full sync.
+/// The counters of a running full sync. What is in one is in the next before: bytes, then those done, then those of them that
+/// were reused; and so for files. Read the other way round no part is more than its whole.
 pub struct Counters {
     pub began: Instant,
     pub files: AtomicU64,
@@ -48,15 +49,22 @@ impl Counters {
         }
     }
 
+    /// Counts bytes that were here before.
+    pub fn reuse(&self, bytes: u64) {
+        self.bytes_done.fetch_add(bytes, Ordering::Release);
+        self.bytes_reused.fetch_add(bytes, Ordering::Release);
+    }
+
     pub fn status(&self) -> SyncStatus {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (bytes, bytes_done, bytes_reused) = (of(&self.bytes), of(&self.bytes_done), of(&self.bytes_reused));
+        let of = |counter: &AtomicU64| counter.load(Ordering::Acquire);
+        let (bytes_reused, bytes_done, bytes) = (of(&self.bytes_reused), of(&self.bytes_done), of(&self.bytes));
+        let (files_done, files) = (of(&self.files_done), of(&self.files));
         let elapsed = clock::instant().duration_since(self.began).as_secs_f64();
         let rate = (bytes_done.saturating_sub(bytes_reused)) as f64 / elapsed.max(0.001);
         let left = bytes.saturating_sub(bytes_done) as f64;
         SyncStatus {
-            files: of(&self.files),
-            files_done: of(&self.files_done),
+            files,
+            files_done,
             bytes,
             bytes_done,
             bytes_reused,
