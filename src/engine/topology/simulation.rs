@@ -1,7 +1,8 @@
 //! Nodes under random topologies, partitions, crashes and restarts, by seed. Data is a list of entries; who may write, follow
 //! and be fed is decided by the rules alone. They take no time, so that a clock that jumps changes only when a node tries again.
 //!
-//! `PUMICE_SEED` replays the run that a failure named, `PUMICE_SEEDS` says how many there are.
+//! `PUMICE_SEED` is the seed of the first run, drawn where it is not given, and `PUMICE_SEEDS` says how many there are: a failure
+//! names those that replay it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -432,7 +433,7 @@ struct Replay(u64);
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("replay with PUMICE_SEED={}", self.0);
+            eprintln!("replay with PUMICE_SEED={} PUMICE_SEEDS=1", self.0);
         }
     }
 }
@@ -444,10 +445,8 @@ impl Drop for Replay {
 #[test]
 fn nodes_converge() {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let (first, runs) = match number("PUMICE_SEED") {
-        Some(seed) => (seed, 1),
-        None => (RandomState::new().build_hasher().finish(), number("PUMICE_SEEDS").unwrap_or(20_000)),
-    };
+    let first = number("PUMICE_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let runs = number("PUMICE_SEEDS").unwrap_or(20_000);
     let mut seen: HashMap<&'static str, u64> = HashMap::new();
     for run in 0..runs {
         let seed = first.wrapping_add(run);

@@ -1,6 +1,7 @@
 //! Both ends of replication over a model database and a faulty network, by seed.
 //!
-//! `PUMICE_SEED` replays the run that a failure named, `PUMICE_SEEDS` says how many there are.
+//! `PUMICE_SEED` is the seed of the first run, drawn where it is not given, and `PUMICE_SEEDS` says how many there are: a failure
+//! names those that replay it.
 
 mod link;
 mod network;
@@ -240,7 +241,7 @@ struct Run(u64);
 impl Drop for Run {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("replay with PUMICE_SEED={}", self.0);
+            eprintln!("replay with PUMICE_SEED={} PUMICE_SEEDS=1", self.0);
         }
     }
 }
@@ -250,10 +251,8 @@ impl Drop for Run {
 #[test]
 fn any_faults() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
-    let (first, runs) = match number("PUMICE_SEED") {
-        Some(seed) => (seed, 1),
-        None => (RandomState::new().build_hasher().finish(), number("PUMICE_SEEDS").unwrap_or(3_000)),
-    };
+    let first = number("PUMICE_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let runs = number("PUMICE_SEEDS").unwrap_or(3_000);
     let (mut applied, mut full_syncs) = (0, 0);
     for seed in 0..runs {
         let run = Run(first.wrapping_add(seed));
