@@ -8,6 +8,7 @@ use crate::engine::format::stream::{StreamId, number};
 use crate::engine::types::reading::{Budget, Reading};
 use crate::engine::types::stream::Stream;
 use crate::engine::types::stream_group::{self as group, Claim, Created};
+use crate::engine::types::writing::Writing;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -104,9 +105,13 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
     for (_, id) in &asked.streams {
         behind.push(if *id == b">" { None } else { Some(parse_id(id)?) });
     }
-    context.write(|writing| {
+    let streams: Vec<(Vec<u8>, Option<StreamId>)> =
+        asked.streams.iter().zip(behind).map(|((key, _), behind)| (key.to_vec(), behind)).collect();
+    let (name, consumer, limit, no_ack) = (name.clone(), consumer.clone(), asked.limit, asked.no_ack);
+    let read = move |writing: &mut Writing<'_>| -> Result<Vec<Reply>, Refusal> {
+        let (name, consumer) = (&name, &consumer);
         let (mut found, mut budget) = (Vec::new(), Budget::default());
-        for ((key, _), behind) in asked.streams.iter().zip(&behind) {
+        for (key, behind) in &streams {
             let missing = || {
                 let (key, name) = (text(key), text(name));
                 let what =
@@ -115,7 +120,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
             };
             let answer = match behind {
                 None => {
-                    let new = group::read_new(writing, key, name, consumer, asked.limit, asked.no_ack, &mut budget)?;
+                    let new = group::read_new(writing, key, name, consumer, limit, no_ack, &mut budget)?;
                     let new = new.ok_or_else(missing)?;
                     if new.is_empty() {
                         continue;
@@ -123,7 +128,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
                     entries(new)
                 }
                 Some(behind) => {
-                    let pending = group::read_pending(writing, key, name, consumer, *behind, asked.limit, &mut budget)?;
+                    let pending = group::read_pending(writing, key, name, consumer, *behind, limit, &mut budget)?;
                     let one = |(of, found): (StreamId, Option<_>)| match found {
                         Some(found) => entry(found),
                         None => Reply::Array(vec![id(of), Reply::NilArray]),
@@ -131,10 +136,12 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
                     Reply::Array(pending.ok_or_else(missing)?.into_iter().map(one).collect())
                 }
             };
-            found.push(Reply::Array(vec![bulk(*key), answer]));
+            found.push(Reply::Array(vec![bulk(key.as_slice()), answer]));
         }
-        Ok(read_or_wait(&asked, found, None))
-    })
+        Ok(found)
+    };
+    let found = context.write(&read)?;
+    Ok(read_or_wait(&asked, found, true, read))
 }
 
 pub fn xack(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
