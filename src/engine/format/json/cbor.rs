@@ -138,6 +138,7 @@ impl<'a> Cbor<'a> {
                 self.room.block(0)?;
                 let mut items = Vec::new();
                 for _ in 0..number {
+                    self.room.item(items.len())?;
                     items.push(self.value(depth + 1)?);
                 }
                 items.shrink_to_fit();

@@ -8,8 +8,8 @@ use serde_json::{Map, Number, Value};
 use super::bad;
 use crate::engine::error::{Error, ErrorKind, Result};
 
-/// The most bytes that the values of one call take in memory. Small values take many times their text: `1,` 16 times,
-/// `{"":1},` a hundred times.
+/// The most bytes that the values of one call take in memory. Small values take many times their text: `1,` 16 times, `[1],`
+/// 40 times, `{"":1},` a hundred times.
 pub const MAX_MEMORY: usize = 1 << 30;
 
 /// What a block of memory takes besides what is in it.
@@ -17,6 +17,8 @@ const BLOCK: usize = 16;
 /// A node of an object, and how many members it has at least where they come in order, but for the last.
 const NODE: usize = 640;
 const MEMBERS: usize = 6;
+/// For how many items an array has room besides the first.
+const SPARE: usize = 3 * size_of::<Value>();
 
 /// Room for values in memory.
 pub struct Room {
@@ -58,7 +60,12 @@ impl Room {
         self.take(BLOCK + bytes)
     }
 
-    /// A member of an object that has so many before it.
+    /// An item of an array that has so many before it, besides the item itself.
+    pub fn item(&mut self, before: usize) -> Result<()> {
+        if before == 0 { self.take(SPARE) } else { Ok(()) }
+    }
+
+    /// A member of an object that has so many before it, besides name and value.
     pub fn member(&mut self, before: usize) -> Result<()> {
         if before.is_multiple_of(MEMBERS) { self.take(NODE) } else { Ok(()) }
     }
@@ -79,7 +86,7 @@ pub fn weight(value: &Value) -> usize {
         match value {
             Value::String(text) => sum += BLOCK + text.len(),
             Value::Array(items) => {
-                sum += BLOCK;
+                sum += BLOCK + if items.is_empty() { 0 } else { SPARE };
                 open.extend(items);
             }
             Value::Object(members) => {
@@ -141,6 +148,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
         self.0.block(0).map_err(A::Error::custom)?;
         let mut out = Vec::new();
         while let Some(item) = items.next_element_seed(Tree(&mut *self.0))? {
+            self.0.item(out.len()).map_err(A::Error::custom)?;
             out.push(item);
         }
         out.shrink_to_fit();
