@@ -2,7 +2,7 @@
 
 use super::streams::{bound, entries, entry, id, parse_id, parse_read, read_or_wait};
 use super::transaction::cost;
-use super::{Answer, Attempt, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_count, parse_integer};
+use super::{Answer, Attempt, Context, Refusal, bulk, bulks, error, integer, is, map, ok, parse_count, parse_integer};
 use crate::engine::clock::now_ms;
 use crate::engine::error::Error;
 use crate::engine::format::resp::Reply;
@@ -138,7 +138,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
                     Reply::Array(pending.ok_or_else(missing)?.into_iter().map(one).collect())
                 }
             };
-            found.push(Reply::Array(vec![bulk(key.as_slice()), answer]));
+            found.extend([bulk(key.as_slice()), answer]);
         }
         Ok(found)
     };
@@ -264,11 +264,6 @@ impl Rows {
     }
 }
 
-/// Names, each with its value behind it.
-fn named<const N: usize>(values: [(&str, Reply); N]) -> Reply {
-    Reply::Array(values.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect())
-}
-
 /// What is pending in a group, in short; `None` when there is no such group.
 fn summary_rows(reading: &Reading<'_>, key: &[u8], name: &[u8], mut rows: Rows) -> Result<Option<Reply>, Refusal> {
     let Some(summary) = group::pending_summary(reading, key, name, &mut rows.budget)? else { return Ok(None) };
@@ -286,7 +281,7 @@ fn group_rows(reading: &Reading<'_>, stream: &Stream, mut rows: Rows) -> Answer 
     group::groups(reading, stream, |name, found| {
         let lag = group::lag(stream, &found);
         let read = u64::try_from(found.entries_read).map_or(Reply::Nil, integer);
-        rows.push(named([
+        rows.push(map([
             ("name", bulk(name)),
             ("consumers", integer(found.consumers)),
             ("pending", integer(found.pending)),
@@ -301,7 +296,7 @@ fn group_rows(reading: &Reading<'_>, stream: &Stream, mut rows: Rows) -> Answer 
 fn consumer_rows(reading: &Reading<'_>, stream: &Stream, name: &[u8], mut rows: Rows) -> Answer {
     let now = now_ms();
     group::consumers(reading, stream, name, |name, found| {
-        rows.push(named([
+        rows.push(map([
             ("name", bulk(name)),
             ("pending", integer(found.pending)),
             ("idle", integer(now.saturating_sub(found.attempted_ms))),
@@ -360,7 +355,7 @@ pub fn xinfo(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                         items.extend([bulk("entries"), entries(found)]);
                     }
                 }
-                Ok(Reply::Array(items))
+                Ok(Reply::Map(items))
             }
             [] if is(subcommand, "groups") => group_rows(reading, &stream()?, Rows::default()),
             [name] if is(subcommand, "consumers") => {

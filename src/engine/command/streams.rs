@@ -245,9 +245,9 @@ pub fn parse_read(mut args: &[Vec<u8>], in_group: bool) -> Result<Asked<'_>, Ref
     Err(Refusal::syntax())
 }
 
-/// What was read of each stream, where there was something.
+/// What was read of each stream, behind its key, where there was something.
 fn read_answer(found: Vec<Reply>) -> Reply {
-    if found.is_empty() { Reply::NilArray } else { Reply::Array(found) }
+    if found.is_empty() { Reply::NilArray } else { Reply::Keyed(found) }
 }
 
 /// The answer, or, when nothing was found and it may wait, what it waits for: to `read` what is new in any of its streams.
@@ -300,7 +300,7 @@ fn read_behind(reading: &Reading<'_>, streams: &[(Vec<u8>, StreamId)], limit: u6
         let Some(from) = behind.next() else { continue };
         let new = stream.range(reading, from, StreamId::MAX, false, limit, &mut budget)?;
         if !new.is_empty() {
-            found.push(Reply::Array(vec![bulk(key.as_slice()), entries(new)]));
+            found.extend([bulk(key.as_slice()), entries(new)]);
         }
     }
     Ok(found)
