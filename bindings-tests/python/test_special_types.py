@@ -99,9 +99,11 @@ def test_geo(names):
         cities.within_radius("Milan", 1)
     with pytest.raises(TypeError):
         cities.within_radius(("Milan", 1), 1)
-    for wrong in [lambda: cities.add("x", 181, 0), lambda: cities.within_radius((0, 0), -1), lambda: cities.add("x", float("nan"), 0)]:
+    for longitude in [181, float("nan")]:
         with pytest.raises(pumice.InvalidArgumentError):
-            wrong()
+            cities.add("x", longitude, 0)
+    with pytest.raises(pumice.InvalidArgumentError):
+        cities.within_radius((0, 0), -1)
     assert cities.remove(["Rome", "Milan"]) == 1 and names.sorted_set("g").keys() == {b"Palermo", b"Catania"}
     cities.clear()
     assert "g" not in names
