@@ -171,7 +171,7 @@ impl Search {
                 parts.push(bulk(format_double(hit.distance_m / self.unit_m)));
             }
             if self.with_score {
-                parts.push(float(hit.score));
+                parts.push(Reply::Either(Box::new([bulk(format_double(hit.score)), integer(hit.score as u64)])));
             }
             if self.with_place {
                 parts.push(coordinates(hit.place));

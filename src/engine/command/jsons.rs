@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::transaction::cost;
-use super::{Answer, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_integer};
+use super::{Answer, Context, Refusal, bulk, bulks, error, float, integer, is, ok, parse_integer};
 use crate::engine::error::Error;
 use crate::engine::format::json::{Value, encode_payload, parse_text, parse_texts, to_pretty, to_text, weight};
 use crate::engine::format::json_path::{JsonPath, absolute};
@@ -187,7 +187,11 @@ pub fn kind(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let mut budget = Budget::default();
     let name = |value: &Value| budget.take(size_of::<Reply>()).map(|()| type_name(value));
     let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, name)?))?;
-    Ok(found.map_or(Reply::Nil, bulks))
+    // RedisJSON wraps them once more in RESP3, and clients unwrap them.
+    Ok(found.map_or(Reply::Nil, |names| {
+        let names = bulks(names);
+        Reply::Either(Box::new([names.clone(), Reply::Array(vec![names])]))
+    }))
 }
 
 pub fn info(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
@@ -443,7 +447,18 @@ pub fn calculate(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         })?;
         if infinite { Err(error("the result is an infinite number")) } else { Ok(changed) }
     })?;
-    Ok(bulk(to_text(&Value::Array(changed.ok_or_else(no_key)?))?))
+    let changed = Value::Array(changed.ok_or_else(no_key)?);
+    let text = bulk(to_text(&changed)?);
+    let numbers = changed.as_array().into_iter().flatten().map(number).collect();
+    Ok(Reply::Either(Box::new([text, Reply::Array(numbers)])))
+}
+
+/// A number as a number; nothing for what is none.
+fn number(value: &Value) -> Reply {
+    match value.as_i64() {
+        Some(number) => Reply::Integer(number),
+        None => value.as_f64().map_or(Reply::Nil, float),
+    }
 }
 
 pub fn strappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {

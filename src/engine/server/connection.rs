@@ -239,7 +239,7 @@ impl Connection {
     /// Whether a request is a write that may be done with those before and behind it; for what is wrong with one it is to
     /// be answered alone.
     fn joins(&mut self, args: &[Vec<u8>]) -> Option<&'static Command> {
-        if (self.pipeline.is_empty() && !self.parser.has_more()) || self.transaction.is_open() || self.listens() {
+        if (self.pipeline.is_empty() && !self.parser.has_more()) || self.transaction.is_open() || !self.tells_apart() {
             return None;
         }
         let command = table::find(args).ok().filter(|command| Pipeline::takes(command, args))?;
@@ -336,7 +336,7 @@ impl Connection {
         self.check_route(command, args)?;
         let reply = match command.run {
             // As if it were a message.
-            _ if command.name == "ping" && self.listens() && self.protocol == Protocol::Resp2 => {
+            _ if command.name == "ping" && !self.tells_apart() => {
                 let said = args.get(1).cloned().unwrap_or_default();
                 Reply::Array(vec![command::bulk("pong"), command::bulk(said)])
             }
@@ -416,8 +416,10 @@ impl Connection {
     /// RESP3 it can, but for what is no RESP at all.
     fn check_listening(&self, command: &Command) -> std::result::Result<(), Refusal> {
         const ALLOWED: [&str; 7] = ["ping", "psubscribe", "punsubscribe", "quit", "reset", "subscribe", "unsubscribe"];
-        let told_apart = self.protocol == Protocol::Resp3 && !matches!(command.run, Run::Peer);
-        if self.listens() && !told_apart && !ALLOWED.contains(&command.name) {
+        if self.listens() && matches!(command.run, Run::Peer) {
+            return Err(command::error(format_args!("Can't execute '{}': UNSUBSCRIBE first", command.name)));
+        }
+        if !self.tells_apart() && !ALLOWED.contains(&command.name) {
             return Err(command::error(format_args!(
                 "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
                  context",
@@ -425,6 +427,11 @@ impl Connection {
             )));
         }
         Ok(())
+    }
+
+    /// Whether replies can be told from messages.
+    fn tells_apart(&self) -> bool {
+        self.protocol == Protocol::Resp3 || !self.listens()
     }
 
     /// Whether it listens to any channel or pattern.
