@@ -15,7 +15,7 @@ use crate::engine::command::line::Line;
 use crate::engine::command::pipeline::Pipeline;
 use crate::engine::command::table::{self, Command, Run};
 use crate::engine::command::transaction::{self, Transaction};
-use crate::engine::command::{self, Attempt, Context, Next, Refusal, Wait};
+use crate::engine::command::{self, Attempt, Context, Refusal, Wait};
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::resp::{Limits, Protocol, Reply, RequestParser};
@@ -364,10 +364,6 @@ impl Connection {
 
     /// Waits for what a command waits for, until its time is over.
     fn wait(&mut self, command: &'static Command, args: &[Vec<u8>], wait: Wait) -> command::Answer {
-        let args = match &wait.next {
-            Next::Again(Some(args)) => args,
-            _ => args,
-        };
         let mut line = Line::new(&wait)?;
         let waited = self.wait_in(&mut line, command, args, &wait);
         // What it was given until then is nobody else's any more.
@@ -387,7 +383,7 @@ impl Connection {
         let deadline = wait.timeout.map(clock::after);
         let waiter = line.waiter();
         loop {
-            if let Some(reply) = self.context(|context| line.attempt(command, context, args))? {
+            if let Some(reply) = self.context(|context| line.attempt(context.namespace))? {
                 return Ok(reply);
             }
             // What was answered before goes out, and the engine is not held meanwhile.
