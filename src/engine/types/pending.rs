@@ -60,6 +60,11 @@ impl Pending {
         self.indexed = batch.len_bytes();
     }
 
+    /// Where the value of a key is, when the batch sets it.
+    pub fn place(&self, family: u32, key: &[u8]) -> Option<Range<usize>> {
+        self.families[family as usize].records.get(key).cloned().flatten()
+    }
+
     fn family(&mut self, family: u32) -> &mut Family {
         &mut self.families[family as usize]
     }

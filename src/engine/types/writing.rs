@@ -1,5 +1,6 @@
 //! What every write to a data type stands on: a batch that is being made, which can be read before it is written.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -9,7 +10,7 @@ use super::reading::{Opened, Reading};
 use crate::engine::clock::now_us;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, METADATA, Mark, Record};
-use crate::engine::format::metadata::{Kind, Metadata};
+use crate::engine::format::metadata::{Kind, Metadata, decode_metadata};
 use crate::engine::generation::Store;
 
 /// Writes in one namespace of one store, which become one entry together, and reads that see them.
@@ -19,11 +20,15 @@ pub struct Writing<'a> {
     batch: &'a mut BatchBuilder,
     /// Made at the first read behind a write.
     pending: Option<Box<Pending>>,
+    /// Where the records of the command begin that is being done, once others came before it.
+    begun: usize,
+    /// What it has overwritten of the records before it.
+    overwritten: Vec<(Range<usize>, Vec<u8>)>,
 }
 
 impl<'a> Writing<'a> {
     pub fn new(store: &'a Arc<Store>, prefix: &'a [u8], batch: &'a mut BatchBuilder) -> Writing<'a> {
-        Writing { store, prefix, batch, pending: None }
+        Writing { store, prefix, batch, pending: None, begun: 0, overwritten: Vec::new() }
     }
 
     /// A reading that sees what was written so far.
@@ -40,9 +45,11 @@ impl<'a> Writing<'a> {
 
     /// Does something in another namespace of the same store, in the same batch.
     pub fn in_namespace<R>(&mut self, prefix: &[u8], write: impl FnOnce(&mut Writing<'_>) -> R) -> R {
-        let mut there = Writing { store: self.store, prefix, batch: self.batch, pending: self.pending.take() };
+        let (pending, overwritten) = (self.pending.take(), std::mem::take(&mut self.overwritten));
+        let mut there =
+            Writing { store: self.store, prefix, batch: self.batch, pending, begun: self.begun, overwritten };
         let result = write(&mut there);
-        self.pending = there.pending;
+        (self.pending, self.overwritten) = (there.pending, there.overwritten);
         result
     }
 
@@ -60,13 +67,19 @@ impl<'a> Writing<'a> {
         })
     }
 
-    /// Where it is now, for [`Writing::roll_back`].
-    pub fn mark(&self) -> Mark {
+    /// Begins the next of several commands, which [`Writing::roll_back`] takes back.
+    pub fn begin(&mut self) -> Mark {
+        self.begun = self.batch.len_bytes();
+        self.overwritten.clear();
         self.batch.mark()
     }
 
-    /// Takes back what was written since.
+    /// Takes back what was written since the beginning of a command.
     pub fn roll_back(&mut self, mark: Mark) {
+        // The first bytes that were overwritten are the ones that were there.
+        for (place, bytes) in self.overwritten.drain(..).rev() {
+            self.batch.overwrite(&place, &bytes);
+        }
         if self.batch.roll_back(mark) {
             // Made anew at the next read: what it overwrote in the index is not kept.
             self.pending = None;
@@ -157,7 +170,28 @@ impl<'a> Writing<'a> {
         metadata.append(&mut value);
         value.extend_from_slice(payload);
         let full = self.full_key(key);
-        self.put(METADATA, &full, &value)
+        if self.renew(&full, metadata, &value) { Ok(()) } else { self.put(METADATA, &full, &value) }
+    }
+
+    /// Writes metadata into the record of an earlier command of the same entry, where they tell of the same life of the key:
+    /// it comes to the same, and the next one is not needed. Whether it did.
+    fn renew(&mut self, full: &[u8], metadata: &Metadata, value: &[u8]) -> bool {
+        // Where nothing was read before, nothing was written before. What reads the log makes a command of each record of a
+        // single value, and of some of a stream.
+        let Some(pending) = self.pending.as_deref_mut().filter(|_| !metadata.kind.is_single_kv() && metadata.kind != Kind::STREAM) else { return false };
+        pending.index(self.batch);
+        let Some(place) = pending.place(METADATA, full).filter(|place| place.end <= self.begun) else { return false };
+        let same = |had: &Metadata| {
+            (had.kind, had.wide, had.version, had.expire_ms)
+                == (metadata.kind, metadata.wide, metadata.version, metadata.expire_ms)
+        };
+        let had = self.batch.part(&place);
+        if had.len() != value.len() || !decode_metadata(had).is_ok_and(|had| same(&had)) {
+            return false;
+        }
+        self.overwritten.push((place.clone(), had.to_vec()));
+        self.batch.overwrite(&place, value);
+        true
     }
 
     /// Deletes a key of any kind, with all of its subkeys, which nobody reaches without it.
