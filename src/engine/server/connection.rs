@@ -256,6 +256,7 @@ impl Connection {
             })
         });
         self.output = output;
+        pipeline.into_args().rev().for_each(|args| self.parser.recycle(args));
         let Err(refusal) = done else { return Flow::Continue };
         let closed = matches!(&refusal, Refusal::Engine(e) if e.kind() == ErrorKind::Closed);
         let reply = refusal.reply();

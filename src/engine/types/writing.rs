@@ -1,12 +1,13 @@
 //! What every write to a data type stands on: a batch that is being made, which can be read before it is written.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use super::keys;
 use super::pending::{Overlay, Pending};
-use super::reading::{Opened, Reading};
+use super::reading::{Opened, Reading, with_key};
 use crate::engine::clock::now_us;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, METADATA, Mark, Record};
@@ -19,7 +20,7 @@ pub struct Writing<'a> {
     pub prefix: &'a [u8],
     batch: &'a mut BatchBuilder,
     /// Made at the first read behind a write.
-    pending: Option<Box<Pending>>,
+    pending: Option<Box<RefCell<Pending>>>,
     /// Where the records of the command begin that is being done, once others came before it.
     begun: usize,
     /// What it has overwritten of the records before it.
@@ -36,7 +37,7 @@ impl<'a> Writing<'a> {
     pub fn reading(&mut self) -> Reading<'_> {
         // Notes are no writes: with nothing else in the batch there is nothing to see through it.
         if self.batch.count() > 0 {
-            self.pending.get_or_insert_default().index(self.batch);
+            self.pending.get_or_insert_default();
         }
         let batch = &*self.batch;
         let pending = self.pending.as_deref().map(|pending| Overlay { pending, batch });
@@ -123,7 +124,11 @@ impl<'a> Writing<'a> {
 
     /// [`Writing::log_data`] of a type and the words behind it.
     pub fn log_words(&mut self, kind: Kind, words: &[&[u8]]) {
-        let mut note = kind.number().to_string().into_bytes();
+        let mut note = Vec::with_capacity(2 + words.iter().map(|word| 1 + word.len()).sum::<usize>());
+        if kind.number() >= 10 {
+            note.push(b'1');
+        }
+        note.push(b'0' + kind.number() % 10);
         for word in words {
             note.push(b' ');
             note.extend_from_slice(word);
@@ -169,8 +174,9 @@ impl<'a> Writing<'a> {
         let mut value = Vec::with_capacity(25 + payload.len());
         metadata.append(&mut value);
         value.extend_from_slice(payload);
-        let full = self.full_key(key);
-        if self.renew(&full, metadata, &value) { Ok(()) } else { self.put(METADATA, &full, &value) }
+        with_key(self.prefix, self.store.layout, key, |full| {
+            if self.renew(full, metadata, &value) { Ok(()) } else { self.put(METADATA, full, &value) }
+        })
     }
 
     /// Writes metadata into the record of an earlier command of the same entry, where they tell of the same life of the key:
@@ -179,8 +185,8 @@ impl<'a> Writing<'a> {
         // Where nothing was read before, nothing was written before. What reads the log makes a command of each record of a
         // single value, and of some of a stream.
         let Some(pending) = self.pending.as_deref_mut().filter(|_| !metadata.kind.is_single_kv() && metadata.kind != Kind::STREAM) else { return false };
-        pending.index(self.batch);
-        let Some(place) = pending.place(METADATA, full).filter(|place| place.end <= self.begun) else { return false };
+        let place = pending.get_mut().place(self.batch, METADATA, full);
+        let Some(place) = place.filter(|place| place.end <= self.begun) else { return false };
         let same = |had: &Metadata| {
             (had.kind, had.wide, had.version, had.expire_ms)
                 == (metadata.kind, metadata.wide, metadata.version, metadata.expire_ms)

@@ -17,9 +17,15 @@ pub struct RequestParser {
     /// The length of the bulk whose header was read.
     bulk: Option<usize>,
     args: Vec<Vec<u8>>,
+    /// Arguments that are done with, whose memory is for the next.
+    spare: Vec<Vec<u8>>,
     total: usize,
     failed: Option<String>,
 }
+
+/// How many spare arguments are kept, and how much memory each may have.
+const SPARE: usize = 128;
+const SPARE_BYTES: usize = 128;
 
 impl RequestParser {
     pub fn new(limits: Limits) -> RequestParser {
@@ -29,8 +35,18 @@ impl RequestParser {
             missing: 0,
             bulk: None,
             args: Vec::new(),
+            spare: Vec::new(),
             total: 0,
             failed: None,
+        }
+    }
+
+    /// Takes the memory of a request that is done with, for those that come.
+    pub fn recycle(&mut self, args: Vec<Vec<u8>>) {
+        for arg in args.into_iter().rev() {
+            if self.spare.len() < SPARE && arg.capacity() <= SPARE_BYTES {
+                self.spare.push(arg);
+            }
         }
     }
 
@@ -113,7 +129,10 @@ impl RequestParser {
             if end != b"\r\n" {
                 return Err(request_error("expected a line end after a bulk"));
             }
-            self.args.push(bytes.to_vec());
+            let mut arg = self.spare.pop().unwrap_or_default();
+            arg.clear();
+            arg.extend_from_slice(bytes);
+            self.args.push(arg);
             self.buffer.skip(length + 2);
             self.bulk = None;
             self.missing -= 1;
