@@ -230,7 +230,9 @@ impl Connection {
         if (self.pipeline.is_empty() && !self.parser.has_more()) || self.transaction.is_open() || self.listens() {
             return None;
         }
-        let command = table::find(args).ok().filter(|command| Pipeline::takes(command, args))?;
+        // Many in a row are often of one name.
+        let last = self.pipeline.last().filter(|last| command::is(&args[0], last.name));
+        let command = last.or_else(|| table::find(args).ok()).filter(|command| Pipeline::takes(command, args))?;
         self.revalidate().ok()?;
         let known = self.authority != Authority::Nobody && command.check(args, self.is_admin()).is_ok();
         (known && self.check_route(command, args).is_ok()).then_some(command)

@@ -124,16 +124,13 @@ impl<'a> Writing<'a> {
 
     /// [`Writing::log_data`] of a type and the words behind it.
     pub fn log_words(&mut self, kind: Kind, words: &[&[u8]]) {
-        let mut note = Vec::with_capacity(2 + words.iter().map(|word| 1 + word.len()).sum::<usize>());
-        if kind.number() >= 10 {
-            note.push(b'1');
+        let number = [b'0' + kind.number() / 10, b'0' + kind.number() % 10];
+        let number = number.strip_prefix(b"0").unwrap_or(&number);
+        match words {
+            [] => self.batch.log_data(number),
+            [word] => self.batch.log_data_with(&[number, b" ", word]),
+            _ => self.batch.log_data_with(&[number, b" ", &words.join(&b' ')]),
         }
-        note.push(b'0' + kind.number() % 10);
-        for word in words {
-            note.push(b' ');
-            note.extend_from_slice(word);
-        }
-        self.log_data(&note);
     }
 
     /// Refuses a batch that is too long before it takes more memory.

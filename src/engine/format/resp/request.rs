@@ -150,6 +150,20 @@ impl RequestParser {
 
     /// The number of a line `*n` or `$n`.
     fn number_line(&mut self, too_long: &str, invalid: &str) -> Result<Option<i64>> {
+        // What nearly all such lines are.
+        let (number, length) = match *self.buffer.unread() {
+            [_, a @ b'0'..=b'9', b'\r', b'\n', ..] => (i64::from(a - b'0'), 4),
+            [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => (i64::from(a - b'0') * 10 + i64::from(b - b'0'), 5),
+            [_, a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
+                (i64::from(a - b'0') * 100 + i64::from(b - b'0') * 10 + i64::from(c - b'0'), 6)
+            }
+            _ => return self.long_number_line(too_long, invalid),
+        };
+        self.buffer.skip(length);
+        Ok(Some(number))
+    }
+
+    fn long_number_line(&mut self, too_long: &str, invalid: &str) -> Result<Option<i64>> {
         let found = self.buffer.line_length(NUMBER_LINE).map_err(|()| request_error(too_long))?;
         let Some(length) = found else { return Ok(None) };
         let line = self.buffer.unread().get(1..length).and_then(strip_return);
