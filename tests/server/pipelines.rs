@@ -257,7 +257,8 @@ fn every_type() {
         for change in both.together.engine.changes(&entry).unwrap() {
             let changes_key = change.family == 1 && !is_other(change.kind);
             let life = (change.operation, change.version, change.expire_ms);
-            if changes_key && last.insert(change.key.clone(), life) == Some(life) && change.operation == Operation::Put {
+            if changes_key && last.insert(change.key.clone(), life) == Some(life) && change.operation == Operation::Put
+            {
                 panic!("{:?} is written again: {change:?}", change.key.escape_ascii().to_string());
             }
             written += usize::from(changes_key);

@@ -24,12 +24,19 @@ pub struct Writing<'a> {
     /// Where the records of the command begin that is being done, once others came before it.
     begun: usize,
     /// What it has overwritten of the records before it.
-    overwritten: Vec<(Range<usize>, Vec<u8>)>,
+    overwritten: Overwritten,
+}
+
+/// Places in a batch, and the bytes that were there, one behind the other.
+#[derive(Default)]
+struct Overwritten {
+    places: Vec<Range<usize>>,
+    bytes: Vec<u8>,
 }
 
 impl<'a> Writing<'a> {
     pub fn new(store: &'a Arc<Store>, prefix: &'a [u8], batch: &'a mut BatchBuilder) -> Writing<'a> {
-        Writing { store, prefix, batch, pending: None, begun: 0, overwritten: Vec::new() }
+        Writing { store, prefix, batch, pending: None, begun: 0, overwritten: Overwritten::default() }
     }
 
     /// A reading that sees what was written so far.
@@ -71,15 +78,18 @@ impl<'a> Writing<'a> {
     /// Begins the next of several commands, which [`Writing::roll_back`] takes back.
     pub fn begin(&mut self) -> Mark {
         self.begun = self.batch.len_bytes();
-        self.overwritten.clear();
+        self.overwritten.places.clear();
+        self.overwritten.bytes.clear();
         self.batch.mark()
     }
 
     /// Takes back what was written since the beginning of a command.
     pub fn roll_back(&mut self, mark: Mark) {
-        // The first bytes that were overwritten are the ones that were there.
-        for (place, bytes) in self.overwritten.drain(..).rev() {
-            self.batch.overwrite(&place, &bytes);
+        let Overwritten { places, mut bytes } = std::mem::take(&mut self.overwritten);
+        // The first bytes of a place are the ones that were there.
+        for place in places.iter().rev() {
+            let former = bytes.split_off(bytes.len() - place.len());
+            self.batch.overwrite(place, &former);
         }
         if self.batch.roll_back(mark) {
             // Made anew at the next read: what it overwrote in the index is not kept.
@@ -181,7 +191,11 @@ impl<'a> Writing<'a> {
     fn renew(&mut self, full: &[u8], metadata: &Metadata, value: &[u8]) -> bool {
         // Where nothing was read before, nothing was written before. What reads the log makes a command of each record of a
         // single value, and of some of a stream.
-        let Some(pending) = self.pending.as_deref_mut().filter(|_| !metadata.kind.is_single_kv() && metadata.kind != Kind::STREAM) else { return false };
+        let Some(pending) =
+            self.pending.as_deref_mut().filter(|_| !metadata.kind.is_single_kv() && metadata.kind != Kind::STREAM)
+        else {
+            return false;
+        };
         let place = pending.get_mut().place(self.batch, METADATA, full);
         let Some(place) = place.filter(|place| place.end <= self.begun) else { return false };
         let same = |had: &Metadata| {
@@ -192,8 +206,9 @@ impl<'a> Writing<'a> {
         if had.len() != value.len() || !decode_metadata(had).is_ok_and(|had| same(&had)) {
             return false;
         }
-        self.overwritten.push((place.clone(), had.to_vec()));
+        self.overwritten.bytes.extend_from_slice(had);
         self.batch.overwrite(&place, value);
+        self.overwritten.places.push(place);
         true
     }
 

@@ -153,7 +153,9 @@ impl RequestParser {
         // What nearly all such lines are.
         let (number, length) = match *self.buffer.unread() {
             [_, a @ b'0'..=b'9', b'\r', b'\n', ..] => (i64::from(a - b'0'), 4),
-            [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => (i64::from(a - b'0') * 10 + i64::from(b - b'0'), 5),
+            [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
+                (i64::from(a - b'0') * 10 + i64::from(b - b'0'), 5)
+            }
             [_, a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
                 (i64::from(a - b'0') * 100 + i64::from(b - b'0') * 10 + i64::from(c - b'0'), 6)
             }
