@@ -2178,7 +2178,7 @@ pumice_status pumice_engine_wait_acked(const pumice_engine *engine,
                                        pumice_error **error);
 
 /**
- * Serves the engine to Redis clients and to replicas, in RESP2, on `host:port` (port 0 takes a free one) or on
+ * Serves the engine to Redis clients and to replicas, in RESP2 or RESP3, on `host:port` (port 0 takes a free one) or on
  * `unix:/path`, a socket that only this user may open. Returns as soon as it listens. `options` may be NULL.
  *
  * Without a password every connection may do everything with the engine. With one, it says `AUTH` first: the password makes

@@ -78,6 +78,7 @@ fn reply(found: Reply) -> String {
         Reply::Bulk(bytes) => encode(&bytes),
         Reply::Simple(text) | Reply::Error(text) => encode(text.as_bytes()),
         Reply::Array(items) => format!("[{}]", items.into_iter().map(reply).collect::<Vec<_>>().join(" ")),
+        rich => panic!("a reply of RESP3: {rich:?}"),
     }
 }
 

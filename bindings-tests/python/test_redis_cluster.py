@@ -23,7 +23,7 @@ class Member:
         self.id, (self.host, self.port) = letter * 40, self.listener.address
 
     def ask(self, *words: Any) -> Any:
-        with redis.Redis(host=self.host, port=self.port, password=PASSWORD, protocol=2) as client:
+        with redis.Redis(host=self.host, port=self.port, password=PASSWORD) as client:
             return client.execute_command(*words)
 
     def line(self, follows: "Member | None", slots: str = "") -> str:
@@ -45,7 +45,7 @@ def members(tmp_path: Path) -> Iterator[list[Member]]:
 
 
 def cluster(member: Member, **options: Any) -> Any:
-    return redis.RedisCluster(host=member.host, port=member.port, password=PASSWORD, protocol=2, **options)
+    return redis.RedisCluster(host=member.host, port=member.port, password=PASSWORD, **options)
 
 
 def test_reads_and_writes(members: list[Member]) -> None:

@@ -17,19 +17,21 @@ redis: Any = pytest.importorskip("redis")
 Connect = Callable[..., Any]
 
 
-@pytest.fixture(params=["in process", "listener", "redis-server"])
+@pytest.fixture(params=["in process", "in process RESP2", "listener", "listener RESP2", "redis-server"])
 def connect(request: pytest.FixtureRequest, engine: pumice.Engine, tmp_path: Path) -> Iterator[Connect]:
-    """Makes clients of one place, with options of redis.Redis."""
-    if request.param == "in process":
-        yield lambda **options: pumice.redis(engine, **options)
-    elif request.param == "listener":
+    """Makes clients of one place, with options of redis.Redis; without a protocol in that of redis-py's choice."""
+    place, _, protocol = request.param.partition(" RESP")
+    asked = {"protocol": int(protocol)} if protocol else {}
+    if place == "in process":
+        yield lambda **options: pumice.redis(engine, **asked, **options)
+    elif place == "listener":
         with engine.serve() as listener:
             assert isinstance(listener.address, tuple)
             host, port = listener.address
-            yield lambda **options: redis.Redis(host=host, port=port, protocol=2, **options)
+            yield lambda **options: redis.Redis(host=host, port=port, **asked, **options)
     else:
         with redis_server(tmp_path) as path:
-            yield lambda **options: redis.Redis(unix_socket_path=str(path), protocol=2, **options)
+            yield lambda **options: redis.Redis(unix_socket_path=str(path), **options)
 
 
 @pytest.fixture
@@ -215,7 +217,7 @@ def test_namespaces(engine: pumice.Engine) -> None:
     with pytest.raises(pumice.NotFoundError):
         pumice.redis(engine, "nobody")
     with pytest.raises(pumice.InvalidArgumentError, match="protocol"):
-        pumice.redis(engine, protocol=3)
+        pumice.redis(engine, protocol=4)
 
 
 def test_one_entry(engine: pumice.Engine) -> None:
@@ -317,12 +319,64 @@ def asked(client: Any, words: list[bytes]) -> Any:
 
 
 def in_order(found: Any) -> Any:
-    return sorted((in_order(item) for item in found), key=repr) if isinstance(found, (list, tuple)) else found
+    return sorted((in_order(item) for item in found), key=repr) if isinstance(found, (list, tuple, set)) else found
 
 
-def test_trace(engine: pumice.Engine, tmp_path: Path) -> None:
+def test_shapes(engine: pumice.Engine, tmp_path: Path) -> None:
+    """Who asks redis-py for RESP3 gets its shapes: the same in this process, over a listener, and from a Redis."""
+    with (
+        engine.serve() as listener,
+        redis_server(tmp_path) as path,
+        redis.Redis(unix_socket_path=str(path), protocol=3) as theirs,
+        pumice.redis(engine, "__namespace", protocol=3) as inside,
+    ):
+        assert isinstance(listener.address, tuple)
+        host, port = listener.address
+        with redis.Redis(host=host, port=port, protocol=3, decode_responses=True) as outside:
+            for client in (theirs, outside):
+                client.zadd("z", {"a": 1, "b": 2.5, "c": float("-inf")})
+                client.hset("h", mapping={"f": "v"})
+                client.sadd("s", "m")
+                client.xadd("x", {"f": "v"}, id="1-1")
+                client.geoadd("g", (13.5, 38.25, "p"))
+                client.xgroup_create("x", "group", id="0")
+            calls: list[Callable[[Any], Any]] = [
+                lambda client: client.zrange("z", 0, -1, withscores=True),
+                lambda client: client.zscore("z", "b"),
+                lambda client: client.zmscore("z", ["a", "nobody"]),
+                lambda client: client.zrandmember("z", 5, withscores=True),
+                lambda client: client.hgetall("h"),
+                lambda client: client.hrandfield("h", 1, withvalues=True),
+                lambda client: client.smembers("s"),
+                lambda client: client.sunion("s", "none"),
+                lambda client: client.xread({"x": "0"}),
+                lambda client: client.xinfo_groups("x"),
+                lambda client: client.geodist("g", "p", "p"),
+                lambda client: client.geopos("g", "p", "nobody"),
+                lambda client: client.config_get("appendonly"),
+                lambda client: client.get("nobody"),
+                lambda client: client.blpop("nobody", timeout=0.01),
+            ]
+            for call in calls:
+                told = call(theirs)
+                assert in_order(call(outside)) == in_order(text_of(told))
+                assert in_order(call(inside)) == in_order(told)
+            assert isinstance(inside.zscore("z", "b"), float) and inside.zpopmax("z", 2) == [[b"b", 2.5], [b"a", 1.0]]
+
+
+def text_of(found: Any) -> Any:
+    """What a client that decodes is told."""
+    if isinstance(found, dict):
+        return {text_of(key): text_of(value) for key, value in found.items()}
+    if isinstance(found, (list, tuple, set)):
+        return type(found)(text_of(item) for item in found)
+    return found.decode() if isinstance(found, bytes) else found
+
+
+@pytest.mark.parametrize("protocol", [None, 2, 3])
+def test_trace(engine: pumice.Engine, tmp_path: Path, protocol: int | None) -> None:
     """The random commands of the trace on the five basic types: redis-py in this process and redis-py on a Redis are told the
-    same."""
+    same, in each protocol and in that of redis-py's choice."""
     lines = (SCENARIOS / "trace.txt").read_text().splitlines()
     calls = [line.partition(" => ")[0].split(" ")[3:] for line in lines if line.startswith("answer e - ")]
     commands = [[b"" if word == "%" else unquote_to_bytes(word) for word in words] for words in calls]
@@ -330,8 +384,8 @@ def test_trace(engine: pumice.Engine, tmp_path: Path) -> None:
     assert len(basic) > 1000
     with (
         redis_server(tmp_path) as path,
-        redis.Redis(unix_socket_path=str(path), protocol=2) as theirs,
-        pumice.redis(engine) as ours,
+        redis.Redis(unix_socket_path=str(path), protocol=protocol) as theirs,
+        pumice.redis(engine, protocol=protocol) as ours,
     ):
         for words in basic:
             our, their = asked(ours, words), asked(theirs, words)

@@ -14,7 +14,7 @@ redis: Any = pytest.importorskip("redis")
 def client(listener: pumice.Listener, **options: Any) -> Any:
     assert isinstance(listener.address, tuple)
     host, port = listener.address
-    return redis.Redis(host=host, port=port, protocol=2, **options)
+    return redis.Redis(host=host, port=port, **options)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_unix_socket(engine: pumice.Engine, tmp_path: Path) -> None:
     path = tmp_path / "s"
     with engine.serve(f"unix:{path}") as listener:
         assert listener.address == str(path) and path.is_socket()
-        with redis.Redis(unix_socket_path=listener.address, protocol=2) as connected:
+        with redis.Redis(unix_socket_path=listener.address) as connected:
             assert connected.set("k", "v") is True and engine.default["k"] == b"v"
     assert not path.exists()
 

@@ -159,7 +159,7 @@ class Engine:
         checkpoint_disk_limit: int | None = None,
         tls: TlsServer | None = None,
     ) -> Listener:
-        """Serves the engine to Redis clients and to replicas, in RESP2, on "host:port" (port 0 takes a free one) or on
+        """Serves the engine to Redis clients and to replicas, in RESP2 or RESP3, on "host:port" (port 0 takes a free one) or on
         "unix:/path", a socket that only this user may open. It serves until it is closed, or the engine is.
 
         Without a password every connection may do everything with the engine. With one, it says AUTH first: the
@@ -1627,7 +1627,11 @@ class Session:
     """A conversation about one namespace, with the transaction that it has begun. Not for users: `pumice.redis` is."""
 
     def __new__(
-        cls, namespace: Namespace, encode: Callable[[Any], bytes | memoryview], error: Callable[[str], object]
+        cls,
+        namespace: Namespace,
+        encode: Callable[[Any], bytes | memoryview],
+        error: Callable[[str], object],
+        resp3: bool,
     ) -> Self: ...
     def execute(self, args: tuple[Any, ...]) -> Any:
         """Runs one command and gives its reply."""

@@ -24,15 +24,16 @@ def redis(engine: Engine, namespace: Namespace | str | bytes | None = None, **op
         raise UnsupportedError("redis: redis-py is not installed; run `pip install redis`") from error
     import redis as redis_py
 
-    if options.get("protocol") not in (None, 2):
-        raise InvalidArgumentError(f"redis: got protocol={options['protocol']}, expected 2: there is no RESP3 here")
+    protocol = options.get("protocol")
+    if protocol not in (None, 2, 3):
+        raise InvalidArgumentError(f"redis: got protocol={protocol!r}, expected 2 or 3")
     if namespace is None:
         namespace = engine.default
     elif not isinstance(namespace, Namespace):
         namespace = engine.namespace(namespace)
     # It would connect to its server at once.
     single = options.pop("single_connection_client", False)
-    client = redis_py.Redis(**{**options, "protocol": 2})
+    client = redis_py.Redis(**options)
     pool = client.connection_pool
     pool.connection_class = connection_class
     pool.connection_kwargs = {**pool.connection_kwargs, "namespace": namespace}
@@ -70,7 +71,7 @@ def _connection_class() -> type[Any]:
         def connect(self) -> None:
             if self._session is not None:
                 return
-            self._session = Session(self._namespace, self.encoder.encode, BaseParser.parse_error)
+            self._session = Session(self._namespace, self.encoder.encode, BaseParser.parse_error, self.protocol == 3)
             for callback in [known() for known in self._connect_callbacks]:
                 if callback is not None:
                     callback(self)
@@ -132,6 +133,8 @@ def _connection_class() -> type[Any]:
         def _decoded(self, reply: Any) -> Any:
             if isinstance(reply, list):
                 return [self._decoded(item) for item in reply]
+            if isinstance(reply, dict):
+                return {self._decoded(key): self._decoded(value) for key, value in reply.items()}
             return self.encoder.decode(reply) if isinstance(reply, bytes) else reply
 
     return Connection

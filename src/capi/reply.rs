@@ -59,6 +59,7 @@ impl From<Reply> for pumice_reply {
                 made.elements = elements.into_iter().map(pumice_reply::from).collect();
                 PUMICE_REPLY_ARRAY
             }
+            rich => return pumice_reply::from(rich.plain()),
         };
         made
     }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::error::{Error, ErrorKind, Result};
 use super::format::batch::{Batch, PUBSUB, Record};
-use super::format::resp::Reply;
+use super::format::resp::{Protocol, Reply};
 use super::pattern::{MAX_PATTERN, matches_by_steps};
 
 /// Who listens to what.
@@ -71,13 +71,11 @@ impl Channels {
         let listening = self.listening.lock();
         let mut given = 0;
         if let Some(outboxes) = listening.channels.get(channel) {
-            let bytes = encoded(&[b"message", channel, message]);
-            outboxes.iter().for_each(|outbox| outbox.offer(&bytes));
+            offer(outboxes, &[b"message", channel, message]);
             given += outboxes.len();
         }
         for (pattern, outboxes) in listening.patterns.iter().filter(|(pattern, _)| fits(pattern, channel)) {
-            let bytes = encoded(&[b"pmessage", pattern, channel, message]);
-            outboxes.iter().for_each(|outbox| outbox.offer(&bytes));
+            offer(outboxes, &[b"pmessage", pattern, channel, message]);
             given += outboxes.len();
         }
         given
@@ -140,10 +138,19 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
     pattern.len() <= MAX_PATTERN && matches_by_steps(pattern, name, &mut step).unwrap_or(false)
 }
 
-fn encoded(words: &[&[u8]]) -> Arc<[u8]> {
-    let mut bytes = Vec::new();
-    Reply::Array(words.iter().map(Reply::bulk).collect()).encode(&mut bytes);
-    bytes.into()
+/// Gives one message to several, written once for each protocol among them.
+fn offer(outboxes: &[Arc<Outbox>], words: &[&[u8]]) {
+    let message = Reply::Push(words.iter().map(Reply::bulk).collect());
+    let mut written: [Option<Arc<[u8]>>; 2] = [None, None];
+    for outbox in outboxes {
+        let protocol = outbox.protocol();
+        let bytes = written[protocol as usize].get_or_insert_with(|| {
+            let mut bytes = Vec::new();
+            message.encode_in(protocol, &mut bytes);
+            bytes.into()
+        });
+        outbox.offer(bytes);
+    }
 }
 
 /// What is on its way to one listener, in order. Whoever publishes does not wait for it.
@@ -151,6 +158,8 @@ fn encoded(words: &[&[u8]]) -> Arc<[u8]> {
 pub struct Outbox {
     content: Mutex<Content>,
     changed: Condvar,
+    /// Whether its messages are written in RESP3.
+    resp3: AtomicBool,
     /// What ends the connection of a reader that is too slow.
     end: Option<Box<dyn Fn() + Send + Sync>>,
 }
@@ -158,6 +167,7 @@ pub struct Outbox {
 #[derive(Default)]
 struct Content {
     pieces: VecDeque<Arc<[u8]>>,
+    /// Of messages: a reader who is given a long reply is not slow.
     bytes: usize,
     /// How many pieces were ever put in, and how many of them are written.
     put: u64,
@@ -170,7 +180,6 @@ struct Content {
 
 impl Content {
     fn put(&mut self, piece: Arc<[u8]>) {
-        self.bytes += piece.len() + ITEM;
         self.put += 1;
         self.pieces.push_back(piece);
     }
@@ -180,6 +189,15 @@ impl Outbox {
     /// One whose reader is shown the door by `end` when it is too slow.
     pub fn new(end: impl Fn() + Send + Sync + 'static) -> Outbox {
         Outbox { end: Some(Box::new(end)), ..Outbox::default() }
+    }
+
+    /// How messages to it are written from now on.
+    pub fn set_protocol(&self, protocol: Protocol) {
+        self.resp3.store(protocol == Protocol::Resp3, Ordering::Relaxed);
+    }
+
+    fn protocol(&self) -> Protocol {
+        if self.resp3.load(Ordering::Relaxed) { Protocol::Resp3 } else { Protocol::Resp2 }
     }
 
     /// Puts a message in; one that does not fit any more breaks it.
@@ -194,6 +212,7 @@ impl Outbox {
             content.broken = true;
             self.end.iter().for_each(|end| end());
         } else {
+            content.bytes += bytes.len() + ITEM;
             content.put(Arc::clone(bytes));
         }
         self.changed.notify_all();
@@ -264,6 +283,13 @@ mod tests {
             (channels.names(None), channels.subscribers(b"news"), channels.patterns()),
             (vec![b"news".to_vec()], 1, 2)
         );
+        // In the protocol of each.
+        b.set_protocol(Protocol::Resp3);
+        channels.subscribe(What::Channel, b"news", &b).unwrap();
+        channels.publish(b"news", b"hello");
+        assert_eq!(b.next().unwrap().concat(), b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n");
+        assert!(a.next().unwrap().concat().starts_with(b"*3"));
+        channels.unsubscribe(What::Channel, b"news", &b);
         channels.unsubscribe(What::Channel, b"news", &a);
         channels.unsubscribe(What::Pattern, b"n*", &a);
         channels.unsubscribe(What::Pattern, b"n*", &b);
@@ -288,6 +314,22 @@ mod tests {
         assert!(slow.content.lock().pieces.is_empty());
     }
 
+    /// A long reply on its way does not make its reader a slow one.
+    #[test]
+    fn replies_are_no_messages() {
+        let (channels, outbox) = (Channels::default(), Arc::new(Outbox::default()));
+        channels.subscribe(What::Channel, b"c", &outbox).unwrap();
+        let sender = Arc::clone(&outbox);
+        let sender = std::thread::spawn(move || sender.send(vec![0; MOST_BYTES + 1]));
+        while outbox.content.lock().pieces.is_empty() {
+            std::thread::yield_now();
+        }
+        channels.publish(b"c", b"message");
+        assert_eq!(outbox.next().unwrap().len(), 2);
+        outbox.close();
+        assert!(outbox.next().is_none() && sender.join().unwrap());
+    }
+
     /// What is sent is written behind what was there before it, and whoever sent it does not wait for what comes after it,
     /// however much that is.
     #[test]
@@ -302,7 +344,7 @@ mod tests {
         while !written.ends_with(b"answer") {
             written.extend(outbox.next().unwrap().concat());
         }
-        assert!(written.starts_with(&encoded(&[b"message", b"c", b"before"])));
+        assert!(written.starts_with(b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$6\r\nbefore\r\n"));
         assert!(sent.try_recv().is_err(), "it is not written yet");
         // It is never empty from now on.
         channels.publish(b"c", b"after");

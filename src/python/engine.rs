@@ -215,7 +215,7 @@ impl Engine {
         Ok(py.detach(|| self.engine().apply(&entry.inner))?)
     }
 
-    /// Serves the engine to Redis clients and to replicas, in RESP2, on "host:port" (port 0 takes a free one) or on
+    /// Serves the engine to Redis clients and to replicas, in RESP2 or RESP3, on "host:port" (port 0 takes a free one) or on
     /// "unix:/path", a socket that only this user may open. It serves until it is closed, or the engine is.
     ///
     /// Without a password every connection may do everything with the engine. With one, it says AUTH first: the password

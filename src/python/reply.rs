@@ -1,7 +1,7 @@
 //! Words of commands from Python objects, and replies to them.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::arguments::Bytes;
 use super::errors;
@@ -45,6 +45,27 @@ pub fn object<'py>(py: Python<'py>, reply: &Reply, error: Option<&Bound<'py, PyA
         Reply::Array(items) => {
             let items = items.iter().map(|item| object(py, item, error)).collect::<PyResult<Vec<_>>>()?;
             PyList::new(py, items)?.into_any()
+        }
+        // As redis-py reads them: also a set is a list, since what is in it need not be hashable.
+        Reply::Double(text) => PyFloat::new(py, text.parse().unwrap_or(f64::NAN)).into_any(),
+        Reply::Verbatim(text) => PyBytes::new(py, text.as_bytes()).into_any(),
+        Reply::Set(items) | Reply::Push(items) => {
+            let items = items.iter().map(|item| object(py, item, error)).collect::<PyResult<Vec<_>>>()?;
+            PyList::new(py, items)?.into_any()
+        }
+        Reply::Map(items) | Reply::Keyed(items) => {
+            let dict = PyDict::new(py);
+            for pair in items.chunks_exact(2) {
+                dict.set_item(object(py, &pair[0], error)?, object(py, &pair[1], error)?)?;
+            }
+            dict.into_any()
+        }
+        Reply::Pairs(items) => {
+            let pair = |pair: &[Reply]| {
+                let pair = pair.iter().map(|item| object(py, item, error)).collect::<PyResult<Vec<_>>>()?;
+                PyList::new(py, pair)
+            };
+            PyList::new(py, items.chunks(2).map(pair).collect::<PyResult<Vec<_>>>()?)?.into_any()
         }
     })
 }

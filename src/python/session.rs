@@ -7,6 +7,7 @@ use pyo3::types::{PyList, PyTuple};
 
 use super::namespace::Namespace;
 use super::{calls, reply};
+use crate::Reply;
 
 /// A conversation about one namespace, with the transaction that it has begun. Not for users: `pumice.redis` is.
 #[pyclass(frozen, module = "pumice._native")]
@@ -16,6 +17,8 @@ pub struct Session {
     encode: Py<PyAny>,
     /// Makes an object of the text of an error.
     error: Py<PyAny>,
+    /// Whether replies are in the kinds of RESP3.
+    resp3: bool,
 }
 
 impl Session {
@@ -23,20 +26,25 @@ impl Session {
     fn lock(&self) -> MutexGuard<'_, crate::Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn object<'py>(&self, py: Python<'py>, answer: Reply) -> PyResult<Bound<'py, PyAny>> {
+        let answer = if self.resp3 { answer } else { answer.plain() };
+        reply::object(py, &answer, Some(self.error.bind(py)))
+    }
 }
 
 #[pymethods]
 impl Session {
     #[new]
-    fn new(namespace: &Bound<'_, Namespace>, encode: Py<PyAny>, error: Py<PyAny>) -> Session {
-        Session { session: Mutex::new(crate::Session::new(&namespace.get().live)), encode, error }
+    fn new(namespace: &Bound<'_, Namespace>, encode: Py<PyAny>, error: Py<PyAny>, resp3: bool) -> Session {
+        Session { session: Mutex::new(crate::Session::new(&namespace.get().live)), encode, error, resp3 }
     }
 
     /// Runs one command and gives its reply.
     fn execute<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         let words = reply::words(args, Some(self.encode.bind(py)))?;
         let answer = calls::watched(py, |watch| self.lock().execute(&words, watch))?;
-        reply::object(py, &answer, Some(self.error.bind(py)))
+        self.object(py, answer)
     }
 
     /// Runs several commands, one after the other, and gives their replies.
@@ -48,6 +56,6 @@ impl Session {
             let mut session = self.lock();
             words.iter().map(|words| session.execute(words, watch)).collect::<crate::Result<Vec<_>>>()
         })?;
-        answers.iter().map(|answer| reply::object(py, answer, Some(self.error.bind(py)))).collect()
+        answers.into_iter().map(|answer| self.object(py, answer)).collect()
     }
 }

@@ -10,6 +10,7 @@ mod life;
 mod messages;
 mod namespaces;
 mod pipelines;
+mod resp3;
 mod transactions;
 mod waiting;
 
@@ -137,7 +138,7 @@ impl Client {
         let Some(line) = self.line() else { return "closed".to_owned() };
         let (kind, rest) = line.split_at(1);
         match kind {
-            "+" | "-" | ":" => line,
+            "+" | "-" | ":" | "," | "_" => line,
             "$" | "*" if rest == "-1" => "nil".to_owned(),
             "$" => {
                 let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
@@ -145,9 +146,21 @@ impl Client {
                 assert!(bytes.ends_with(b"\r\n"));
                 format!("\"{}\"", bytes[..bytes.len() - 2].escape_ascii())
             }
-            "*" => {
-                let items: Vec<String> = (0..rest.parse::<usize>().unwrap()).map(|_| self.reply()).collect();
-                format!("[{}]", items.join(" "))
+            "=" => {
+                let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
+                self.socket.read_exact(&mut bytes).unwrap();
+                assert!(bytes.starts_with(b"txt:") && bytes.ends_with(b"\r\n"));
+                format!("txt\"{}\"", bytes[4..bytes.len() - 2].escape_ascii())
+            }
+            "*" | "~" | ">" | "%" => {
+                let times = if kind == "%" { 2 } else { 1 };
+                let items: Vec<String> = (0..rest.parse::<usize>().unwrap() * times).map(|_| self.reply()).collect();
+                let items = items.join(" ");
+                match kind {
+                    "*" => format!("[{items}]"),
+                    "%" => format!("{{{items}}}"),
+                    _ => format!("{kind}[{items}]"),
+                }
             }
             _ => panic!("not RESP: {line:?}"),
         }
@@ -399,7 +412,7 @@ fn greetings() {
     converse(
         client,
         &[
-            ("HELLO 3", "-NOPROTO unsupported protocol version; RESP2 is spoken here: ask for protocol 2"),
+            ("HELLO 1", "-NOPROTO unsupported protocol version"),
             ("HELLO x", "-ERR Protocol version is not an integer or out of range"),
             ("HELLO 2 NOPE", "-ERR Syntax error in HELLO option NOPE"),
             ("HELLO 2 AUTH pw", "-ERR Client sent AUTH, but no password is set"),

@@ -5,12 +5,21 @@ use crate::support::commands::{Group, SPECIAL, Words};
 use crate::support::redis::{Redis, number, plain, seed};
 use crate::support::{assert_sound, quick_dir};
 
+/// In each protocol.
 fn run(group: Group, rounds: usize) {
+    for protocol in ["2", "3"] {
+        run_in(protocol, group, rounds);
+    }
+}
+
+fn run_in(protocol: &str, group: Group, rounds: usize) {
     let seed = seed();
     let dir = quick_dir();
     let Some(redis) = Redis::start(dir.path()) else { return };
     let served = Served::open(&dir.path().join("data"));
     let (mut ours, mut theirs) = (served.client(), redis.client());
+    ours.ask(&["HELLO", protocol]);
+    theirs.ask(&["HELLO", protocol]);
     let kind = group.0;
     let mut words = Words::new(seed, &[group]);
     let (mut answers, mut errors) = (0, 0);

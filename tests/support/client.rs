@@ -16,6 +16,12 @@ pub enum Reply {
     Simple(String),
     Error(String),
     Array(Vec<Reply>),
+    /// These come only to who has asked for RESP3.
+    Null,
+    Double(String),
+    Map(Vec<Reply>),
+    Set(Vec<Reply>),
+    Push(Vec<Reply>),
 }
 
 impl From<pumice::Reply> for Reply {
@@ -27,6 +33,7 @@ impl From<pumice::Reply> for Reply {
             pumice::Reply::Simple(text) => Reply::Simple(text),
             pumice::Reply::Error(text) => Reply::Error(text),
             pumice::Reply::Array(items) => Reply::Array(items.into_iter().map(Reply::from).collect()),
+            rich => panic!("execute() answered {rich:?}"),
         }
     }
 }
@@ -49,13 +56,24 @@ impl Reply {
 
     /// The same with arrays in order, for replies whose order says nothing: pairs stay together when `paired`.
     pub fn sorted(self, paired: bool) -> Reply {
-        let Reply::Array(mut items) = self else { return self };
+        let mut items = match self {
+            Reply::Array(items) => items,
+            Reply::Set(items) => {
+                let Reply::Array(items) = Reply::Array(items).sorted(false) else { unreachable!() };
+                return Reply::Set(items);
+            }
+            Reply::Map(items) => {
+                let Reply::Array(items) = Reply::Array(items).sorted(true) else { unreachable!() };
+                return Reply::Map(items);
+            }
+            other => return other,
+        };
         // A page of a scan.
         if let [Reply::Bulk(_), Reply::Array(_)] = &items[..] {
             let page = items.pop().unwrap();
             return Reply::Array(vec![items.pop().unwrap(), page.sorted(paired)]);
         }
-        if !paired {
+        if !paired || matches!(items.first(), Some(Reply::Array(_))) {
             items.sort();
             return Reply::Array(items);
         }
@@ -107,6 +125,10 @@ impl Client {
         self.ask(&line.split(' ').collect::<Vec<_>>())
     }
 
+    fn replies(&mut self, count: &str, times: usize) -> Vec<Reply> {
+        (0..count.parse::<usize>().unwrap() * times).map(|_| self.reply()).collect()
+    }
+
     fn reply(&mut self) -> Reply {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
@@ -124,7 +146,13 @@ impl Client {
                 Reply::Bulk(bytes)
             }
             "*" if rest == "-1" => Reply::Nil,
-            "*" => Reply::Array((0..rest.parse::<usize>().unwrap()).map(|_| self.reply()).collect()),
+            "*" => Reply::Array(self.replies(rest, 1)),
+            "_" => Reply::Null,
+            // As a number, whose digits may be more than it takes.
+            "," => Reply::Double(rest.parse::<f64>().unwrap().to_string()),
+            "%" => Reply::Map(self.replies(rest, 2)),
+            "~" => Reply::Set(self.replies(rest, 1)),
+            ">" => Reply::Push(self.replies(rest, 1)),
             _ => panic!("a reply that begins with {line:?}"),
         }
     }

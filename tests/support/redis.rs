@@ -82,7 +82,7 @@ pub fn plain(command: &[String], reply: Reply) -> Reply {
         Reply::Integer(_) if command[1] == "CREATECONSUMER" => Reply::Nil,
         Reply::Array(groups) if command[0] == "XINFO" => {
             let without = |group| match group {
-                Reply::Array(mut parts) => {
+                Reply::Array(mut parts) | Reply::Map(mut parts) => {
                     parts[3] = Reply::Nil;
                     // How many entries a group has read and has left is an estimate, another one in each version of Redis.
                     parts[9] = Reply::Nil;
@@ -97,6 +97,7 @@ pub fn plain(command: &[String], reply: Reply) -> Reply {
         Reply::Error(text) => Reply::Error(text.split(' ').next().unwrap_or_default().to_owned()),
         // Nothing asked for is nothing found.
         Reply::Array(items) if items.is_empty() => Reply::Nil,
+        Reply::Null => Reply::Nil,
         other => other,
     }
 }

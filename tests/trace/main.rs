@@ -42,6 +42,7 @@ fn word(reply: &Reply) -> String {
         Reply::Simple(text) => encode(text.as_bytes()),
         Reply::Error(text) => format!("!{}", encode(text.as_bytes())),
         Reply::Array(items) => format!("[{}]", items.iter().map(word).collect::<Vec<_>>().join(" ")),
+        rich => panic!("a reply of RESP3: {rich:?}"),
     }
 }
 

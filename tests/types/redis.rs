@@ -42,11 +42,23 @@ fn compare(ours: &mut Client, theirs: &mut Client, words: &[String]) -> Option<S
 /// `PUMICE_COMMANDS` makes it longer.
 #[test]
 fn answers_of_a_redis() {
+    compare_in("2");
+}
+
+/// The same to clients that have asked for RESP3, kinds of replies included.
+#[test]
+fn answers_of_a_redis_in_resp3() {
+    compare_in("3");
+}
+
+fn compare_in(protocol: &str) {
     let seed = seed();
     let dir = quick_dir();
     let Some(redis) = Redis::start(dir.path()) else { return };
     let served = Served::open(&dir.path().join("data"));
     let (mut ours, mut theirs) = (served.client(), redis.client());
+    ours.ask(&["HELLO", protocol]);
+    theirs.ask(&["HELLO", protocol]);
     let mut words = Words::new(seed, &MAIN);
     let (mut errors, mut different) = (0, Vec::new());
     for round in 0..number("PUMICE_COMMANDS").unwrap_or(20_000) {

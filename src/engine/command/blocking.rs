@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Attempt, Context, Next, Refusal, Take, Wait, bulk, bulks, error, is, parse_integer};
-use crate::engine::format::double::{format_double, parse_double};
+use super::{Attempt, Context, Next, Refusal, Take, Wait, bulk, bulks, error, float, is, parse_integer};
+use crate::engine::format::double::parse_double;
 use crate::engine::format::metadata::Kind;
 use crate::engine::format::resp::Reply;
 use crate::engine::types::list::{self, End};
@@ -29,7 +29,7 @@ pub fn sorted_set_pop(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
     let (keys, timeout) = keys_and_timeout(args)?;
     first(context, keys, timeout, Kind::ZSET, move |writing, key| {
         let popped = sorted_set::pop(writing, key, highest, 1)?.pop();
-        Ok(popped.map(|(member, score)| bulks([key.to_vec(), member, format_double(score).into_bytes()])))
+        Ok(popped.map(|(member, score)| Reply::Array(vec![bulk(key), bulk(member), float(score)])))
     })
 }
 
@@ -51,7 +51,7 @@ pub fn sorted_set_pop_some(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
     };
     first(context, keys, timeout, Kind::ZSET, move |writing, key| {
         let popped = sorted_set::pop(writing, key, highest, count)?;
-        let pair = |(member, score): (Vec<u8>, f64)| bulks([member, format_double(score).into_bytes()]);
+        let pair = |(member, score): (Vec<u8>, f64)| Reply::Array(vec![bulk(member), float(score)]);
         let reply =
             |popped: Vec<_>| Reply::Array(vec![bulk(key), Reply::Array(popped.into_iter().map(pair).collect())]);
         Ok((!popped.is_empty()).then(|| reply(popped)))

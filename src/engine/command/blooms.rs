@@ -135,9 +135,9 @@ pub fn info(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         ("expansion", "Expansion rate", expansion),
     ];
     match args.get(2) {
-        None => Ok(Reply::Array(
-            rows.into_iter().flat_map(|(_, name, value)| [Reply::Simple(name.into()), value]).collect(),
-        )),
+        None => {
+            Ok(Reply::Map(rows.into_iter().flat_map(|(_, name, value)| [Reply::Simple(name.into()), value]).collect()))
+        }
         Some(wanted) => {
             let row = rows.into_iter().find(|(name, ..)| is(wanted, name));
             row.map(|(.., value)| value).ok_or_else(|| error("Invalid info argument"))

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{Answer, Refusal, bulk, error, integer, is};
+use super::{Answer, Refusal, bulk, error, integer, is, map};
 use crate::engine::clock::now_ms;
 use crate::engine::format::key::{Layout, slot};
 use crate::engine::format::resp::Reply;
@@ -18,8 +18,8 @@ const BUS: u32 = 10_000;
 
 pub fn cluster(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
     match args {
-        [_, info] if is(info, "info") => Ok(bulk(Shown::of(connection)?.info())),
-        [_, nodes] if is(nodes, "nodes") => Ok(bulk(Shown::of(connection)?.nodes())),
+        [_, info] if is(info, "info") => Ok(Reply::Verbatim(Shown::of(connection)?.info())),
+        [_, nodes] if is(nodes, "nodes") => Ok(Reply::Verbatim(Shown::of(connection)?.nodes())),
         [_, slots] if is(slots, "slots") => Ok(Shown::of(connection)?.slots()),
         [_, shards] if is(shards, "shards") => Ok(Shown::of(connection)?.shards()),
         [_, replicas, id] if is(replicas, "replicas") => Shown::of(connection)?.replicas(id),
@@ -138,11 +138,9 @@ impl Shown {
         let shown = primaries.map(|primary| {
             let slots = primary.slots.iter().flat_map(|&(first, last)| [first, last]);
             let nodes = std::iter::once(primary).chain(self.replicas_of(primary));
-            Reply::Array(vec![
-                bulk("slots"),
-                Reply::Array(slots.map(|slot| Reply::Integer(slot.into())).collect()),
-                bulk("nodes"),
-                Reply::Array(nodes.map(|node| self.member(node)).collect()),
+            map([
+                ("slots", Reply::Array(slots.map(|slot| Reply::Integer(slot.into())).collect())),
+                ("nodes", Reply::Array(nodes.map(|node| self.member(node)).collect())),
             ])
         });
         Reply::Array(shown.collect())
@@ -150,21 +148,14 @@ impl Shown {
 
     fn member(&self, node: &Node) -> Reply {
         let (offset, online) = self.progress(node);
-        Reply::Array(vec![
-            bulk("id"),
-            bulk(node.id.clone()),
-            bulk(if self.tls { "tls-port" } else { "port" }),
-            Reply::Integer(node.port.into()),
-            bulk("ip"),
-            bulk(node.host.clone()),
-            bulk("endpoint"),
-            bulk(node.host.clone()),
-            bulk("role"),
-            bulk(if node.primary.is_none() { "master" } else { "replica" }),
-            bulk("replication-offset"),
-            integer(offset),
-            bulk("health"),
-            bulk(if online { "online" } else { "loading" }),
+        map([
+            ("id", bulk(node.id.clone())),
+            (if self.tls { "tls-port" } else { "port" }, Reply::Integer(node.port.into())),
+            ("ip", bulk(node.host.clone())),
+            ("endpoint", bulk(node.host.clone())),
+            ("role", bulk(if node.primary.is_none() { "master" } else { "replica" })),
+            ("replication-offset", integer(offset)),
+            ("health", bulk(if online { "online" } else { "loading" })),
         ])
     }
 

@@ -1,8 +1,9 @@
 //! CONFIG: what clients ask of it before they begin. Nothing can be set here: an engine is opened with its options.
 
 use super::pattern::matches;
-use super::{Answer, Context, Refusal, bulks, error, is};
+use super::{Answer, Context, Refusal, bulk, error, is};
 use crate::engine::format::key::Layout;
+use crate::engine::format::resp::Reply;
 
 pub fn config(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     match args {
@@ -10,7 +11,7 @@ pub fn config(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
             let pattern = pattern.to_ascii_lowercase();
             let parameters = parameters(context)?;
             let shown = parameters.into_iter().filter(|(name, _)| matches(&pattern, name.as_bytes()));
-            Ok(bulks(shown.flat_map(|(name, value)| [name.to_owned(), value])))
+            Ok(Reply::Map(shown.flat_map(|(name, value)| [bulk(name), bulk(value)]).collect()))
         }
         [_, set, name, _] if is(set, "set") => Err(error(format_args!(
             "CONFIG SET '{}' error: options are given when the engine is opened and served, and stay as they are",

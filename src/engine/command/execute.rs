@@ -46,7 +46,7 @@ impl Namespace {
 
     /// [`Namespace::execute`], for who has made words of its own already.
     pub(crate) fn execute_words(&self, args: &[Vec<u8>]) -> error::Result<Reply> {
-        self.run(args).map_err(Refusal::into_error)
+        self.run(args).map(Reply::plain).map_err(Refusal::into_error)
     }
 
     fn run(&self, args: &[Vec<u8>]) -> Answer {
@@ -111,7 +111,7 @@ impl SnapshotNamespace {
         namespace.instance().generation()?;
         let context = Context { namespace, admin: false, server: None, transaction: None, snapshot: Some(self) };
         let answer = command.check(args, false).and_then(|()| transaction::attempt(command, &context, args));
-        answer.map_err(Refusal::into_error)
+        answer.map(Reply::plain).map_err(Refusal::into_error)
     }
 }
 
@@ -126,7 +126,7 @@ impl Session {
         Session { namespace: namespace.clone(), transaction: Transaction::default() }
     }
 
-    /// Runs a command as a connection would. What fails is a reply, but for Closed. One that waits asks now and then
+    /// Runs a command as a connection would, with a reply in the kinds of RESP3. What fails is a reply, but for Closed. One that waits asks now and then
     /// whether it may go on, and ends with Busy when not.
     #[cfg_attr(not(feature = "python"), allow(dead_code, reason = "for the face that has clients in the process"))]
     pub fn execute(&mut self, args: &[Vec<u8>], go_on: &mut dyn FnMut() -> ControlFlow<()>) -> error::Result<Reply> {

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Answer, Context, Refusal, bulk, error, float, integer, is, parse_float, parse_integer};
+use crate::engine::format::double::format_double;
 use crate::engine::format::geohash::{Place, Shape};
 use crate::engine::format::resp::Reply;
 use crate::engine::types::geo::{self, Hit};
@@ -63,7 +64,7 @@ pub fn geodist(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     };
     let places = context.view(|reading| Ok(geo::places(reading, &args[1], &args[2..4])?))?;
     Ok(match places[..] {
-        [Some(from), Some(to)] => float(from.distance_m(to) / unit),
+        [Some(from), Some(to)] => bulk(format_double(from.distance_m(to) / unit)),
         _ => Reply::Nil,
     })
 }
@@ -167,7 +168,7 @@ impl Search {
         let one = |hit: Hit| {
             let mut parts = vec![bulk(hit.member)];
             if self.with_distance {
-                parts.push(float(hit.distance_m / self.unit_m));
+                parts.push(bulk(format_double(hit.distance_m / self.unit_m)));
             }
             if self.with_score {
                 parts.push(float(hit.score));

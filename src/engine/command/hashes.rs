@@ -1,8 +1,9 @@
 //! Commands on hashes.
 
 use super::sorted_sets::{limit, member_bound};
-use super::{Answer, Context, Gathered, Refusal, bulk, error, float, integer, is, ok, parse_draw, parse_float};
+use super::{Answer, Context, Gathered, Refusal, bulk, error, integer, is, ok, parse_draw, parse_float};
 use super::{parse_integer, scan};
+use crate::engine::format::double::format_double;
 use crate::engine::format::metadata::Kind;
 use crate::engine::format::resp::Reply;
 use crate::engine::types::hash;
@@ -73,7 +74,7 @@ pub fn hgetall(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 }
             }
         }
-        Ok(gathered.reply())
+        Ok(if is(&args[0], "hgetall") { gathered.map() } else { gathered.array() })
     })
 }
 
@@ -84,7 +85,7 @@ pub fn hincrby(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 
 pub fn hincrbyfloat(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let by = parse_float(&args[3])?;
-    context.write(|writing| Ok(float(hash::increment_float(writing, &args[1], &args[2], by)?)))
+    context.write(|writing| Ok(bulk(format_double(hash::increment_float(writing, &args[1], &args[2], by)?))))
 }
 
 pub fn hrandfield(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
@@ -106,7 +107,7 @@ pub fn hrandfield(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 gathered.push(value)?;
             }
         }
-        Ok(gathered.reply())
+        Ok(if values { gathered.pairs() } else { gathered.array() })
     })
 }
 
@@ -165,7 +166,7 @@ pub fn hrangebylex(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 gathered.push(value)?;
             }
         }
-        Ok(gathered.reply())
+        Ok(gathered.pairs())
     })
 }
 

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Answer, Context, Refusal, bulk, replication};
+use super::{Answer, Context, Refusal, replication};
 use crate::engine::format::key::Layout;
+use crate::engine::format::resp::Reply;
 
 /// What clients that ask for a Redis may expect, and whose dialect this is.
 pub const REDIS_VERSION: &str = "7.0.0";
@@ -41,7 +42,7 @@ pub fn info(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
             section(context, &mut text)?;
         }
     }
-    Ok(bulk(text))
+    Ok(Reply::Verbatim(text))
 }
 
 pub fn mode(layout: Layout) -> &'static str {

@@ -63,7 +63,7 @@ pub fn lrange(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 gathered.push(element)?;
             }
         }
-        Ok(gathered.reply())
+        Ok(gathered.array())
     })
 }
 

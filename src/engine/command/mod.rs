@@ -281,7 +281,12 @@ pub fn split_keys(args: &[Vec<u8>]) -> Option<(Words<'_>, Words<'_>)> {
 }
 
 pub fn float(value: f64) -> Reply {
-    bulk(format_double(value))
+    Reply::Double(format_double(value))
+}
+
+/// Names with their values.
+pub fn map<const N: usize>(rows: [(&str, Reply); N]) -> Reply {
+    Reply::Map(rows.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect())
 }
 
 /// Bulk strings on their way into a reply, which is refused when it takes too much memory.
@@ -298,8 +303,22 @@ impl Gathered {
         Ok(())
     }
 
-    pub fn reply(self) -> Reply {
+    pub fn array(self) -> Reply {
         Reply::Array(self.items)
+    }
+
+    /// What was pushed by twos.
+    pub fn map(self) -> Reply {
+        Reply::Map(self.items)
+    }
+
+    /// What was pushed by twos.
+    pub fn pairs(self) -> Reply {
+        Reply::Pairs(self.items)
+    }
+
+    pub fn set(self) -> Reply {
+        Reply::Set(self.items)
     }
 }
 

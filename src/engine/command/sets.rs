@@ -12,6 +12,10 @@ use crate::engine::types::random::Draw;
 use crate::engine::types::reading::{Budget, Reading};
 use crate::engine::types::set;
 
+fn set_of(members: Vec<Vec<u8>>) -> Reply {
+    Reply::Set(members.into_iter().map(bulk).collect())
+}
+
 pub fn sadd(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     context.write(|writing| Ok(integer(set::add(writing, &args[1], &args[2..])?)))
 }
@@ -43,7 +47,7 @@ pub fn smembers(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 gathered.push(member)?;
             }
         }
-        Ok(gathered.reply())
+        Ok(gathered.set())
     })
 }
 
@@ -55,7 +59,7 @@ pub fn spop(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     };
     let popped = context.write(|writing| Ok(set::pop(writing, &args[1], count.unwrap_or(1))?))?;
     Ok(match count {
-        Some(_) => bulks(popped),
+        Some(_) => set_of(popped),
         None => popped.into_iter().next().map_or(Reply::Nil, bulk),
     })
 }
@@ -102,7 +106,7 @@ fn members(reading: &Reading<'_>, keys: &[Vec<u8>], operation: Operation) -> Res
 
 /// SINTER, SUNION and SDIFF.
 pub fn sinter(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    context.view(|reading| Ok(bulks(members(reading, &args[1..], operation(&args[0]))?)))
+    context.view(|reading| Ok(set_of(members(reading, &args[1..], operation(&args[0]))?)))
 }
 
 /// SINTERSTORE, SUNIONSTORE and SDIFFSTORE.

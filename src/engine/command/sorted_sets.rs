@@ -23,7 +23,7 @@ fn members(members: Vec<(Vec<u8>, f64)>, scores: bool) -> Reply {
             items.push(float(score));
         }
     }
-    Reply::Array(items)
+    if scores { Reply::Pairs(items) } else { Reply::Array(items) }
 }
 
 pub fn zadd(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
@@ -254,12 +254,18 @@ pub fn zremrange(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 /// ZPOPMIN and ZPOPMAX.
 pub fn zpop(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let count = match args.get(2..).unwrap_or_default() {
-        [] => 1,
-        [count] => parse_count(count)?,
+        [] => None,
+        [count] => Some(parse_count(count)?),
         _ => return Err(Refusal::syntax()),
     };
     let highest = is(&args[0], "zpopmax");
-    context.write(|writing| Ok(members(zset::pop(writing, &args[1], highest, count)?, true)))
+    let popped =
+        context.write(|writing| Ok(members(zset::pop(writing, &args[1], highest, count.unwrap_or(1))?, true)))?;
+    Ok(match popped {
+        // One is no pair among others.
+        Reply::Pairs(items) if count.is_none() => Reply::Array(items),
+        popped => popped,
+    })
 }
 
 pub fn zmpop(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {

@@ -1,7 +1,7 @@
 //! Commands on the groups of streams.
 
 use super::streams::{bound, entries, entry, id, parse_id, parse_read, read_or_wait};
-use super::{Answer, Attempt, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_count, parse_integer};
+use super::{Answer, Attempt, Context, Refusal, bulk, bulks, error, integer, is, map, ok, parse_count, parse_integer};
 use crate::engine::clock::now_ms;
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
@@ -131,7 +131,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
                     Reply::Array(pending.ok_or_else(missing)?.into_iter().map(one).collect())
                 }
             };
-            found.push(Reply::Array(vec![bulk(*key), answer]));
+            found.extend([bulk(*key), answer]);
         }
         Ok(read_or_wait(&asked, found, None))
     })
@@ -245,10 +245,6 @@ pub fn xpending(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     Ok(Reply::Array(found.ok_or_else(missing)?.into_iter().map(one).collect()))
 }
 
-fn rows<const N: usize>(rows: [(&str, Reply); N]) -> Reply {
-    Reply::Array(rows.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect())
-}
-
 fn edge(reading: &Reading<'_>, stream: &Stream, of: StreamId) -> Answer {
     if stream.metadata.size == 0 {
         return Ok(Reply::Nil);
@@ -298,14 +294,14 @@ pub fn xinfo(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                         items.extend([bulk("entries"), entries(found)]);
                     }
                 }
-                Ok(Reply::Array(items))
+                Ok(Reply::Map(items))
             }
             [] if is(subcommand, "groups") => {
                 let stream = stream()?;
                 let one = |(name, found): (Vec<u8>, crate::engine::format::stream::Group)| {
                     let lag = group::lag(&stream, &found);
                     let read = u64::try_from(found.entries_read).map_or(Reply::Nil, integer);
-                    rows([
+                    map([
                         ("name", bulk(name)),
                         ("consumers", integer(found.consumers)),
                         ("pending", integer(found.pending)),
@@ -324,7 +320,7 @@ pub fn xinfo(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 }
                 let now = now_ms();
                 let one = |(name, found): (Vec<u8>, crate::engine::format::stream::Consumer)| {
-                    rows([
+                    map([
                         ("name", bulk(name)),
                         ("pending", integer(found.pending)),
                         ("idle", integer(now.saturating_sub(found.attempted_ms))),

@@ -242,9 +242,9 @@ pub fn parse_read(mut args: &[Vec<u8>], in_group: bool) -> Result<Asked<'_>, Ref
     Err(Refusal::syntax())
 }
 
-/// What was read of each stream, where there was something.
+/// What was read of each stream, behind its key, where there was something.
 fn read_answer(found: Vec<Reply>) -> Reply {
-    if found.is_empty() { Reply::NilArray } else { Reply::Array(found) }
+    if found.is_empty() { Reply::NilArray } else { Reply::Keyed(found) }
 }
 
 /// The answer, or, when nothing is new and it may wait, what it waits for; `args` are what it is tried again with.
@@ -276,7 +276,7 @@ pub fn xread(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Refusal
             let Some(stream) = stream else { continue };
             let new = stream.range(reading, from, StreamId::MAX, false, asked.limit, &mut budget)?;
             if !new.is_empty() {
-                found.push(Reply::Array(vec![bulk(*key), entries(new)]));
+                found.extend([bulk(*key), entries(new)]);
             }
         }
         let words = args.len() - ids.len();

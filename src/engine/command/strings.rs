@@ -1,8 +1,9 @@
 //! Commands on strings.
 
-use super::{Answer, Context, Refusal, bulk, error, float, integer, is, ok, parse_float, parse_integer};
+use super::{Answer, Context, Refusal, bulk, error, integer, is, ok, parse_float, parse_integer};
 use crate::engine::clock::now_ms;
 use crate::engine::error::ErrorKind;
+use crate::engine::format::double::format_double;
 use crate::engine::format::resp::Reply;
 use crate::engine::types::list::bounds;
 use crate::engine::types::string::{self, Condition, Expiry, Set};
@@ -196,7 +197,7 @@ pub fn incrby(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 
 pub fn incrbyfloat(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let by = parse_float(&args[2])?;
-    context.write(|writing| Ok(float(string::increment_float(writing, &args[1], by)?)))
+    context.write(|writing| Ok(bulk(format_double(string::increment_float(writing, &args[1], by)?))))
 }
 
 #[cfg(test)]

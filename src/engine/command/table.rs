@@ -406,7 +406,7 @@ fn command(_: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         let shown = named.iter().map(|name| by_name(name).map_or(Reply::NilArray, Command::describe));
         Ok(Reply::Array(shown.collect()))
     } else if is(subcommand, "docs") {
-        Ok(Reply::Array(Vec::new()))
+        Ok(Reply::Map(Vec::new()))
     } else {
         Err(error("Command subcommand must be one of COUNT, DOCS, INFO"))
     }

@@ -207,7 +207,13 @@ pub fn cost(reply: &Reply) -> usize {
     size_of::<Reply>()
         + match reply {
             Reply::Bulk(bytes) => bytes.len(),
-            Reply::Array(items) => items.iter().map(cost).sum(),
-            _ => 0,
+            Reply::Simple(text) | Reply::Error(text) | Reply::Double(text) | Reply::Verbatim(text) => text.len(),
+            Reply::Array(items)
+            | Reply::Map(items)
+            | Reply::Keyed(items)
+            | Reply::Pairs(items)
+            | Reply::Set(items)
+            | Reply::Push(items) => items.iter().map(cost).sum(),
+            Reply::Integer(_) | Reply::Nil | Reply::NilArray => 0,
         }
 }

@@ -219,9 +219,9 @@ pub fn client(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
     match args {
         [_, id] if is(id, "id") => Ok(integer(own.id)),
         [_, list] if is(list, "list") => {
-            Ok(bulk(seen(connection).iter().map(|client| client.line()).collect::<String>()))
+            Ok(Reply::Verbatim(seen(connection).iter().map(|client| client.line()).collect::<String>()))
         }
-        [_, info] if is(info, "info") => Ok(bulk(own.line())),
+        [_, info] if is(info, "info") => Ok(Reply::Verbatim(own.line())),
         [_, getname] if is(getname, "getname") => {
             let name = own.shown.lock().name.clone();
             Ok(if name.is_empty() { Reply::Nil } else { bulk(name) })

@@ -18,7 +18,7 @@ use crate::engine::command::transaction::{self, Transaction};
 use crate::engine::command::{self, Attempt, Context, Next, Refusal, Wait};
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::format::resp::{Limits, Reply, RequestParser};
+use crate::engine::format::resp::{Limits, Protocol, Reply, RequestParser};
 use crate::engine::namespace::Namespace;
 use crate::engine::replication::node::Node;
 use crate::engine::replication::served::Reading;
@@ -34,6 +34,7 @@ pub struct Connection {
     seen: u64,
     parser: RequestParser,
     output: Vec<u8>,
+    protocol: Protocol,
     /// What requests run on: held while one read's requests are answered, and never while it waits.
     work: Option<Work>,
     /// When it must have said who it is.
@@ -72,6 +73,7 @@ impl Connection {
             seen: 0,
             parser: RequestParser::new(Limits::default()),
             output: Vec::new(),
+            protocol: Protocol::default(),
             work: None,
             deadline: None,
             closing: false,
@@ -126,6 +128,16 @@ impl Connection {
         self.work = None;
     }
 
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// How replies and messages are written from now on.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        self.subscription.iter().for_each(|subscription| subscription.set_protocol(protocol));
+    }
+
     /// Ends the connection when all that was asked before has its reply.
     pub fn close_after_reply(&mut self) {
         self.closing = true;
@@ -133,7 +145,7 @@ impl Connection {
 
     /// Appends a reply to what is written next.
     pub fn reply(&mut self, reply: &Reply) {
-        reply.encode(&mut self.output);
+        reply.encode_in(self.protocol, &mut self.output);
     }
 
     /// Appends a reply as it goes over the wire.
@@ -250,11 +262,11 @@ impl Connection {
             return Flow::Continue;
         }
         let mut unanswered = pipeline.len();
-        let mut output = std::mem::take(&mut self.output);
+        let (mut output, protocol) = (std::mem::take(&mut self.output), self.protocol);
         let done = self.context(|context| {
             pipeline.run(context, |reply| {
                 unanswered -= 1;
-                reply.encode(&mut output);
+                reply.encode_in(protocol, &mut output);
             })
         });
         self.output = output;
@@ -327,7 +339,7 @@ impl Connection {
         self.check_route(command, args)?;
         let reply = match command.run {
             // As if it were a message.
-            _ if command.name == "ping" && self.listens() => {
+            _ if command.name == "ping" && self.listens() && self.protocol == Protocol::Resp2 => {
                 let said = args.get(1).cloned().unwrap_or_default();
                 Reply::Array(vec![command::bulk("pong"), command::bulk(said)])
             }
@@ -407,10 +419,12 @@ impl Connection {
         }
     }
 
-    /// Refuses what a connection may not ask while it listens to channels: its reply could not be told from a message.
+    /// Refuses what a connection may not ask while it listens to channels: its reply could not be told from a message. In
+    /// RESP3 it can, but for what is no RESP at all.
     fn check_listening(&self, command: &Command) -> std::result::Result<(), Refusal> {
         const ALLOWED: [&str; 7] = ["ping", "psubscribe", "punsubscribe", "quit", "reset", "subscribe", "unsubscribe"];
-        if self.listens() && !ALLOWED.contains(&command.name) {
+        let told_apart = self.protocol == Protocol::Resp3 && !matches!(command.run, Run::Peer);
+        if self.listens() && !told_apart && !ALLOWED.contains(&command.name) {
             return Err(command::error(format_args!(
                 "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
                  context",

@@ -2,10 +2,10 @@
 
 use super::connection::Connection;
 use crate::engine::command::info::{REDIS_VERSION, mode};
-use crate::engine::command::{Answer, Refusal, bulk, error, integer, is, ok, parse_integer};
+use crate::engine::command::{Answer, Refusal, bulk, error, integer, is, map, ok, parse_integer};
 use crate::engine::format::key::DEFAULT_NAMESPACE;
 use crate::engine::format::registry::Registry;
-use crate::engine::format::resp::Reply;
+use crate::engine::format::resp::{Protocol, Reply};
 use crate::engine::format::state::Role;
 
 /// What a connection may see.
@@ -74,17 +74,18 @@ fn authenticate(connection: &mut Connection, user: &[u8], given: &[u8]) -> Resul
     Ok(())
 }
 
-/// `HELLO [2 [AUTH [default] password] [SETNAME name]]`.
+/// `HELLO [2|3 [AUTH [default] password] [SETNAME name]]`.
 pub fn hello(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
     let mut rest = args.get(1..).unwrap_or_default();
+    let mut protocol = connection.protocol();
     if let Some((version, options)) = rest.split_first() {
         let version =
             parse_integer(version).map_err(|_| error("Protocol version is not an integer or out of range"))?;
-        if version != 2 {
-            return Err(Refusal::Text(
-                "NOPROTO unsupported protocol version; RESP2 is spoken here: ask for protocol 2".to_owned(),
-            ));
-        }
+        protocol = match version {
+            2 => Protocol::Resp2,
+            3 => Protocol::Resp3,
+            _ => return Err(Refusal::Text("NOPROTO unsupported protocol version".to_owned())),
+        };
         rest = options;
     }
     loop {
@@ -112,21 +113,16 @@ pub fn hello(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
     let node = connection.node()?;
     let mode = mode(node.instance.generation()?.store.layout);
     let role = if node.instance.role()? == Role::Primary { "master" } else { "slave" };
-    Ok(Reply::Array(vec![
-        bulk("server"),
-        bulk("redis"),
-        bulk("version"),
-        bulk(REDIS_VERSION),
-        bulk("proto"),
-        Reply::Integer(2),
-        bulk("id"),
-        integer(connection.client().id),
-        bulk("mode"),
-        bulk(mode),
-        bulk("role"),
-        bulk(role),
-        bulk("modules"),
-        Reply::Array(Vec::new()),
+    connection.set_protocol(protocol);
+    let number = if protocol == Protocol::Resp3 { 3 } else { 2 };
+    Ok(map([
+        ("server", bulk("redis")),
+        ("version", bulk(REDIS_VERSION)),
+        ("proto", Reply::Integer(number)),
+        ("id", integer(connection.client().id)),
+        ("mode", bulk(mode)),
+        ("role", bulk(role)),
+        ("modules", Reply::Array(Vec::new())),
     ]))
 }
 
@@ -136,6 +132,7 @@ pub fn reset(connection: &mut Connection, _: &[Vec<u8>]) -> Answer {
     connection.client().set_name(b"")?;
     connection.forget();
     connection.reads_replica = false;
+    connection.set_protocol(Protocol::Resp2);
     Ok(Reply::Simple("RESET".into()))
 }
 

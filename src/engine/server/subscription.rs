@@ -11,7 +11,7 @@ use super::stream::Stream;
 use crate::engine::channels::{Channels, Outbox, What};
 use crate::engine::command::{Answer, Refusal, bulk, error, integer, is};
 use crate::engine::error::{Error, Result};
-use crate::engine::format::resp::Reply;
+use crate::engine::format::resp::{Protocol, Reply};
 
 /// What a connection listens to. From the first subscription on, a thread of its own writes all that goes to the other
 /// side: messages come at any time.
@@ -59,6 +59,11 @@ impl Subscription {
     /// Writes bytes behind all that is on its way. `false` when nobody reads them.
     pub fn send(&self, bytes: Vec<u8>) -> bool {
         self.outbox.send(bytes)
+    }
+
+    /// How messages are written from now on.
+    pub fn set_protocol(&self, protocol: Protocol) {
+        self.outbox.set_protocol(protocol);
     }
 
     /// How many channels and patterns it listens to.
@@ -126,7 +131,9 @@ pub fn subscribe(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
         // What was answered before goes out first.
         connection.flush()?;
         let channels = Arc::clone(&connection.node()?.instance.channels);
-        connection.subscription = Some(Subscription::begin(&channels, &connection.client().stream)?);
+        let subscription = Subscription::begin(&channels, &connection.client().stream)?;
+        subscription.set_protocol(connection.protocol());
+        connection.subscription = Some(subscription);
     }
     each(connection, verb, &args[1..], |subscription, name| subscription.add(what, name))
 }
@@ -150,7 +157,7 @@ pub fn unsubscribe(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
     };
     if names.is_empty() {
         let left = connection.subscription.as_ref().map_or(0, Subscription::count);
-        return Ok(Reply::Array(vec![bulk(verb), Reply::Nil, integer(left as u64)]));
+        return Ok(Reply::Push(vec![bulk(verb), Reply::Nil, integer(left as u64)]));
     }
     each(connection, verb, names, |subscription, name| {
         subscription.remove(what, name);
@@ -177,7 +184,7 @@ fn each(
             }
             None => 0,
         };
-        last = Some(Reply::Array(vec![bulk(verb), bulk(name.clone()), integer(count as u64)]));
+        last = Some(Reply::Push(vec![bulk(verb), bulk(name.clone()), integer(count as u64)]));
     }
     last.ok_or_else(|| error("wrong number of arguments"))
 }

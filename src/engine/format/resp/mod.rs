@@ -1,5 +1,5 @@
-//! RESP2: requests and replies, read from pieces of any size. What a length claims is allocated when the bytes are
-//! there, not before.
+//! RESP: requests and replies, read from pieces of any size. What a length claims is allocated when the bytes are
+//! there, not before. Replies are written in RESP2 or RESP3, and read in RESP2.
 
 mod reply;
 mod request;
@@ -9,7 +9,16 @@ use std::io::Write;
 pub use reply::ReplyParser;
 pub use request::RequestParser;
 
-/// What a command answers.
+/// How replies are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    #[default]
+    Resp2,
+    Resp3,
+}
+
+/// What a command answers. `execute` answers with the kinds from [`Reply::Simple`] to [`Reply::Array`], which are those of
+/// RESP2; the others say more to a client of a listener who has asked for RESP3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// `+text`, a status.
@@ -26,6 +35,20 @@ pub enum Reply {
     NilArray,
     /// `*count replies`.
     Array(Vec<Reply>),
+    /// `,number`, a number with a fraction; in RESP2 a bulk.
+    Double(String),
+    /// `=length txt:text`, a text to be shown as it is; in RESP2 a bulk.
+    Verbatim(String),
+    /// `%count replies`, names with their values, one behind the other; in RESP2 an array of them all.
+    Map(Vec<Reply>),
+    /// `%count replies` too; in RESP2 an array of pairs.
+    Keyed(Vec<Reply>),
+    /// An array of pairs, here one behind the other; in RESP2 an array of them all.
+    Pairs(Vec<Reply>),
+    /// `~count replies`, none of them twice; in RESP2 an array.
+    Set(Vec<Reply>),
+    /// `>count replies`, which nobody has asked for; in RESP2 an array.
+    Push(Vec<Reply>),
 }
 
 impl Reply {
@@ -34,23 +57,65 @@ impl Reply {
         Reply::Bulk(bytes.as_ref().to_vec())
     }
 
-    /// Appends the reply. A line break in a line becomes a space, so that it stays one line.
+    /// The same in the kinds of RESP2.
+    pub fn plain(self) -> Reply {
+        let all = |items: Vec<Reply>| Reply::Array(items.into_iter().map(Reply::plain).collect());
+        match self {
+            Reply::Double(text) | Reply::Verbatim(text) => Reply::Bulk(text.into_bytes()),
+            Reply::Array(items) | Reply::Map(items) | Reply::Pairs(items) | Reply::Set(items) | Reply::Push(items) => {
+                all(items)
+            }
+            Reply::Keyed(items) => Reply::Array(items.chunks(2).map(|pair| all(pair.to_vec())).collect()),
+            Reply::Simple(_) | Reply::Error(_) | Reply::Integer(_) | Reply::Bulk(_) | Reply::Nil | Reply::NilArray => {
+                self
+            }
+        }
+    }
+
+    /// Appends the reply in RESP2.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_in(Protocol::Resp2, out);
+    }
+
+    /// Appends the reply. A line break in a line becomes a space, so that it stays one line.
+    pub(crate) fn encode_in(&self, protocol: Protocol, out: &mut Vec<u8>) {
         let line = |kind: u8, text: &str, out: &mut Vec<u8>| {
             out.push(kind);
             out.extend(text.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
             out.extend_from_slice(b"\r\n");
         };
+        let all = |kind: u8, count: usize, items: &[Reply], out: &mut Vec<u8>| {
+            append_header(out, kind, count);
+            items.iter().for_each(|item| item.encode_in(protocol, out));
+        };
+        let pairs = |items: &[Reply], out: &mut Vec<u8>| {
+            append_header(out, b'*', items.len() / 2);
+            items.chunks(2).for_each(|pair| all(b'*', pair.len(), pair, out));
+        };
+        let rich = protocol == Protocol::Resp3;
         match self {
             Reply::Simple(text) => line(b'+', text, out),
             Reply::Error(text) => line(b'-', text, out),
             Reply::Integer(number) => append_header(out, b':', number),
             Reply::Bulk(bytes) => append_bulk(out, bytes),
+            Reply::Nil | Reply::NilArray if rich => out.extend_from_slice(b"_\r\n"),
             Reply::Nil => append_header(out, b'$', -1),
             Reply::NilArray => append_header(out, b'*', -1),
-            Reply::Array(items) => {
-                append_header(out, b'*', items.len());
-                items.iter().for_each(|item| item.encode(out));
+            Reply::Double(number) if rich => line(b',', number, out),
+            Reply::Verbatim(text) if rich => {
+                append_header(out, b'=', text.len() + 4);
+                out.extend_from_slice(b"txt:");
+                out.extend_from_slice(text.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            Reply::Double(text) | Reply::Verbatim(text) => append_bulk(out, text.as_bytes()),
+            Reply::Map(items) | Reply::Keyed(items) if rich => all(b'%', items.len() / 2, items, out),
+            Reply::Pairs(items) if rich => pairs(items, out),
+            Reply::Keyed(items) => pairs(items, out),
+            Reply::Set(items) if rich => all(b'~', items.len(), items, out),
+            Reply::Push(items) if rich => all(b'>', items.len(), items, out),
+            Reply::Array(items) | Reply::Map(items) | Reply::Pairs(items) | Reply::Set(items) | Reply::Push(items) => {
+                all(b'*', items.len(), items, out);
             }
         }
     }

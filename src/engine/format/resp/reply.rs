@@ -180,6 +180,7 @@ enum Item {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Protocol;
     use super::*;
 
     fn replies(stream: &[u8], piece: usize, limits: Limits) -> Result<Vec<Reply>> {
@@ -252,6 +253,40 @@ mod tests {
             }
         }
         assert!(replies(&b"*1\r\n".repeat(8), 1, Limits::default()).unwrap().is_empty());
+    }
+
+    /// Each kind goes out in RESP3 as what it is, and in RESP2 as what its plain form is.
+    #[test]
+    fn kinds_of_resp3() {
+        let pair = || vec![Reply::bulk(b"a"), Reply::Double("1.5".to_owned())];
+        for (reply, rich) in [
+            (Reply::Nil, "_\r\n"),
+            (Reply::NilArray, "_\r\n"),
+            (Reply::Integer(7), ":7\r\n"),
+            (Reply::Double("inf".to_owned()), ",inf\r\n"),
+            (Reply::Verbatim("a\r\nb".to_owned()), "=8\r\ntxt:a\r\nb\r\n"),
+            (Reply::Array(pair()), "*2\r\n$1\r\na\r\n,1.5\r\n"),
+            (Reply::Map(pair()), "%1\r\n$1\r\na\r\n,1.5\r\n"),
+            (Reply::Keyed(pair()), "%1\r\n$1\r\na\r\n,1.5\r\n"),
+            (Reply::Pairs(pair()), "*1\r\n*2\r\n$1\r\na\r\n,1.5\r\n"),
+            (Reply::Set(pair()), "~2\r\n$1\r\na\r\n,1.5\r\n"),
+            (Reply::Push(pair()), ">2\r\n$1\r\na\r\n,1.5\r\n"),
+            (Reply::Set(Vec::new()), "~0\r\n"),
+            (Reply::Map(vec![Reply::Nil, Reply::Set(Vec::new())]), "%1\r\n_\r\n~0\r\n"),
+        ] {
+            let mut bytes = Vec::new();
+            reply.encode_in(Protocol::Resp3, &mut bytes);
+            assert_eq!(bytes, rich.as_bytes(), "{reply:?}");
+            let (mut bytes, mut of_plain) = (Vec::new(), Vec::new());
+            reply.encode(&mut bytes);
+            let plain = reply.plain();
+            plain.encode(&mut of_plain);
+            assert_eq!(bytes, of_plain);
+            assert_eq!(replies(&bytes, 1, Limits::default()).unwrap(), [plain]);
+        }
+        let mut bytes = Vec::new();
+        Reply::Keyed(pair()).encode(&mut bytes);
+        assert_eq!(bytes, b"*1\r\n*2\r\n$1\r\na\r\n$3\r\n1.5\r\n");
     }
 
     /// A line that is no reply can be read between two replies.
