@@ -40,7 +40,8 @@ mod python;
 
 pub use engine::batch::Batch;
 pub use engine::collections::{
-    Bitmap, Elements, Fields, Hash, HyperLogLog, Json, List, Members, Scores, Set, SortedSet, Stream, StreamGroup,
+    Bitmap, BloomFilter, Elements, Fields, Geo, Hash, HyperLogLog, Json, List, Members, Scores, Set, SortedInt,
+    SortedSet, Stream, StreamGroup,
 };
 #[cfg(feature = "python")]
 pub(crate) use engine::command::execute::Session;
@@ -50,6 +51,7 @@ pub use engine::error::{Error, ErrorKind, Result};
 pub use engine::events::{Event, EventKind, Events};
 pub use engine::format::change::{Change, Operation};
 pub use engine::format::entry::Entry;
+pub use engine::format::geohash::{GeoShape, Place};
 pub use engine::format::metadata::Kind;
 pub use engine::format::resp::Reply;
 pub use engine::format::state::{Role, TlsClient};
@@ -73,6 +75,8 @@ pub use engine::server::stream::Address;
 pub use engine::snapshot::{Snapshot, SnapshotNamespace};
 pub use engine::storage::options::Compression;
 pub use engine::types::bitmap::{BitOperation, BitRange};
+pub use engine::types::bloom::{BloomInfo, BloomShape};
+pub use engine::types::geo::GeoHit;
 pub use engine::types::items::{Item, Range};
 pub use engine::types::keys::Ttl;
 pub use engine::types::list::End;

@@ -1,6 +1,8 @@
 //! The scenarios of `bindings-tests/scenarios/`, told through the Rust API.
 
 mod support;
+#[path = "scenarios/types.rs"]
+mod types;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -319,7 +321,9 @@ impl Story {
                 let answer = namespace.execute(&args.iter().map(|arg| decode(arg)).collect::<Vec<_>>());
                 exact(answer.unwrap_or_else(|e| Reply::Error(e.message().to_owned())))
             }
-            _ => panic!("unknown operation"),
+            (operation, words) => {
+                return types::tell(&namespace, operation, words).unwrap_or_else(|| panic!("unknown operation"));
+            }
         })
     }
 

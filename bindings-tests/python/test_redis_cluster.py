@@ -48,10 +48,11 @@ def cluster(member: Member, **options: Any) -> Any:
     return redis.RedisCluster(host=member.host, port=member.port, password=PASSWORD, **options)
 
 
-def test_reads_and_writes(members: list[Member]) -> None:
+@pytest.mark.parametrize("protocol", [None, 2, 3])
+def test_reads_and_writes(members: list[Member], protocol: int | None) -> None:
     """A client that knows one node writes and reads across all slots, and each node has what is in its own."""
     a, b, c = members
-    with cluster(c) as client:
+    with cluster(c, protocol=protocol) as client:
         for key in KEYS:
             assert client.set(key, b"v" + key) is True
         assert [client.get(key) for key in KEYS] == [b"v" + key for key in KEYS]

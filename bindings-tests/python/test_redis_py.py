@@ -169,3 +169,36 @@ def test_tls(engine: pumice.Engine) -> None:
         for options in ({}, nameless):
             with client(listener, **options) as refused, pytest.raises(redis.RedisError):
                 refused.ping()
+
+
+def test_messages(open_door: Any) -> None:
+    """`pubsub()` hears what is published, by name and by pattern, and asks for no protocol."""
+    with open_door.pubsub() as listening:
+        listening.subscribe("news")
+        listening.psubscribe("n*")
+        assert [listening.get_message(timeout=60)["type"] for _ in range(2)] == ["subscribe", "psubscribe"]
+        assert open_door.publish("news", "hello") == 2
+        heard = [listening.get_message(timeout=60) for _ in range(2)]
+        assert [(one["type"], one["channel"], one["data"]) for one in heard] == [
+            ("message", b"news", b"hello"),
+            ("pmessage", b"news", b"hello"),
+        ]
+        listening.unsubscribe()
+        assert listening.get_message(timeout=60)["type"] == "unsubscribe"
+
+
+@pytest.mark.parametrize("protocol", [None, 2, 3])
+def test_documents(engine: pumice.Engine, protocol: int | None) -> None:
+    """redis-py's commands of documents and filters, and its list of commands, in each protocol."""
+    with engine.serve() as listener, client(listener, protocol=protocol) as connected:
+        documents = connected.json()
+        assert documents.set("d", "$", {"a": 1, "b": [1.5, None]}) is True
+        assert documents.get("d", "$") == [{"a": 1, "b": [1.5, None]}]
+        # As of RedisJSON, which has one more list around them in RESP3.
+        kinds = [documents.type("d", path) for path in ("$", "$.b")]
+        assert kinds == ([[[b"object"]], [[b"array"]]] if protocol == 3 else [[b"object"], [b"array"]])
+        assert documents.numincrby("d", "$.a", 2) == [3] and documents.arrlen("d", "$.b") == [2]
+        assert connected.bf().add("f", "x") == 1 and connected.bf().exists("f", "y") == 0
+        filled = connected.bf().info("f")
+        assert (filled[b"Number of items inserted"] if protocol == 3 else filled.insertedNum) == 1
+        assert {"get", "xadd"} <= set(connected.command()) and connected.command_count() > 200

@@ -57,6 +57,11 @@ def boolean(value: bool) -> str:
     return "true" if value else "false"
 
 
+def most(word: str) -> int | None:
+    """How many at most: all where nothing is given."""
+    return None if word == "-" else int(word)
+
+
 def id_of(name: str) -> str:
     """The id of the node that an engine is: its name, filled up."""
     return name.ljust(40, "0")
@@ -201,6 +206,74 @@ class World:
         if isinstance(found, list):
             return f"[{' '.join(map(self.reply, found))}]"
         return str(found) if isinstance(found, int) else shown(found)
+
+    def do_geo_add(self, name: str, namespace: str, key: str, *places: str) -> int:
+        parts = [places[at : at + 3] for at in range(0, len(places), 3)]
+        given_places = [(bytes_of(member), (float(longitude), float(latitude))) for member, longitude, latitude in parts]
+        return self.namespace(name, namespace).geo(bytes_of(key)).set_many(given_places)
+
+    def do_geo_remove(self, name: str, namespace: str, key: str, *members: str) -> int:
+        return self.namespace(name, namespace).geo(bytes_of(key)).remove([bytes_of(member) for member in members])
+
+    def do_geo_len(self, name: str, namespace: str, key: str) -> int:
+        return len(self.namespace(name, namespace).geo(bytes_of(key)))
+
+    def do_geo_position(self, name: str, namespace: str, key: str, member: str) -> str:
+        place = self.namespace(name, namespace).geo(bytes_of(key)).position(bytes_of(member))
+        return f"{place[0]:.4f}:{place[1]:.4f}" if place else "none"
+
+    def do_geo_distance(self, name: str, namespace: str, key: str, one: str, other: str) -> str:
+        found = self.namespace(name, namespace).geo(bytes_of(key)).distance(bytes_of(one), bytes_of(other))
+        return "none" if found is None else f"{found:.0f}"
+
+    def do_geo_search(self, name: str, namespace: str, key: str, middle: str, area: str, count: str) -> str:
+        geo = self.namespace(name, namespace).geo(bytes_of(key))
+        place = middle.split(",")
+        around = bytes_of(middle) if len(place) == 1 else (float(place[0]), float(place[1]))
+        shape, *sizes = area.split(":")
+        if shape == "circle":
+            found = geo.within_radius(around, float(sizes[0]), count=most(count))
+        else:
+            found = geo.within_box(around, float(sizes[0]), float(sizes[1]), count=most(count))
+        return words([f"{shown(member)}:{distance:.0f}" for member, distance, _ in found])
+
+    def do_bloom_reserve(self, name: str, namespace: str, key: str, capacity: str, rate: str, expansion: str) -> str:
+        bloom = self.namespace(name, namespace).bloom_filter(bytes_of(key))
+        return boolean(bloom.reserve(int(capacity), float(rate), expansion=int(expansion)))
+
+    def do_bloom_add(self, name: str, namespace: str, key: str, *items: str) -> str:
+        bloom = self.namespace(name, namespace).bloom_filter(bytes_of(key))
+        if len(items) == 1:
+            return boolean(bloom.add(bytes_of(items[0])))
+        return words([boolean(added) for added in bloom.add_many(bytes_of(item) for item in items)])
+
+    def do_bloom_contains(self, name: str, namespace: str, key: str, *items: str) -> str:
+        bloom = self.namespace(name, namespace).bloom_filter(bytes_of(key))
+        if len(items) == 1:
+            return boolean(bytes_of(items[0]) in bloom)
+        return words([boolean(found) for found in bloom.contains_many([bytes_of(item) for item in items])])
+
+    def do_bloom_info(self, name: str, namespace: str, key: str) -> str:
+        info = self.namespace(name, namespace).bloom_filter(bytes_of(key)).info()
+        return f"{info.capacity}:{info.items}:{info.filters}:{info.bytes}:{info.expansion}" if info else "none"
+
+    def do_ints_add(self, name: str, namespace: str, key: str, *integers: str) -> int:
+        return self.namespace(name, namespace).sorted_int(bytes_of(key)).update(map(int, integers))
+
+    def do_ints_remove(self, name: str, namespace: str, key: str, *integers: str) -> int:
+        return self.namespace(name, namespace).sorted_int(bytes_of(key)).remove(map(int, integers))
+
+    def do_ints_len(self, name: str, namespace: str, key: str) -> int:
+        return len(self.namespace(name, namespace).sorted_int(bytes_of(key)))
+
+    def do_ints_contains(self, name: str, namespace: str, key: str, *integers: str) -> str:
+        found = self.namespace(name, namespace).sorted_int(bytes_of(key))
+        return words([boolean(int(integer) in found) for integer in integers])
+
+    def do_ints_range(self, name: str, namespace: str, key: str, first: str, last: str, way: str, count: str) -> str:
+        ints = self.namespace(name, namespace).sorted_int(bytes_of(key))
+        found = ints.range(int(first), int(last), count=most(count), reverse=way == "reverse")
+        return words([str(integer) for integer in found])
 
     def do_batch(self, name: str) -> None:
         self.batches[name] = self.engines[name].batch()
@@ -422,7 +495,7 @@ class World:
 def test_there_are_scenarios() -> None:
     """The folder of scenarios was found, with those that every language must tell."""
     names = {file.stem for file in FILES}
-    assert names >= {"strings", "commands", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over", "convert", "topology", "trace"}
+    assert names >= {"strings", "commands", "namespaces", "batches", "order", "full_sync", "kvrocks", "replication", "hand_over", "convert", "topology", "trace", "types"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -1,4 +1,4 @@
-"""Bitmaps, HyperLogLogs, JSON documents and streams, in the shapes of Python."""
+"""Bitmaps, HyperLogLogs, JSON documents, streams, places, Bloom filters and sorted ints, in the shapes of Python."""
 
 import pytest
 
@@ -79,3 +79,73 @@ def test_stream(names):
         jobs.append({"f": "v"}, id="18446744073709551615-1")
     with pytest.raises(pumice.NotFoundError):
         jobs.group("none").read("ada")
+
+
+def test_geo(names):
+    """Places come from a mapping or one by one, and what is near is found around a member or a place."""
+    cities = names.geo("g")
+    assert cities.position("Palermo") is None and cities.within_radius((15, 37), 1e6) == [] and len(cities) == 0
+    assert cities.set_many({"Palermo": (13.361389, 38.115556), b"Catania": (15.087269, 37.502669)}) == 2
+    assert cities.add("Rome", 12.5, 41.9) and not cities.add("Rome", 12.496, 41.903) and cities.set_many([]) == 0
+    assert "Rome" in cities and "Milan" not in cities and len(cities) == 3
+    longitude, latitude = cities.position("Palermo")
+    assert abs(longitude - 13.361389) < 1e-5 and abs(latitude - 38.115556) < 1e-5
+    assert round(cities.distance("Palermo", "Catania")) == 166274 and cities.distance("Palermo", "Milan") is None
+    (member, distance, place), *rest = cities.within_radius((15.0, 37.0), 200_000)
+    assert member == b"Catania" and round(distance) == 56441 and round(place[0], 3) == 15.087 and len(rest) == 1
+    assert [hit[0] for hit in cities.within_radius("Rome", 1e6, count=2)] == [b"Rome", b"Palermo"]
+    assert [hit[0] for hit in cities.within_box("Palermo", 400_000, 400_000)] == [b"Palermo", b"Catania"]
+    with pytest.raises(pumice.NotFoundError):
+        cities.within_radius("Milan", 1)
+    with pytest.raises(TypeError):
+        cities.within_radius(("Milan", 1), 1)
+    for longitude in [181, float("nan")]:
+        with pytest.raises(pumice.InvalidArgumentError):
+            cities.add("x", longitude, 0)
+    with pytest.raises(pumice.InvalidArgumentError):
+        cities.within_radius((0, 0), -1)
+    assert cities.remove(["Rome", "Milan"]) == 1 and names.sorted_set("g").keys() == {b"Palermo", b"Catania"}
+    cities.clear()
+    assert "g" not in names
+
+
+def test_bloom_filter(names):
+    """Items that were added are found, and few others."""
+    seen = names.bloom_filter("b")
+    assert "ada" not in seen and seen.info() is None and seen.add_many([]) == [] and "b" not in names
+    assert seen.reserve(2000, 0.001) and not seen.reserve(5)
+    assert seen.add("ada") and not seen.add(b"ada") and seen.add_many(["ada", "grace"]) == [False, True]
+    added = seen.add_many(f"visitor {n}" for n in range(1000))
+    assert 990 < sum(added) <= 1000 and all(seen.contains_many([f"visitor {n}" for n in range(1000)]))
+    assert sum(seen.contains_many([f"stranger {n}" for n in range(1000)])) < 20
+    info = seen.info()
+    assert info.capacity >= 2000 and info.items == sum(added) + 2 and info.filters == 1 and info.error_rate == 0.001
+    assert repr(info).startswith("BloomInfo(capacity=") and info.expansion == 2 and info.bytes > 0
+    small = names.bloom_filter("small")
+    assert small.reserve(2, expansion=0) and small.add("one")
+    with pytest.raises(pumice.InvalidArgumentError):
+        small.add_many(["two", "three", "four"])
+    # Nothing of a call that did not fit is there.
+    assert small.info().items == 1 and "two" not in small
+    with pytest.raises(pumice.InvalidArgumentError):
+        names.bloom_filter("x").reserve(0)
+    seen.clear()
+    assert "b" not in names
+
+
+def test_sorted_int(names):
+    """Integers are kept in order, and found in ranges from both sides."""
+    ids = names.sorted_int("i")
+    assert len(ids) == 0 and ids.range() == [] and 5 not in ids
+    assert ids.update([30, 10, 2**64 - 1, 0]) == 4 and ids.update(range(10, 12)) == 1
+    assert ids.add(20) and not ids.add(20) and 20 in ids and len(ids) == 6
+    assert ids.range() == [0, 10, 11, 20, 30, 2**64 - 1] and ids.range(10, 20) == [10, 11, 20]
+    assert ids.range(1, count=2) == [10, 11] and ids.range(0, 29, reverse=True, count=2) == [20, 11]
+    assert ids.remove([0, 1, 10]) == 2 and ids.range(0, 19) == [11]
+    for wrong in [-1, 2**64]:
+        with pytest.raises(OverflowError):
+            ids.add(wrong)
+    with pytest.raises(pumice.WrongTypeError):
+        names.bloom_filter("i").add("x")
+    ids.clear()
+    assert "i" not in names

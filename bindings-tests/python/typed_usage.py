@@ -32,6 +32,14 @@ def main(folder: Path) -> int:
         for key, found in users.items(prefix="a", reverse=True):
             print(key.hex(), found.hex())
         keys: set[bytes] = set(users.keys()) | users.keys()
+        cities: pumice.Geo = users.geo("cities")
+        cities.set_many({"Palermo": (13.361389, 38.115556)})
+        near: list[tuple[bytes, float, tuple[float, float]]] = cities.within_radius((15, 37), 2e5, count=1)
+        near += cities.within_box("Palermo", 1.0, 1.0)
+        seen: list[bool] = users.bloom_filter("seen").add_many(["ada"])
+        bloom: pumice.BloomInfo | None = users.bloom_filter("seen").info()
+        ids: list[int] = users.sorted_int("ids").range(1, reverse=True)
+        print(near, seen, "ada" in users.bloom_filter("seen"), bloom and bloom.items, ids, cities.distance("a", b"b"))
         with engine.batch() as batch:
             batch.put("users", "k", "v", ttl=1.5)
         with engine.snapshot() as snapshot:

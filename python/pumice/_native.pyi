@@ -441,6 +441,15 @@ class Namespace(ReadOnlyNamespace, MutableMapping[bytes, bytes]):
     def json(self, key: _Bytes) -> Json:
         """The JSON document of that key. Nothing is looked up before it is used."""
 
+    def geo(self, key: _Bytes) -> Geo:
+        """The places of that key, by the names of members. Nothing is looked up before it is used."""
+
+    def bloom_filter(self, key: _Bytes) -> BloomFilter:
+        """The Bloom filter of that key: `item in bloom`. Nothing is looked up before it is used."""
+
+    def sorted_int(self, key: _Bytes) -> SortedInt:
+        """The sorted int of that key. Nothing is looked up before it is used."""
+
     def stream(self, key: _Bytes) -> Stream:
         """The stream of that key. Nothing is looked up before it is used."""
 
@@ -520,6 +529,131 @@ class Json:
 
     def clear(self) -> None:
         """Removes the document."""
+
+@final
+class Geo:
+    """Places on the earth, in the sorted set of one key: members, each with a longitude and a latitude in degrees.
+
+    It need not be there. Each call is one write or one look. Distances are metres. A place that is not on the map raises
+    InvalidArgumentError, a key of another type WrongTypeError.
+    """
+
+    def add(self, member: _Bytes, longitude: float, latitude: float) -> bool:
+        """Adds a member, or moves it. Whether it is new."""
+
+    def set_many(
+        self, places: Mapping[Any, tuple[float, float]] | Iterable[tuple[_Bytes, tuple[float, float]]]
+    ) -> int:
+        """Adds members in one write, from a mapping or from pairs of a member and its longitude and latitude. How many
+        are new."""
+
+    def remove(self, members: Iterable[_Bytes]) -> int:
+        """Removes members. How many were there."""
+
+    def position(self, member: _Bytes) -> tuple[float, float] | None:
+        """The longitude and latitude of a member, as exactly as they are kept, None when it is not there."""
+
+    def distance(self, member: _Bytes, other: _Bytes) -> float | None:
+        """How many metres two members are from each other, None when one of them is not there."""
+
+    def within_radius(
+        self, middle: _Bytes | tuple[float, float], radius: float, *, count: int | None = None
+    ) -> list[tuple[bytes, float, tuple[float, float]]]:
+        """The members in a circle around `middle`, the nearest first, `count` at most: each with its distance and place.
+        The middle is a member, else NotFoundError is raised, or a tuple of longitude and latitude."""
+
+    def within_box(
+        self, middle: _Bytes | tuple[float, float], width: float, height: float, *, count: int | None = None
+    ) -> list[tuple[bytes, float, tuple[float, float]]]:
+        """The members in a rectangle around `middle`, as `within_radius` gives them."""
+
+    def __contains__(self, member: _Bytes, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def clear(self) -> None:
+        """Removes all members."""
+
+@final
+class BloomFilter:
+    """The Bloom filter of one key: `item in bloom` is certain when it is False, and when it is True wrong at the rate that
+    was asked for.
+
+    It need not be there: without `reserve` the first item makes one for 100 items, that grows. Each call is one write or
+    one look. A key of another type raises WrongTypeError.
+    """
+
+    def reserve(self, capacity: int, error_rate: float = 0.01, *, expansion: int = 2) -> bool:
+        """Makes the filter, with `expansion=0` one that does not grow. False when it is there already."""
+
+    def add(self, item: _Bytes) -> bool:
+        """Adds an item. Whether it is new. A full filter that does not grow raises InvalidArgumentError."""
+
+    def add_many(self, items: Iterable[_Bytes]) -> list[bool]:
+        """Adds items in one write: which are new. When one of them finds the filter full, none is added."""
+
+    def __contains__(self, item: _Bytes, /) -> bool: ...
+    def contains_many(self, items: Iterable[_Bytes]) -> list[bool]:
+        """Which items were probably added, at one moment."""
+
+    def info(self) -> BloomInfo | None:
+        """What the filter is like, None when there is none."""
+
+    def clear(self) -> None:
+        """Forgets all items."""
+
+@final
+class BloomInfo:
+    """What a Bloom filter is like."""
+
+    @property
+    def capacity(self) -> int:
+        """How many items it takes before it grows, or is full."""
+
+    @property
+    def items(self) -> int:
+        """How many were added."""
+
+    @property
+    def filters(self) -> int:
+        """How many filters it has grown to."""
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes these have."""
+
+    @property
+    def error_rate(self) -> float:
+        """The rate of false alarms that was asked for."""
+
+    @property
+    def expansion(self) -> int:
+        """By how much each filter is larger than the one before; 0 when it does not grow."""
+
+@final
+class SortedInt:
+    """The sorted int of one key: a set of integers from 0 to 2**64 - 1 in order, of Kvrocks' own.
+
+    It need not be there. Each call is one write or one look. A key of another type raises WrongTypeError.
+    """
+
+    def add(self, integer: int) -> bool:
+        """Adds an integer. Whether it is new."""
+
+    def update(self, integers: Iterable[int]) -> int:
+        """Adds integers in one write. How many are new."""
+
+    def remove(self, integers: Iterable[int]) -> int:
+        """Removes integers in one write. How many were there."""
+
+    def __contains__(self, integer: int, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def range(
+        self, first: int = 0, last: int | None = None, *, count: int | None = None, reverse: bool = False
+    ) -> list[int]:
+        """The integers from one to another, which is among them, in order or with `reverse` backwards, `count` at
+        most."""
+
+    def clear(self) -> None:
+        """Removes all integers."""
 
 @final
 class Stream:

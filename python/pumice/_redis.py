@@ -24,6 +24,9 @@ def redis(engine: Engine, namespace: Namespace | str | bytes | None = None, **op
         raise UnsupportedError("redis: redis-py is not installed; run `pip install redis`") from error
     import redis as redis_py
 
+    for cached in ["cache", "cache_config"]:
+        if options.get(cached) is not None:
+            raise UnsupportedError(f"redis: got {cached}, expected none: what is in this process needs no cache of its own")
     protocol = options.get("protocol")
     if protocol not in (None, 2, 3):
         raise InvalidArgumentError(f"redis: got protocol={protocol!r}, expected 2 or 3")

@@ -84,13 +84,8 @@ pub extern "C" fn pumice_namespace_execute(
     reply: Option<&mut MaybeUninit<*mut pumice_reply>>,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        let place = place(reply, "reply")?;
-        // SAFETY: the array has `count` elements, each NULL or readable for its size.
-        let args = unsafe { words(args, count) }?;
-        hand_out(place, pumice_reply::from(given(ns, "ns")?.0.execute(&args)?));
-        Ok(())
-    })
+    // SAFETY: the array has `count` elements, each NULL or readable for its size.
+    unsafe { execute(args, count, reply, error, |args| given(ns, "ns")?.0.execute(args)) }
 }
 
 /// Runs a command of Redis that only reads, like HGETALL or SCAN, on the keys as they were then: as
@@ -104,22 +99,29 @@ pub extern "C" fn pumice_snapshot_namespace_execute(
     reply: Option<&mut MaybeUninit<*mut pumice_reply>>,
     error: Option<&mut MaybeUninit<*mut pumice_error>>,
 ) -> pumice_status {
-    call(error, || {
-        let place = place(reply, "reply")?;
-        // SAFETY: the array has `count` elements, each NULL or readable for its size.
-        let args = unsafe { words(args, count) }?;
-        hand_out(place, pumice_reply::from(given(ns, "ns")?.0.execute(&args)?));
-        Ok(())
-    })
+    // SAFETY: the array has `count` elements, each NULL or readable for its size.
+    unsafe { execute(args, count, reply, error, |args| given(ns, "ns")?.0.execute(args)) }
 }
 
-/// The words of a command.
+/// Has a command run, and hands out its reply.
 ///
 /// # Safety
 /// The array has `count` elements, each NULL or readable for its size.
-unsafe fn words<'a>(args: *const pumice_bytes, count: usize) -> Result<Vec<&'a [u8]>> {
-    // SAFETY: the caller's promise.
-    unsafe { array(args, count, "args")?.iter().map(|arg| arg.get("args")).collect() }
+unsafe fn execute(
+    args: *const pumice_bytes,
+    count: usize,
+    reply: Option<&mut MaybeUninit<*mut pumice_reply>>,
+    error: Option<&mut MaybeUninit<*mut pumice_error>>,
+    run: impl FnOnce(&[&[u8]]) -> Result<Reply>,
+) -> pumice_status {
+    call(error, || {
+        let place = place(reply, "reply")?;
+        // SAFETY: the caller's promise.
+        let args =
+            unsafe { array(args, count, "args")?.iter().map(|arg| arg.get("args")).collect::<Result<Vec<_>>>() }?;
+        hand_out(place, pumice_reply::from(run(&args)?));
+        Ok(())
+    })
 }
 
 /// What a reply is; PUMICE_REPLY_NIL of NULL.

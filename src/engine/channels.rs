@@ -167,6 +167,8 @@ pub struct Outbox {
 #[derive(Default)]
 struct Content {
     pieces: VecDeque<Arc<[u8]>>,
+    /// Messages that have to wait for the next bytes that are sent.
+    held: Option<VecDeque<Arc<[u8]>>>,
     /// Of messages: a reader who is given a long reply is not slow.
     bytes: usize,
     /// How many pieces were ever put in, and how many of them are written.
@@ -200,6 +202,11 @@ impl Outbox {
         if self.resp3.load(Ordering::Relaxed) { Protocol::Resp3 } else { Protocol::Resp2 }
     }
 
+    /// Keeps messages back until something is sent: what says that the subscription has begun.
+    pub fn hold(&self) {
+        self.content.lock().held.get_or_insert_default();
+    }
+
     /// Puts a message in; one that does not fit any more breaks it.
     fn offer(&self, bytes: &Arc<[u8]>) {
         let mut content = self.content.lock();
@@ -209,11 +216,15 @@ impl Outbox {
         // One message is always taken, however long.
         if content.bytes > 0 && content.bytes + bytes.len() > MOST_BYTES {
             content.pieces.clear();
+            content.held = None;
             content.broken = true;
             self.end.iter().for_each(|end| end());
         } else {
             content.bytes += bytes.len() + ITEM;
-            content.put(Arc::clone(bytes));
+            match &mut content.held {
+                Some(held) => held.push_back(Arc::clone(bytes)),
+                None => content.put(Arc::clone(bytes)),
+            }
         }
         self.changed.notify_all();
     }
@@ -221,9 +232,15 @@ impl Outbox {
     /// Puts bytes in, and waits until they are written behind what was in it before; not for what comes behind them. `false`
     /// when it is broken.
     pub fn send(&self, bytes: Vec<u8>) -> bool {
+        // Not with the lock, for which whoever publishes would wait: they may be many.
+        let bytes = bytes.into();
         let mut content = self.content.lock();
-        content.put(bytes.into());
+        content.put(bytes);
         let own = content.put;
+        while let Some(message) = content.held.as_mut().and_then(VecDeque::pop_front) {
+            content.put(message);
+        }
+        content.held = None;
         self.changed.notify_all();
         while !content.broken && content.written < own {
             self.changed.wait(&mut content);

@@ -239,11 +239,11 @@ impl Store {
     }
 
     /// Takes an entry that was written, and wakes who waits for it: history and registry must be its own by now. The keys
-    /// for which somebody waits who is to be served.
+    /// of it for which somebody waits, who is to be served.
     pub fn append(&self, Written { first, last, bytes }: Written) -> Vec<Vec<u8>> {
         let mut ring = self.ring.lock();
         ring.latest = last;
-        let ready = if ring.waiters.is_empty() { Vec::new() } else { ring.waiters.wake_by(bytes.as_deref()) };
+        let ready = if ring.waiters.is_empty() { Vec::new() } else { ring.waiters.changed_by(bytes.as_deref()) };
         ring.offer(bytes.as_ref().map(|bytes| (first, last, &**bytes)));
         let Ring { entries, bytes: total, .. } = &mut *ring;
         if let Some(bytes) = bytes {
@@ -346,14 +346,14 @@ impl Store {
         keys.iter().for_each(|key| ring.waiters.remove(key, waiter));
     }
 
-    /// Who waits for a key and is to be served, who came first the first.
+    /// Who waits for a key, who came first the first.
     pub fn line(&self, key: &[u8]) -> Vec<Arc<Waiter>> {
         self.ring.lock().waiters.line(key)
     }
 
-    /// Whether anybody waits who is to be served, for whatever key.
+    /// Whether anybody waits, for whatever key.
     pub fn serves_anybody(&self) -> bool {
-        self.ring.lock().waiters.serves_anybody()
+        !self.ring.lock().waiters.is_empty()
     }
 
     /// Has all who wait for a key look again: what they may do has changed.

@@ -15,8 +15,8 @@ use super::instance::CommitGuard;
 /// Somebody who waits.
 pub struct Waiter {
     bell: OwnedFd,
-    /// Gives it what it waits for, on the thread of whoever changes a key. Without it a change rings.
-    serve: Option<Box<Serve>>,
+    /// Gives it what it waits for, on the thread of whoever changes a key.
+    serve: Box<Serve>,
 }
 
 /// Tries to give a waiter something of a key, as it is in the metadata, under the commit lock.
@@ -33,7 +33,7 @@ pub enum Tried {
     Gone,
 }
 
-/// Keys that were changed and for which somebody waits who is to be served, in the order of the changes, each once.
+/// Keys that were changed and for which somebody waits, in the order of the changes, each once.
 #[derive(Default)]
 pub struct Ready {
     order: VecDeque<Vec<u8>>,
@@ -70,7 +70,7 @@ pub enum Woken {
 }
 
 impl Waiter {
-    pub fn new(serve: Option<Box<Serve>>) -> Result<Waiter> {
+    pub fn new(serve: Box<Serve>) -> Result<Waiter> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let bell = bell.map_err(|e| Error::io("make an eventfd to wait with", e))?;
         Ok(Waiter { bell, serve })
@@ -78,7 +78,7 @@ impl Waiter {
 
     /// Gives it what a key has for it. Whether there may be something for the next in line.
     pub fn serve(&self, guard: &mut CommitGuard<'_>, key: &[u8]) -> bool {
-        let tried = self.serve.as_ref().map_or(Tried::Nothing, |serve| serve(guard, key));
+        let tried = (self.serve)(guard, key);
         if tried == Tried::Ring {
             self.ring();
         }
@@ -138,42 +138,26 @@ impl Waiters {
         }
     }
 
-    /// Wakes who waits for a key that an entry has changed; all, where the entry is not at hand. The keys for which
-    /// somebody waits who is to be served.
-    pub fn wake_by(&self, batch: Option<&[u8]>) -> Vec<Vec<u8>> {
-        let (mut ready, mut seen) = (Vec::new(), BTreeSet::new());
-        let mut wake = |key: &[u8], waiting: &[Arc<Waiter>]| {
-            waiting.iter().filter(|waiter| waiter.serve.is_none()).for_each(|waiter| waiter.ring());
-            if waiting.iter().any(|waiter| waiter.serve.is_some()) {
-                ready.push(key.to_vec());
-            }
-        };
-        let Some(batch) = batch else {
-            self.keys.iter().for_each(|(key, waiting)| wake(key, waiting));
-            return ready;
-        };
+    /// The keys for which somebody waits and that an entry has changed; all, where the entry is not at hand.
+    pub fn changed_by(&self, batch: Option<&[u8]>) -> Vec<Vec<u8>> {
+        let Some(batch) = batch else { return self.keys.keys().cloned().collect() };
         // It was parsed before it was written.
-        let Ok(batch) = Batch::parse(batch) else { return ready };
+        let Ok(batch) = Batch::parse(batch) else { return Vec::new() };
+        let (mut changed, mut seen) = (Vec::new(), BTreeSet::new());
         for record in batch.records() {
             if let Record::Put { family: METADATA, key, .. } = record
-                && let Some(waiting) = self.keys.get(key)
+                && self.keys.contains_key(key)
                 && seen.insert(key)
             {
-                wake(key, waiting);
+                changed.push(key.to_vec());
             }
         }
-        ready
+        changed
     }
 
-    /// Whether anybody waits who is to be served, for whatever key.
-    pub fn serves_anybody(&self) -> bool {
-        self.keys.values().flatten().any(|waiter| waiter.serve.is_some())
-    }
-
-    /// Who waits for a key and is to be served, who came first the first.
+    /// Who waits for a key, who came first the first.
     pub fn line(&self, key: &[u8]) -> Vec<Arc<Waiter>> {
-        let waiting = self.keys.get(key).into_iter().flatten();
-        waiting.filter(|waiter| waiter.serve.is_some()).cloned().collect()
+        self.keys.get(key).cloned().unwrap_or_default()
     }
 
     pub fn wake_all(&self) {

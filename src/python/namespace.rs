@@ -9,12 +9,15 @@ use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString, PyTuple};
 
 use super::arguments::{self, Bytes, Seconds};
 use super::bitmaps::{Bitmap, HyperLogLog};
+use super::blooms::BloomFilter;
 use super::hashes::Hash;
 use super::iterators::{NamespaceIterator, What};
 use super::jsons::Json;
 use super::leases::{Lease, Shared};
 use super::lists::List;
+use super::places::Geo;
 use super::sets::Set;
+use super::sorted_ints::SortedInt;
 use super::sorted_sets::SortedSet;
 use super::streams::Stream;
 use super::views::{ItemsView, KeysView, ValuesView};
@@ -436,6 +439,21 @@ impl Namespace {
     /// The JSON document of that key. Nothing is looked up before it is used.
     fn json(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Json {
         Json { live: slf.get().live.json(&*key) }
+    }
+
+    /// The places of that key, by the names of members. Nothing is looked up before it is used.
+    fn geo(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Geo {
+        Geo { live: slf.get().live.geo(&*key) }
+    }
+
+    /// The Bloom filter of that key: `item in bloom`. Nothing is looked up before it is used.
+    fn bloom_filter(slf: &Bound<'_, Self>, key: Bytes<'_>) -> BloomFilter {
+        BloomFilter { live: slf.get().live.bloom_filter(&*key) }
+    }
+
+    /// The sorted int of that key. Nothing is looked up before it is used.
+    fn sorted_int(slf: &Bound<'_, Self>, key: Bytes<'_>) -> SortedInt {
+        SortedInt { live: slf.get().live.sorted_int(&*key) }
     }
 
     /// The stream of that key. Nothing is looked up before it is used.

@@ -48,6 +48,7 @@ pub fn object<'py>(py: Python<'py>, reply: &Reply, error: Option<&Bound<'py, PyA
         }
         // As redis-py reads them: also a set is a list, since what is in it need not be hashable.
         Reply::Double(text) => PyFloat::new(py, text.parse().unwrap_or(f64::NAN)).into_any(),
+        Reply::Either(forms) => object(py, &forms[1], error)?,
         Reply::Verbatim(text) => PyBytes::new(py, text.as_bytes()).into_any(),
         Reply::Set(items) | Reply::Push(items) => {
             let items = items.iter().map(|item| object(py, item, error)).collect::<PyResult<Vec<_>>>()?;

@@ -418,7 +418,7 @@ fn greetings() {
             ("HELLO 2 AUTH pw", "-ERR Client sent AUTH, but no password is set"),
             ("AUTH pw", "-ERR Client sent AUTH, but no password is set"),
             ("COMMAND DOCS", "[]"),
-            ("COMMAND INFO get nope", "[[\"get\" :2 [+readonly] :1 :1 :1] nil]"),
+            ("COMMAND INFO get nope", "[[\"get\" :2 [+readonly] :1 :1 :1 []] nil]"),
             ("CONFIG GET save", "[\"save\" \"\"]"),
             ("CONFIG GET repl-namespace-*", "[\"repl-namespace-enabled\" \"yes\"]"),
             ("CONFIG GET requirepass", "[]"),

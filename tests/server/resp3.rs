@@ -23,6 +23,7 @@ fn replies_say_what_they_are() {
         ("XGROUP CREATE x g 0", "+OK"),
         ("SET k v", "+OK"),
         ("GEOADD places 13.361389 38.115556 Palermo", ":1"),
+        ("JSON.SET j $ {\"a\":7,\"b\":1.5,\"c\":\"x\"}", "+OK"),
     ];
     converse(&mut client, &writes);
     let told = [
@@ -30,7 +31,6 @@ fn replies_say_what_they_are() {
         ("HGETALL none", "{}", "[]"),
         ("HKEYS h", "[\"a\"]", "[\"a\"]"),
         ("HRANDFIELD h 1 WITHVALUES", "[[\"a\" \"1\"]]", "[\"a\" \"1\"]"),
-        ("HINCRBYFLOAT other f 1.5", "\"1.5\"", "\"3\""),
         ("SMEMBERS s", "~[\"x\"]", "[\"x\"]"),
         ("SINTER s s", "~[\"x\"]", "[\"x\"]"),
         ("SRANDMEMBER s 1", "[\"x\"]", "[\"x\"]"),
@@ -51,6 +51,10 @@ fn replies_say_what_they_are() {
         ("CONFIG GET save", "{\"save\" \"\"}", "[\"save\" \"\"]"),
         ("COMMAND DOCS", "{}", "[]"),
         ("COMMAND INFO nope", "[_]", "[nil]"),
+        ("COMMAND INFO get", "[[\"get\" :2 ~[+readonly] :1 :1 :1 ~[]]]", "[[\"get\" :2 [+readonly] :1 :1 :1 []]]"),
+        ("HRANGEBYLEX h - + LIMIT 0 1", "[\"a\" \"1\"]", "[\"a\" \"1\"]"),
+        ("JSON.TYPE j $", "[[\"object\"]]", "[\"object\"]"),
+        ("JSON.NUMMULTBY j $.* 1", "[:7 ,1.5 _]", "\"[7,1.5,null]\""),
         ("GET none", "_", "nil"),
         ("BLPOP none 0.001", "_", "nil"),
         ("GEODIST places Palermo Palermo", "\"0\"", "\"0\""),
@@ -69,6 +73,10 @@ fn replies_say_what_they_are() {
     for (line, rich, _) in told {
         assert_eq!(timeless(client.ask(&line.split(' ').collect::<Vec<_>>())), rich, "{line}");
     }
+    converse(&mut client, &[("HINCRBYFLOAT other f 1.5", "\"1.5\""), ("INCRBYFLOAT n 1.5", "\"1.5\"")]);
+    let hash =
+        client.ask(&["GEOSEARCH", "places", "FROMMEMBER", "Palermo", "BYRADIUS", "1", "km", "WITHHASH", "WITHDIST"]);
+    assert_eq!(hash, "[[\"Palermo\" \"0\" :3479099956230698]]");
     assert!(client.ask(&["INFO", "server"]).starts_with("txt\"# Server"));
     assert!(client.ask(&["CLIENT", "LIST"]).starts_with("txt\"id="));
     let places = client.ask(&["GEOPOS", "places", "Palermo", "none"]);
@@ -95,6 +103,9 @@ fn replies_say_what_they_are() {
     // Without a version it stays as it is.
     assert!(client.ask(&["HELLO"]).contains("\"proto\" :3"));
     assert!(client.ask(&["HELLO", "2"]).starts_with("[\"server\""));
+    for (line, _, plain) in told {
+        assert_eq!(timeless(client.ask(&line.split(' ').collect::<Vec<_>>())), plain, "{line}");
+    }
 }
 
 /// Messages are told from replies, so who listens may ask everything but what is no RESP; a connection of each protocol gets
@@ -118,11 +129,27 @@ fn messages_are_told_from_replies() {
     // Who waits for an element is told of messages meanwhile, and of the element.
     rich.send(&request(&["BLPOP", "l", "0"]));
     while !other.ask(&["CLIENT", "LIST"]).contains("cmd=blpop") {}
-    converse(&mut other, &[("PUBLISH c 2", ":2"), ("RPUSH l e", ":1")]);
+    converse(&mut other, &[("PUBLISH c 2", ":2")]);
     assert_eq!(rich.reply(), ">[\"message\" \"c\" \"2\"]");
+    converse(&mut other, &[("RPUSH l e", ":1")]);
     assert_eq!(rich.reply(), "[\"l\" \"e\"]");
-    // The other protocol holds for messages too.
+    // What it publishes itself comes behind the word that it listens, and behind replies to what it asked together.
+    rich.send(&[request(&["SUBSCRIBE", "d"]), request(&["PUBLISH", "d", "own"]), request(&["GET", "k"])].concat());
+    let told: Vec<String> = (0..4).map(|_| rich.reply()).collect();
+    assert_eq!(told, [">[\"subscribe\" \"d\" :2]", ":1", "\"v\"", ">[\"message\" \"d\" \"own\"]"]);
+    // Writes that come together are one entry for who listens too.
+    let before = served.engine.position().unwrap().sequence;
+    rich.send(&[request(&["SET", "a", "1"]), request(&["SET", "b", "2"])].concat());
+    assert_eq!((rich.reply(), rich.reply()), ("+OK".to_owned(), "+OK".to_owned()));
+    assert_eq!(served.engine.position().unwrap().sequence, before + 2);
+    // A message on its way would be told in the wrong one.
+    let refused = rich.ask(&["HELLO", "2"]);
+    assert!(refused.starts_with("-ERR HELLO: ") && refused.contains("UNSUBSCRIBE"), "{refused}");
+    assert!(rich.ask(&["HELLO", "3"]).starts_with('{'));
+    rich.send(&request(&["UNSUBSCRIBE"]));
+    assert_eq!((rich.reply(), rich.reply()).1, ">[\"unsubscribe\" \"d\" :0]");
     assert!(rich.ask(&["HELLO", "2"]).starts_with('['));
+    converse(&mut rich, &[("GET none", "nil"), ("SUBSCRIBE c", "[\"subscribe\" \"c\" :1]")]);
     converse(&mut other, &[("PUBLISH c 3", ":2")]);
     assert_eq!(rich.reply(), "[\"message\" \"c\" \"3\"]");
     let refused = rich.ask(&["GET", "k"]);

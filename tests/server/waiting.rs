@@ -212,6 +212,71 @@ fn readers_of_a_stream() {
     converse(&mut other, &[("XREAD BLOCK 5 STREAMS s $", "nil"), ("XREAD BLOCK 5 STREAMS s 2-1", "nil")]);
 }
 
+/// Who reads a stream is handed what comes by the write that brings it, though it is taken away again at once, on the same
+/// connection or by a call in the process; what a transaction takes away again it does not bring.
+#[test]
+fn readers_before_what_takes_away() {
+    let served = Served::open();
+    let here = served.engine.default_namespace();
+    let (mut other, mut reader, mut member) = (served.client(), served.client(), served.client());
+    converse(&mut other, &[("XGROUP CREATE s g $ MKSTREAM", "+OK")]);
+    for n in 1..=24 {
+        let (id, next) = (format!("{n}-1"), format!("{n}-9"));
+        let reply = format!("[[\"s\" [[\"{id}\" [\"f\" \"v\"]]]]]");
+        reader.send(&request(&["XREAD", "BLOCK", "0", "STREAMS", "none", "s", "$", "$"]));
+        waiting(&served, 1);
+        member.send(&request(&["XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">"]));
+        waiting(&served, 2);
+        converse(&mut other, &[("MULTI", "+OK"), (&format!("XADD s {n}-0 f v"), "+QUEUED")]);
+        converse(&mut other, &[(&format!("XDEL s {n}-0"), "+QUEUED"), ("EXEC", &format!("[\"{n}-0\" :1]"))]);
+        let takes = [vec!["XDEL", "s", &id], vec!["XTRIM", "s", "MAXLEN", "0"], vec!["XTRIM", "s", "MINID", &next]];
+        let takes = takes[n % 3].as_slice();
+        let brings: &[&str] = &["XADD", "s", &id, "f", "v"];
+        if n % 2 == 0 {
+            here.execute(brings).unwrap();
+            here.execute(takes).unwrap();
+        } else {
+            other.send(&[request(brings), request(takes)].concat());
+            assert_eq!((other.reply(), other.reply()), (format!("\"{id}\""), ":1".to_owned()), "{takes:?}");
+        }
+        assert_eq!((reader.reply(), member.reply()), (reply.clone(), reply), "{takes:?}");
+        assert_eq!(other.ask(&["XACK", "s", "g", &id]), ":1");
+    }
+    super::support::assert_sound(&served.engine);
+}
+
+/// Who reads a stream on a replica is handed what comes by the link that writes it there, though the primary has taken it away
+/// again, and goes on to read when the replica is promoted.
+#[test]
+fn readers_on_a_replica() {
+    let served = Served::open();
+    let dir = super::quick_dir();
+    let engine = super::support::open_replica(dir.path());
+    let address = served.listener.address();
+    engine.follow(&address.host(), address.port(), &Default::default()).unwrap();
+    let listener = engine.serve("127.0.0.1:0", &Default::default()).unwrap();
+    let replica = Served { listener, engine, _dir: dir };
+    let (mut other, mut reader) = (served.client(), replica.client());
+    let minute = std::time::Duration::from_secs(60);
+    for n in 1..=12 {
+        let id = format!("{n}-1");
+        reader.send(&request(&["XREAD", "BLOCK", "0", "STREAMS", "s", "$"]));
+        waiting(&replica, 1);
+        converse(&mut other, &[(&format!("XADD s {id} f v"), &format!("\"{id}\"")), (&format!("XDEL s {id}"), ":1")]);
+        assert_eq!(reader.reply(), format!("[[\"s\" [[\"{id}\" [\"f\" \"v\"]]]]]"));
+        assert!(replica.engine.wait_for(&served.engine.position().unwrap(), minute).unwrap());
+    }
+    reader.send(&request(&["XREAD", "BLOCK", "0", "STREAMS", "s", "$"]));
+    waiting(&replica, 1);
+    replica.engine.promote().unwrap();
+    waiting(&replica, 1);
+    let mut here = replica.client();
+    here.send(&[request(&["XADD", "s", "99-1", "f", "v"]), request(&["XDEL", "s", "99-1"])].concat());
+    assert_eq!(reader.reply(), "[[\"s\" [[\"99-1\" [\"f\" \"v\"]]]]]");
+    reader.send(&request(&["XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">"]));
+    assert!(reader.reply().starts_with("-NOGROUP"));
+}
+
 /// When the time is over the answer is nil, and in a transaction at once.
 #[test]
 fn too_late() {

@@ -1,17 +1,24 @@
 //! Wrong types, words that are none, and records that say what is not so: a clear error, and the rest goes on.
 
 use pumice::{Engine, Options};
+use tempfile::TempDir;
 
 use crate::support::client::{Client, Reply, Served};
 use crate::support::recorded::stored_key;
 use crate::support::{raw_metadata, raw_subkey, raw_write, records};
 
+/// An engine of its own that is served, and a client of it.
+fn opened() -> (TempDir, Served, Client) {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::open(dir.path());
+    let client = served.client();
+    (dir, served, client)
+}
+
 /// Every command that is for one type refuses a key of each of the others, and changes nothing.
 #[test]
 fn wrong_types() {
-    let dir = tempfile::tempdir().unwrap();
-    let served = Served::open(dir.path());
-    let mut client = served.client();
+    let (_dir, served, mut client) = opened();
     let keys = ["string", "hash", "zset", "bitmap", "hll", "stream", "json", "bloom", "ints"];
     for line in [
         "SET string v",
@@ -57,9 +64,7 @@ fn wrong_types() {
 /// Words that mean nothing, numbers that are too large, ids that are reserved: each is refused in its own words.
 #[test]
 fn bad_words() {
-    let dir = tempfile::tempdir().unwrap();
-    let served = Served::open(dir.path());
-    let mut client = served.client();
+    let (_dir, _served, mut client) = opened();
     for line in ["XADD s 5-5 f v", "JSON.SET j $ {\"a\":[1]}", "GEOADD g 1 1 m", "BF.RESERVE full 0.1 1 NONSCALING"] {
         client.say(line);
     }
@@ -138,9 +143,7 @@ fn bad_words() {
 /// Documents that are nested without end are refused where they come in, whole or piece by piece.
 #[test]
 fn deep_documents() {
-    let dir = tempfile::tempdir().unwrap();
-    let served = Served::open(dir.path());
-    let mut client = served.client();
+    let (_dir, _served, mut client) = opened();
     let nested = |depth: usize| ["[".repeat(depth), "]".repeat(depth)].concat();
     let refused = |reply: &Reply| matches!(reply, Reply::Error(text) if text.contains("in each other"));
     for depth in [1025, 10_000, 1_000_000] {
@@ -173,9 +176,7 @@ fn deep_documents() {
 /// shown with long indents.
 #[test]
 fn documents_many_times_over() {
-    let dir = tempfile::tempdir().unwrap();
-    let served = Served::open(dir.path());
-    let mut client = served.client();
+    let (_dir, served, mut client) = opened();
     let long = "x".repeat(1 << 20);
     let quoted = format!("\"{long}\"");
     let chain = |depth: usize, end: &str| [r#"{"a":"#.repeat(depth), end.to_owned(), "}".repeat(depth)].concat();
@@ -187,13 +188,17 @@ fn documents_many_times_over() {
         ("texts", wide("\"\"")),
         ("deep", chain(1000, "1")),
         ("numbers", format!("[{}]", vec!["1"; 100_000].join(","))),
+        // Of one byte six in the text.
+        ("escaped", format!("\"{}\"", r"\u0001".repeat(1 << 20))),
     ] {
         assert_eq!(client.ask(&["JSON.SET", key, "$", &document]), Reply::Simple("OK".into()), "{key}");
     }
     let position = served.engine.position().unwrap();
     let newline = "\n".repeat(100_000);
-    let refused: [(&[&str], &str); 13] = [
-        (&["JSON.GET", "chain", "$..a", "$..*"], "more than 536870912 bytes at once"),
+    let texts = [vec!["JSON.MGET"], vec!["escaped"; 90], vec!["$"]].concat();
+    let refused: [(&[&str], &str); 14] = [
+        (&texts, "more than 536870912 bytes at once"),
+        (&["JSON.GET", "chain", "$..a", "$..*"], "got a text of more than 536870912 bytes"),
         (&["JSON.MGET", "chain", "chain", "$..a"], "more than 536870912 bytes at once"),
         (&["JSON.RESP", "longer", "$..['a','b']"], "more than 536870912 bytes at once"),
         (&["JSON.DEBUG", "MEMORY", "longer", "$..*"], "more than 536870912 bytes at once"),
@@ -227,6 +232,9 @@ fn documents_many_times_over() {
             reply => assert!(answers == 0 && !matches!(reply, Reply::Error(_)), "{line}"),
         }
     }
+    // Short texts of what takes much more in memory, which is not there for all of them.
+    let numbers = [vec!["JSON.MGET"], vec!["numbers"; 300], vec!["$"]].concat();
+    assert!(matches!(client.ask(&numbers), Reply::Array(texts) if texts.len() == 300));
     assert_eq!(client.say("JSON.DEL numbers $[::2]"), Reply::Integer(50_000));
     assert_eq!(client.say("JSON.ARRLEN numbers"), Reply::Array(vec![Reply::Integer(50_000)]));
     assert_eq!(client.say("JSON.GET arrays $[999]"), Reply::Bulk(b"[7]".to_vec()));
@@ -235,9 +243,7 @@ fn documents_many_times_over() {
 /// What a command gathers is counted for all of the keys and ids that it names, not for each.
 #[test]
 fn many_streams_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let served = Served::open(dir.path());
-    let mut client = served.client();
+    let (_dir, _served, mut client) = opened();
     let long = "x".repeat(8 << 20);
     for id in 1..=8 {
         client.ask(&["XADD", "s", &format!("{id}-1"), "f", &long]);
@@ -368,9 +374,7 @@ fn damaged_records() {
 /// A group is destroyed with all that is its own and nothing else, and so is a consumer.
 #[test]
 fn groups_go_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    let served = Served::open(dir.path());
-    let mut client = served.client();
+    let (dir, served, mut client) = opened();
     for n in 1..=20 {
         client.say(&format!("XADD s {n}-1 f v"));
     }

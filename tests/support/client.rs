@@ -19,6 +19,7 @@ pub enum Reply {
     /// These come only to who has asked for RESP3.
     Null,
     Double(String),
+    Verbatim(Vec<u8>),
     Map(Vec<Reply>),
     Set(Vec<Reply>),
     Push(Vec<Reply>),
@@ -145,11 +146,20 @@ impl Client {
                 bytes.truncate(bytes.len() - 2);
                 Reply::Bulk(bytes)
             }
+            "=" => {
+                let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
+                self.0.read_exact(&mut bytes).unwrap();
+                Reply::Verbatim(bytes[..bytes.len() - 2].to_vec())
+            }
             "*" if rest == "-1" => Reply::Nil,
             "*" => Reply::Array(self.replies(rest, 1)),
             "_" => Reply::Null,
             // As a number, whose digits may be more than it takes.
-            "," => Reply::Double(rest.parse::<f64>().unwrap().to_string()),
+            "," => {
+                let digits = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+                assert!(["inf", "-inf", "nan"].contains(&rest) || rest.chars().all(digits), "{line}");
+                Reply::Double(rest.parse::<f64>().unwrap().to_string())
+            }
             "%" => Reply::Map(self.replies(rest, 2)),
             "~" => Reply::Set(self.replies(rest, 1)),
             ">" => Reply::Push(self.replies(rest, 1)),

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const operation *find(const char *name) {
-    const operation *const tables[] = {engine_operations, namespace_operations, batch_operations,  snapshot_operations,
+    const operation *const tables[] = {engine_operations, namespace_operations, type_operations,     batch_operations, snapshot_operations,
                                        log_operations,    link_operations,      topology_operations, convert_operations};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         for (const operation *known = tables[i]; known->name != NULL; known++) {

@@ -90,5 +90,6 @@ extern const operation topology_operations[];
 extern const operation batch_operations[];
 extern const operation snapshot_operations[];
 extern const operation namespace_operations[];
+extern const operation type_operations[];
 
 #endif

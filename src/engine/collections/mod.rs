@@ -1,11 +1,14 @@
 //! Handles of keys that hold more than one value.
 
 pub mod bitmap;
+pub mod bloom_filter;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod json;
 pub mod list;
 pub mod set;
+pub mod sorted_int;
 pub mod sorted_set;
 pub mod stream;
 
@@ -17,11 +20,14 @@ use super::types::reading::{Reading, Subkeys};
 use super::types::writing::Writing;
 
 pub use bitmap::Bitmap;
+pub use bloom_filter::BloomFilter;
+pub use geo::Geo;
 pub use hash::{Fields, Hash};
 pub use hyperloglog::HyperLogLog;
 pub use json::Json;
 pub use list::{Elements, List};
 pub use set::{Members, Set};
+pub use sorted_int::SortedInt;
 pub use sorted_set::{Scores, SortedSet};
 pub use stream::{Stream, StreamGroup};
 
@@ -59,6 +65,22 @@ impl Namespace {
     /// The JSON document of that key. Nothing is looked up before it is used, and nothing stored before it is set.
     pub fn json(&self, key: impl AsRef<[u8]>) -> Json {
         Json { key: Key::new(self, key.as_ref()) }
+    }
+
+    /// The places of that key. Nothing is looked up before it is used, and nothing stored before it has a member.
+    pub fn geo(&self, key: impl AsRef<[u8]>) -> Geo {
+        Geo { key: Key::new(self, key.as_ref()) }
+    }
+
+    /// The Bloom filter of that key. Nothing is looked up before it is used, and nothing stored before it is reserved or has
+    /// an item.
+    pub fn bloom_filter(&self, key: impl AsRef<[u8]>) -> BloomFilter {
+        BloomFilter { key: Key::new(self, key.as_ref()) }
+    }
+
+    /// The sorted int of that key. Nothing is looked up before it is used, and nothing stored before it has an integer.
+    pub fn sorted_int(&self, key: impl AsRef<[u8]>) -> SortedInt {
+        SortedInt { key: Key::new(self, key.as_ref()) }
     }
 
     /// The stream of that key. Nothing is looked up before it is used, and nothing stored before it has an entry or a group.

@@ -173,7 +173,9 @@ impl StreamGroup {
 
     /// How many entries are pending for each consumer that has some.
     pub fn pending(&self) -> Result<Vec<(Vec<u8>, u64)>> {
-        let summary = self.key.view(|reading, key| stream_group::pending_summary(reading, key, &self.name))?;
+        let summary = self
+            .key
+            .view(|reading, key| stream_group::pending_summary(reading, key, &self.name, &mut Budget::default()))?;
         Ok(summary.ok_or_else(|| self.missing())?.consumers.into_iter().collect())
     }
 }

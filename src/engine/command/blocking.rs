@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Attempt, Context, Next, Refusal, Take, Wait, bulk, bulks, error, float, is, parse_integer};
+use super::{Attempt, Context, Refusal, Take, Wait, bulk, bulks, error, float, is, parse_integer};
 use crate::engine::format::double::parse_double;
 use crate::engine::format::metadata::Kind;
 use crate::engine::format::resp::Reply;
@@ -67,7 +67,8 @@ pub fn list_move(context: &Context<'_>, args: &[Vec<u8>]) -> Tried {
     };
     let timeout = timeout_of(timeout)?;
     let (from, to) = (args[1].clone(), args[2].clone());
-    let take: Take = Arc::new(move |writing, from| Ok(list::move_element(writing, from, &to, take, give)?.map(bulk)));
+    let take =
+        move |writing: &mut Writing<'_>, from: &[u8]| Ok(list::move_element(writing, from, &to, take, give)?.map(bulk));
     wait_for(context, vec![from], timeout, Reply::Nil, Kind::LIST, take)
 }
 
@@ -79,7 +80,7 @@ fn first(
     kind: Kind,
     take: impl Fn(&mut Writing<'_>, &[u8]) -> Result<Option<Reply>, Refusal> + Send + Sync + 'static,
 ) -> Tried {
-    wait_for(context, keys.to_vec(), timeout, Reply::NilArray, kind, Arc::new(take))
+    wait_for(context, keys.to_vec(), timeout, Reply::NilArray, kind, take)
 }
 
 /// Takes something of the first key that has it, or waits for it.
@@ -89,19 +90,19 @@ fn wait_for(
     timeout: Option<Duration>,
     late: Reply,
     kind: Kind,
-    take: Take,
+    take: impl Fn(&mut Writing<'_>, &[u8]) -> Result<Option<Reply>, Refusal> + Send + Sync + 'static,
 ) -> Tried {
-    let taken = context.write(|writing| {
-        for key in &keys {
+    let take: Take = Arc::new(move |writing, keys| {
+        for key in keys {
             if let Some(reply) = take(writing, key)? {
                 return Ok(Some(reply));
             }
         }
         Ok(None)
-    })?;
-    Ok(match taken {
+    });
+    Ok(match context.write(|writing| take(writing, &keys))? {
         Some(reply) => Attempt::Done(reply),
-        None => Attempt::Wait(Wait { keys, next: Next::Take(kind, take), timeout, late }),
+        None => Attempt::Wait(Wait { keys, kind, take, writes: true, timeout, late }),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Answer, Context, Refusal, error, integer, is, ok, parse_float, parse_integer};
 use crate::engine::format::resp::Reply;
-use crate::engine::types::bloom::{self, Added, Shape};
+use crate::engine::types::bloom::{self, Added, BloomShape};
 
 fn parse_error_rate(bytes: &[u8]) -> Result<f64, Refusal> {
     let rate = parse_float(bytes).map_err(|_| error("Bad error rate"))?;
@@ -39,7 +39,7 @@ impl Growth {
         match (self.fixed, self.expansion) {
             (true, Some(_)) => Err(error("nonscaling filters cannot expand")),
             (true, None) => Ok(0),
-            (false, expansion) => Ok(expansion.unwrap_or(Shape::default().expansion)),
+            (false, expansion) => Ok(expansion.unwrap_or(BloomShape::default().expansion)),
         }
     }
 }
@@ -57,7 +57,7 @@ pub fn reserve(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
             return Err(Refusal::syntax());
         }
     }
-    let shape = Shape { capacity, error_rate, expansion: growth.expansion()? };
+    let shape = BloomShape { capacity, error_rate, expansion: growth.expansion()? };
     context.write(|writing| match bloom::reserve(writing, &args[1], shape)? {
         true => Ok(ok()),
         false => Err(error("the key already exists")),
@@ -75,13 +75,13 @@ fn added(added: Added) -> Reply {
 /// BF.ADD and BF.MADD.
 pub fn add(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let many = is(&args[0], "bf.madd");
-    let did = context.write(|writing| Ok(bloom::add(writing, &args[1], &args[2..], Some(Shape::default()))?))?;
+    let did = context.write(|writing| Ok(bloom::add(writing, &args[1], &args[2..], Some(BloomShape::default()))?))?;
     let mut did = did.unwrap_or_default().into_iter().map(added);
     if many { Ok(Reply::Array(did.collect())) } else { Ok(did.next().unwrap_or(Reply::Nil)) }
 }
 
 pub fn insert(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    let mut shape = Shape::default();
+    let mut shape = BloomShape::default();
     let mut growth = Growth::default();
     let mut create = true;
     let mut rest = args[2..].iter();
@@ -125,13 +125,13 @@ pub fn info(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         return Err(Refusal::arity());
     }
     let found = context.view(|reading| Ok(bloom::info(reading, &args[1])?))?;
-    let (state, items) = found.ok_or_else(|| error("key is not found"))?;
-    let expansion = if state.expansion == 0 { Reply::Nil } else { integer(state.expansion.into()) };
+    let found = found.ok_or_else(|| error("key is not found"))?;
+    let expansion = if found.expansion == 0 { Reply::Nil } else { integer(found.expansion.into()) };
     let rows = [
-        ("capacity", "Capacity", integer(state.capacity())),
-        ("size", "Size", integer(state.bytes.into())),
-        ("filters", "Number of filters", integer(state.filters.into())),
-        ("items", "Number of items inserted", integer(items)),
+        ("capacity", "Capacity", integer(found.capacity)),
+        ("size", "Size", integer(found.bytes.into())),
+        ("filters", "Number of filters", integer(found.filters.into())),
+        ("items", "Number of items inserted", integer(found.items)),
         ("expansion", "Expansion rate", expansion),
     ];
     match args.get(2) {
@@ -147,5 +147,5 @@ pub fn info(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 
 pub fn card(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let found = context.read(|reading| Ok(bloom::info(reading, &args[1])?))?;
-    Ok(integer(found.map_or(0, |(_, items)| items)))
+    Ok(integer(found.map_or(0, |found| found.items)))
 }

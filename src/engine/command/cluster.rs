@@ -114,7 +114,7 @@ impl Shown {
             return Err(error(NO_PRIMARY));
         }
         let now = now_ms();
-        Ok(bulk(self.replicas_of(node).map(|replica| self.line(replica, false, now)).collect::<String>()))
+        Ok(Reply::Verbatim(self.replicas_of(node).map(|replica| self.line(replica, false, now)).collect()))
     }
 
     fn slots(&self) -> Reply {

@@ -1,12 +1,12 @@
 //! Commands in the process itself, without a socket.
 
-use super::table::{self, Command, Run};
+use super::table::{self, Run};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::line::Line;
 use super::transaction::{self, Transaction};
-use super::{Answer, Attempt, Context, Next, Refusal, Wait};
+use super::{Answer, Attempt, Context, Refusal, Wait};
 use crate::engine::clock;
 use crate::engine::error::{self, Error, ErrorKind};
 use crate::engine::format::key::DEFAULT_NAMESPACE;
@@ -131,7 +131,7 @@ impl Session {
     #[cfg_attr(not(feature = "python"), allow(dead_code, reason = "for the face that has clients in the process"))]
     pub fn execute(&mut self, args: &[Vec<u8>], go_on: &mut dyn FnMut() -> ControlFlow<()>) -> error::Result<Reply> {
         let answer = match self.attempt(args) {
-            Ok(Attempt::Wait(wait)) => self.wait(args, wait, go_on),
+            Ok(Attempt::Wait(wait)) => self.wait(wait, go_on),
             Ok(Attempt::Done(reply)) => Ok(reply),
             Err(refusal) => Err(refusal),
         };
@@ -143,32 +143,20 @@ impl Session {
     }
 
     /// Waits for what a command waits for, until its time is over.
-    fn wait(&mut self, args: &[Vec<u8>], wait: Wait, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Answer {
-        let command = table::find(args)?;
-        let args = match &wait.next {
-            Next::Again(Some(args)) => args,
-            _ => args,
-        };
+    fn wait(&mut self, wait: Wait, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Answer {
         let mut line = Line::new(&wait)?;
-        let waited = self.wait_in(&mut line, command, args, &wait, go_on);
+        let waited = self.wait_in(&mut line, &wait, go_on);
         // What it was given until then is nobody else's any more.
         waited.or_else(|refusal| line.leave(&self.namespace).unwrap_or(Err(refusal)))
     }
 
-    fn wait_in(
-        &self,
-        line: &mut Line,
-        command: &'static Command,
-        args: &[Vec<u8>],
-        wait: &Wait,
-        go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> Answer {
+    fn wait_in(&self, line: &mut Line, wait: &Wait, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Answer {
         /// How long it waits before it asks whether to go on.
         const TICK: Duration = Duration::from_millis(50);
         let deadline = wait.timeout.map(clock::after);
         let waiter = line.waiter();
         loop {
-            if let Some(reply) = line.attempt(command, &self.context(), args)? {
+            if let Some(reply) = line.attempt(&self.namespace)? {
                 return Ok(reply);
             }
             while waiter.wait(None, Some(clock::after(TICK).min(deadline.unwrap_or_else(|| clock::after(TICK)))))?
@@ -194,11 +182,6 @@ impl Session {
         let command = found.inspect_err(|_| self.transaction.spoil())?;
         let context = Context { namespace: &self.namespace, admin, server: None, transaction: None, snapshot: None };
         transaction::run(command, &mut self.transaction, &context, args)
-    }
-
-    /// What data commands run on.
-    fn context(&self) -> Context<'_> {
-        Context { namespace: &self.namespace, admin: false, server: None, transaction: None, snapshot: None }
     }
 }
 

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use super::{Answer, Context, Refusal, bulk, error, float, integer, is, parse_float, parse_integer};
 use crate::engine::format::double::format_double;
-use crate::engine::format::geohash::{Place, Shape};
+use crate::engine::format::geohash::{GeoShape, Place};
 use crate::engine::format::resp::Reply;
-use crate::engine::types::geo::{self, Hit};
+use crate::engine::types::geo::{self, GeoHit};
 use crate::engine::types::reading::Reading;
 use crate::engine::types::sorted_set::{self, Add};
 
@@ -93,7 +93,7 @@ enum Origin {
 #[derive(Default)]
 struct Search {
     origin: Option<Origin>,
-    shape: Option<Shape>,
+    shape: Option<GeoShape>,
     unit_m: f64,
     order: Option<Ordering>,
     count: Option<usize>,
@@ -139,7 +139,7 @@ impl Search {
         Ok(())
     }
 
-    fn run(&self, reading: &Reading<'_>, key: &[u8]) -> Result<Vec<Hit>, Refusal> {
+    fn run(&self, reading: &Reading<'_>, key: &[u8]) -> Result<Vec<GeoHit>, Refusal> {
         let (Some(origin), Some(shape)) = (&self.origin, self.shape) else { return Err(Refusal::syntax()) };
         let middle = match origin {
             Origin::Place(place) => *place,
@@ -164,14 +164,14 @@ impl Search {
         Ok(hits)
     }
 
-    fn answer(&self, hits: Vec<Hit>) -> Reply {
-        let one = |hit: Hit| {
+    fn answer(&self, hits: Vec<GeoHit>) -> Reply {
+        let one = |hit: GeoHit| {
             let mut parts = vec![bulk(hit.member)];
             if self.with_distance {
                 parts.push(bulk(format_double(hit.distance_m / self.unit_m)));
             }
             if self.with_score {
-                parts.push(float(hit.score));
+                parts.push(Reply::Either(Box::new([bulk(format_double(hit.score)), integer(hit.score as u64)])));
             }
             if self.with_place {
                 parts.push(coordinates(hit.place));
@@ -187,7 +187,7 @@ impl Search {
         };
         context.write(|writing| {
             let hits = self.run(&writing.reading(), key)?;
-            let score = |hit: &Hit| if self.store_distance { hit.distance_m / self.unit_m } else { hit.score };
+            let score = |hit: &GeoHit| if self.store_distance { hit.distance_m / self.unit_m } else { hit.score };
             let members: Vec<(Vec<u8>, f64)> = hits.iter().map(|hit| (hit.member.clone(), score(hit))).collect();
             sorted_set::replace(writing, store, &members)?;
             Ok(integer(members.len() as u64))
@@ -208,7 +208,7 @@ pub fn georadius(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     };
     let (size, options) = rest.split_at_checked(2).ok_or_else(Refusal::arity)?;
     search.unit_m = parse_unit(&size[1])?;
-    search.shape = Some(Shape::Circle { radius_m: parse_size(&size[0], "radius")? * search.unit_m });
+    search.shape = Some(GeoShape::Circle { radius_m: parse_size(&size[0], "radius")? * search.unit_m });
     let stores = !name.ends_with(b"_ro");
     search.parse(options, |search, option, rest| {
         let distance = is(option, "storedist");
@@ -259,11 +259,11 @@ pub fn geosearch(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
             search.unit_m = parse_unit(parts.last().map(Vec::as_slice).unwrap_or_default())?;
             let unit = search.unit_m;
             search.shape = Some(match parts {
-                [width, height, _] => Shape::Box {
+                [width, height, _] => GeoShape::Box {
                     width_m: parse_size(width, "height or width")? * unit,
                     height_m: parse_size(height, "height or width")? * unit,
                 },
-                parts => Shape::Circle { radius_m: parse_size(&parts[0], "radius")? * unit },
+                parts => GeoShape::Circle { radius_m: parse_size(&parts[0], "radius")? * unit },
             });
             return Ok(Some(after));
         }

@@ -166,7 +166,7 @@ pub fn hrangebylex(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 gathered.push(value)?;
             }
         }
-        Ok(gathered.pairs())
+        Ok(gathered.array())
     })
 }
 

@@ -1,8 +1,13 @@
 //! Commands on JSON documents.
 
-use super::{Answer, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_integer};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::transaction::cost;
+use super::{Answer, Context, Refusal, bulk, bulks, error, float, integer, is, ok, parse_integer};
 use crate::engine::error::Error;
-use crate::engine::format::json::{Map, Value, encode_payload, parse_text, to_pretty, to_text};
+use crate::engine::format::json::{Value, encode_payload, parse_text, parse_texts, to_pretty, to_text, weight};
 use crate::engine::format::json_path::{JsonPath, absolute};
 use crate::engine::format::resp::Reply;
 use crate::engine::types::json;
@@ -70,13 +75,12 @@ pub fn mset(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     if !args[1..].len().is_multiple_of(3) {
         return Err(Refusal::arity());
     }
-    let parts = args[1..]
-        .chunks_exact(3)
-        .map(|part| Ok((part[0].as_slice(), JsonPath::parse(&part[1])?, parse_text(&part[2])?)));
-    let parts = parts.collect::<Result<Vec<_>, Error>>()?;
+    let parts = args[1..].chunks_exact(3);
+    let values = parse_texts(parts.clone().map(|part| &part[2]))?;
+    let paths = parts.clone().map(|part| JsonPath::parse(&part[1])).collect::<Result<Vec<_>, Error>>()?;
     context.write(|writing| {
-        for (key, path, value) in parts {
-            json::set(writing, key, &path, value)?;
+        for ((part, path), value) in parts.zip(paths).zip(values) {
+            json::set(writing, &part[0], &path, value)?;
         }
         Ok(ok())
     })
@@ -107,20 +111,28 @@ pub fn get(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     }
     let paths = rest.iter().map(|path| JsonPath::parse(path)).collect::<Result<Vec<_>, Error>>()?;
     let Some(document) = context.read(|reading| Ok(json::read(reading, &args[1])?))? else { return Ok(Reply::Nil) };
-    let mut budget = Budget::default();
-    let answer = match &paths[..] {
-        [] => document.value,
-        [path] => json::found(&document.value, path, &mut budget)?,
+    let looks = pretty.then_some((indent, newline, space));
+    Ok(bulk(match &paths[..] {
+        [] => written(&document.value, looks),
+        [path] => written(&path.find(&document.value)?, looks),
         paths => {
-            let mut members = Map::new();
+            let (mut members, mut budget) = (BTreeMap::new(), Budget::default());
             for (text, path) in rest.iter().zip(paths) {
-                let found = json::found(&document.value, path, &mut budget)?;
-                members.insert(String::from_utf8_lossy(text).into_owned(), found);
+                let found = path.find(&document.value)?;
+                budget.take(size_of_val(&found[..]))?;
+                members.insert(String::from_utf8_lossy(text), found);
             }
-            Value::Object(members)
+            written(&members, looks)
         }
-    };
-    Ok(bulk(if pretty { to_pretty(&answer, indent, newline, space) } else { to_text(&answer) }?))
+    }?))
+}
+
+/// A text on one line, or with an indent, ends of lines and spaces.
+fn written(value: &impl Serialize, looks: Option<(&[u8], &[u8], &[u8])>) -> Result<Vec<u8>, Error> {
+    match looks {
+        Some((indent, newline, space)) => to_pretty(value, indent, newline, space),
+        None => to_text(value),
+    }
 }
 
 pub fn mget(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
@@ -135,7 +147,11 @@ pub fn mget(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 document => document?,
             };
             out.push(match document {
-                Some(document) => bulk(to_text(&json::found(&document.value, &path, &mut budget)?)?),
+                Some(document) => {
+                    let text = to_text(&path.find(&document.value)?)?;
+                    budget.take(text.len())?;
+                    bulk(text)
+                }
                 None => Reply::Nil,
             });
         }
@@ -171,7 +187,11 @@ pub fn kind(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let mut budget = Budget::default();
     let name = |value: &Value| budget.take(size_of::<Reply>()).map(|()| type_name(value));
     let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, name)?))?;
-    Ok(found.map_or(Reply::Nil, bulks))
+    // RedisJSON wraps them once more in RESP3, and clients unwrap them.
+    Ok(found.map_or(Reply::Nil, |names| {
+        let names = bulks(names);
+        Reply::Either(Box::new([names.clone(), Reply::Array(vec![names])]))
+    }))
 }
 
 pub fn info(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
@@ -196,9 +216,11 @@ pub fn debug(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         }
         let mut budget = Budget::default();
         let size = |value: &Value| {
-            budget.take(json::weight(value))?;
             // Without the byte of the format.
-            Ok(integer(encode_payload(format, value)?.len() as u64 - 1))
+            let size = encode_payload(format, value)?.len() - 1;
+            // Not for what is held, but for how long it takes.
+            budget.take(size)?;
+            Ok(integer(size as u64))
         };
         Ok(Reply::Array(json::look(reading, key, &path, size)?.unwrap_or_default()))
     })
@@ -236,8 +258,9 @@ pub fn resp_of(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let path = parse_path(&args[2..])?;
     let mut budget = Budget::default();
     let see = |value: &Value| {
-        budget.take(json::weight(value))?;
-        resp(value)
+        let reply = resp(value)?;
+        budget.take(cost(&reply))?;
+        Ok(reply)
     };
     let found = context.read(|reading| Ok(json::look(reading, &args[1], &path, see)?))?;
     Ok(match found {
@@ -287,8 +310,8 @@ pub fn objkeys(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 
 pub fn arrappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let path = JsonPath::parse(&args[2])?;
-    let new = args[3..].iter().map(|text| parse_text(text)).collect::<Result<Vec<_>, Error>>()?;
-    let changed = alter(context, &args[1], &path, new.iter().map(json::weight).sum(), |value| {
+    let new = parse_texts(&args[3..])?;
+    let changed = alter(context, &args[1], &path, new.iter().map(weight).sum(), |value| {
         let items = value.as_array_mut()?;
         items.extend_from_slice(&new);
         length(items.len())
@@ -298,8 +321,8 @@ pub fn arrappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 
 pub fn arrinsert(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let (path, index) = (JsonPath::parse(&args[2])?, parse_integer(&args[3])?);
-    let new = args[4..].iter().map(|text| parse_text(text)).collect::<Result<Vec<_>, Error>>()?;
-    let changed = alter(context, &args[1], &path, new.iter().map(json::weight).sum(), |value| {
+    let new = parse_texts(&args[4..])?;
+    let changed = alter(context, &args[1], &path, new.iter().map(weight).sum(), |value| {
         let items = value.as_array_mut()?;
         let at = absolute(index, items.len()).filter(|&at| at < items.len())?;
         items.splice(at..at, new.iter().cloned());
@@ -424,7 +447,18 @@ pub fn calculate(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         })?;
         if infinite { Err(error("the result is an infinite number")) } else { Ok(changed) }
     })?;
-    Ok(bulk(to_text(&Value::Array(changed.ok_or_else(no_key)?))?))
+    let changed = Value::Array(changed.ok_or_else(no_key)?);
+    let text = bulk(to_text(&changed)?);
+    let numbers = changed.as_array().into_iter().flatten().map(number).collect();
+    Ok(Reply::Either(Box::new([text, Reply::Array(numbers)])))
+}
+
+/// A number as a number; nothing for what is none.
+fn number(value: &Value) -> Reply {
+    match value.as_i64() {
+        Some(number) => Reply::Integer(number),
+        None => value.as_f64().map_or(Reply::Nil, float),
+    }
 }
 
 pub fn strappend(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {

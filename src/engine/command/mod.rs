@@ -121,27 +121,24 @@ pub enum Attempt {
     Wait(Wait),
 }
 
-/// What a command waits for before it is tried again.
+/// What a command waits for. It gets it right behind the write that brings it, who came first the first.
 pub struct Wait {
     /// A change of any of these keys.
     pub keys: Vec<Vec<u8>>,
-    pub next: Next,
-    /// For how long, all tries together; for ever without it.
+    /// Of what kind a key has to be.
+    pub kind: Kind,
+    pub take: Take,
+    /// Whether `take` writes. What only reads is served on a replica too.
+    pub writes: bool,
+    /// For how long; for ever without it.
     pub timeout: Option<Duration>,
     /// What it answers when the time is over.
     pub late: Reply,
 }
 
-/// How a command goes on that waits.
-pub enum Next {
-    /// It is tried again, as all who wait for the key: with these arguments, where they are not what it was called with.
-    Again(Option<Vec<Vec<u8>>>),
-    /// It takes something of a key of that kind, who came first the first, right behind the write that brings it.
-    Take(Kind, Take),
-}
-
-/// What a command takes of a key, and answers; `None` when there is nothing.
-pub type Take = Arc<dyn Fn(&mut Writing<'_>, &[u8]) -> Result<Option<Reply>, Refusal> + Send + Sync>;
+/// What a command takes, or reads, of the keys for which it waits, or of the one that was changed, and answers; `None` when
+/// there is nothing.
+pub type Take = Arc<dyn Fn(&mut Writing<'_>, &[Vec<u8>]) -> Result<Option<Reply>, Refusal> + Send + Sync>;
 
 /// Why a command was not done, on its way to the caller.
 #[derive(Debug)]

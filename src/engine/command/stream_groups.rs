@@ -1,13 +1,16 @@
 //! Commands on the groups of streams.
 
 use super::streams::{bound, entries, entry, id, parse_id, parse_read, read_or_wait};
+use super::transaction::cost;
 use super::{Answer, Attempt, Context, Refusal, bulk, bulks, error, integer, is, map, ok, parse_count, parse_integer};
 use crate::engine::clock::now_ms;
+use crate::engine::error::Error;
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
 use crate::engine::types::reading::{Budget, Reading};
 use crate::engine::types::stream::Stream;
 use crate::engine::types::stream_group::{self as group, Claim, Created};
+use crate::engine::types::writing::Writing;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -104,9 +107,13 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
     for (_, id) in &asked.streams {
         behind.push(if *id == b">" { None } else { Some(parse_id(id)?) });
     }
-    context.write(|writing| {
+    let streams: Vec<(Vec<u8>, Option<StreamId>)> =
+        asked.streams.iter().zip(behind).map(|((key, _), behind)| (key.to_vec(), behind)).collect();
+    let (name, consumer, limit, no_ack) = (name.clone(), consumer.clone(), asked.limit, asked.no_ack);
+    let read = move |writing: &mut Writing<'_>| -> Result<Vec<Reply>, Refusal> {
+        let (name, consumer) = (&name, &consumer);
         let (mut found, mut budget) = (Vec::new(), Budget::default());
-        for ((key, _), behind) in asked.streams.iter().zip(&behind) {
+        for (key, behind) in &streams {
             let missing = || {
                 let (key, name) = (text(key), text(name));
                 let what =
@@ -115,7 +122,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
             };
             let answer = match behind {
                 None => {
-                    let new = group::read_new(writing, key, name, consumer, asked.limit, asked.no_ack, &mut budget)?;
+                    let new = group::read_new(writing, key, name, consumer, limit, no_ack, &mut budget)?;
                     let new = new.ok_or_else(missing)?;
                     if new.is_empty() {
                         continue;
@@ -123,7 +130,7 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
                     entries(new)
                 }
                 Some(behind) => {
-                    let pending = group::read_pending(writing, key, name, consumer, *behind, asked.limit, &mut budget)?;
+                    let pending = group::read_pending(writing, key, name, consumer, *behind, limit, &mut budget)?;
                     let one = |(of, found): (StreamId, Option<_>)| match found {
                         Some(found) => entry(found),
                         None => Reply::Array(vec![id(of), Reply::NilArray]),
@@ -131,10 +138,12 @@ pub fn xreadgroup(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Re
                     Reply::Array(pending.ok_or_else(missing)?.into_iter().map(one).collect())
                 }
             };
-            found.extend([bulk(*key), answer]);
+            found.extend([bulk(key.as_slice()), answer]);
         }
-        Ok(read_or_wait(&asked, found, None))
-    })
+        Ok(found)
+    };
+    let found = context.write(&read)?;
+    Ok(read_or_wait(&asked, found, true, read))
 }
 
 pub fn xack(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
@@ -213,13 +222,8 @@ pub fn xpending(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let missing = || no_group(key, name);
     let mut rest = &args[3..];
     if rest.is_empty() {
-        let summary = context.view(|reading| Ok(group::pending_summary(reading, key, name)?))?.ok_or_else(missing)?;
-        if summary.count == 0 {
-            return Ok(Reply::Array(vec![integer(0), Reply::Nil, Reply::Nil, Reply::NilArray]));
-        }
-        let one = |(name, count): (Vec<u8>, u64)| Reply::Array(vec![bulk(name), bulk(count.to_string())]);
-        let consumers = Reply::Array(summary.consumers.into_iter().map(one).collect());
-        return Ok(Reply::Array(vec![integer(summary.count), id(summary.first), id(summary.last), consumers]));
+        let summary = context.view(|reading| summary_rows(reading, key, name, Rows::default()))?;
+        return summary.ok_or_else(missing);
     }
     let mut min_idle_ms = 0;
     if let [word, idle, after @ ..] = rest
@@ -243,6 +247,63 @@ pub fn xpending(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         Reply::Array(vec![id(of), bulk(pending.consumer), integer(idle), integer(pending.deliveries)])
     };
     Ok(Reply::Array(found.ok_or_else(missing)?.into_iter().map(one).collect()))
+}
+
+/// The parts of a reply, refused together when they take too much memory.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Reply>,
+    budget: Budget,
+}
+
+impl Rows {
+    fn push(&mut self, row: Reply) -> Result<(), Error> {
+        self.budget.take(cost(&row))?;
+        self.rows.push(row);
+        Ok(())
+    }
+}
+
+/// What is pending in a group, in short; `None` when there is no such group.
+fn summary_rows(reading: &Reading<'_>, key: &[u8], name: &[u8], mut rows: Rows) -> Result<Option<Reply>, Refusal> {
+    let Some(summary) = group::pending_summary(reading, key, name, &mut rows.budget)? else { return Ok(None) };
+    if summary.count == 0 {
+        return Ok(Some(Reply::Array(vec![integer(0), Reply::Nil, Reply::Nil, Reply::NilArray])));
+    }
+    for (consumer, count) in summary.consumers {
+        rows.push(Reply::Array(vec![bulk(consumer), bulk(count.to_string())]))?;
+    }
+    let consumers = Reply::Array(rows.rows);
+    Ok(Some(Reply::Array(vec![integer(summary.count), id(summary.first), id(summary.last), consumers])))
+}
+
+fn group_rows(reading: &Reading<'_>, stream: &Stream, mut rows: Rows) -> Answer {
+    group::groups(reading, stream, |name, found| {
+        let lag = group::lag(stream, &found);
+        let read = u64::try_from(found.entries_read).map_or(Reply::Nil, integer);
+        rows.push(map([
+            ("name", bulk(name)),
+            ("consumers", integer(found.consumers)),
+            ("pending", integer(found.pending)),
+            ("last-delivered-id", id(found.last_delivered)),
+            ("entries-read", read),
+            ("lag", lag.map_or(Reply::Nil, integer)),
+        ]))
+    })?;
+    Ok(Reply::Array(rows.rows))
+}
+
+fn consumer_rows(reading: &Reading<'_>, stream: &Stream, name: &[u8], mut rows: Rows) -> Answer {
+    let now = now_ms();
+    group::consumers(reading, stream, name, |name, found| {
+        rows.push(map([
+            ("name", bulk(name)),
+            ("pending", integer(found.pending)),
+            ("idle", integer(now.saturating_sub(found.attempted_ms))),
+            ("inactive", integer(now.saturating_sub(found.succeeded_ms))),
+        ]))
+    })?;
+    Ok(Reply::Array(rows.rows))
 }
 
 fn edge(reading: &Reading<'_>, stream: &Stream, of: StreamId) -> Answer {
@@ -296,40 +357,63 @@ pub fn xinfo(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                 }
                 Ok(Reply::Map(items))
             }
-            [] if is(subcommand, "groups") => {
-                let stream = stream()?;
-                let one = |(name, found): (Vec<u8>, crate::engine::format::stream::Group)| {
-                    let lag = group::lag(&stream, &found);
-                    let read = u64::try_from(found.entries_read).map_or(Reply::Nil, integer);
-                    map([
-                        ("name", bulk(name)),
-                        ("consumers", integer(found.consumers)),
-                        ("pending", integer(found.pending)),
-                        ("last-delivered-id", id(found.last_delivered)),
-                        ("entries-read", read),
-                        ("lag", lag.map_or(Reply::Nil, integer)),
-                    ])
-                };
-                Ok(Reply::Array(group::groups(reading, &stream)?.into_iter().map(one).collect()))
-            }
+            [] if is(subcommand, "groups") => group_rows(reading, &stream()?, Rows::default()),
             [name] if is(subcommand, "consumers") => {
                 let stream = stream()?;
                 if group::find(reading, &stream, name)?.is_none() {
                     let what = format!("NOGROUP No such consumer group '{}' for key name '{}'", text(name), text(key));
                     return Err(Refusal::Text(what));
                 }
-                let now = now_ms();
-                let one = |(name, found): (Vec<u8>, crate::engine::format::stream::Consumer)| {
-                    map([
-                        ("name", bulk(name)),
-                        ("pending", integer(found.pending)),
-                        ("idle", integer(now.saturating_sub(found.attempted_ms))),
-                        ("inactive", integer(now.saturating_sub(found.succeeded_ms))),
-                    ])
-                };
-                Ok(Reply::Array(group::consumers(reading, &stream, name)?.into_iter().map(one).collect()))
+                consumer_rows(reading, &stream, name, Rows::default())
             }
             _ => Err(wrong()),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::engine::Engine;
+    use crate::engine::options::Options;
+
+    /// Names of groups and consumers are counted with all that a reply says of each, and refused together when that is too
+    /// much, though each of them is short.
+    #[test]
+    fn many_groups_and_consumers() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), &Options::default()).unwrap();
+        let namespace = engine.default_namespace();
+        let run = |line: &str| namespace.execute(&line.split(' ').collect::<Vec<_>>()).unwrap();
+        run("XADD s 1-1 f v");
+        for n in 0..100 {
+            run(&format!("XGROUP CREATE s group{n} 0"));
+            run(&format!("XADD s 2-{n} f v"));
+            run(&format!("XREADGROUP GROUP group0 consumer{n} COUNT 1 STREAMS s >"));
+        }
+        // Without an end they take some 51, 35 and 20 KB.
+        for (most, groups, consumers, summary) in
+            [(200_000, true, true, true), (45_000, false, true, true), (4_000, false, false, false)]
+        {
+            let rows = || Rows { rows: Vec::new(), budget: Budget::of(most) };
+            let answers = namespace.view(|reading| {
+                let stream = Stream::find(reading, b"s")?.unwrap();
+                let summary = summary_rows(reading, b"s", b"group0", rows()).map(Option::unwrap);
+                Ok::<_, Error>([
+                    group_rows(reading, &stream, rows()),
+                    consumer_rows(reading, &stream, b"group0", rows()),
+                    summary,
+                ])
+            });
+            for (answer, fits) in answers.unwrap().into_iter().zip([groups, consumers, summary]) {
+                match answer {
+                    Ok(reply) => assert!(fits && cost(&reply) <= most, "{most}: {}", cost(&reply)),
+                    Err(refusal) => {
+                        let error = refusal.into_error();
+                        assert!(!fits && error.message().contains("bytes at once"), "{most}: {error}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -1,12 +1,15 @@
 //! Commands on streams.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Answer, Attempt, Context, Next, Refusal, Wait, bulk, error, integer, is, ok, parse_count};
+use super::{Answer, Attempt, Context, Refusal, Take, Wait, bulk, error, integer, is, ok, parse_count};
+use crate::engine::format::metadata::Kind;
 use crate::engine::format::resp::Reply;
 use crate::engine::format::stream::{StreamId, number};
-use crate::engine::types::reading::Budget;
+use crate::engine::types::reading::{Budget, Reading};
 use crate::engine::types::stream::{self, Keep, NewId, Stream, StreamEntry, Trim};
+use crate::engine::types::writing::Writing;
 
 pub fn parse_id(bytes: &[u8]) -> Result<StreamId, Refusal> {
     parse_id_with(bytes, 0)
@@ -247,12 +250,21 @@ fn read_answer(found: Vec<Reply>) -> Reply {
     if found.is_empty() { Reply::NilArray } else { Reply::Keyed(found) }
 }
 
-/// The answer, or, when nothing is new and it may wait, what it waits for; `args` are what it is tried again with.
-pub fn read_or_wait(asked: &Asked<'_>, found: Vec<Reply>, args: Option<Vec<Vec<u8>>>) -> Attempt {
+/// The answer, or, when nothing was found and it may wait, what it waits for: to `read` what is new in any of its streams.
+pub fn read_or_wait(
+    asked: &Asked<'_>,
+    found: Vec<Reply>,
+    writes: bool,
+    read: impl Fn(&mut Writing<'_>) -> Result<Vec<Reply>, Refusal> + Send + Sync + 'static,
+) -> Attempt {
     match asked.block {
         Some(timeout) if found.is_empty() => {
             let keys = asked.streams.iter().map(|(key, _)| key.to_vec()).collect();
-            Attempt::Wait(Wait { keys, next: Next::Again(args), timeout, late: Reply::NilArray })
+            let take: Take = Arc::new(move |writing, _| {
+                let found = read(writing)?;
+                Ok((!found.is_empty()).then(|| read_answer(found)))
+            });
+            Attempt::Wait(Wait { keys, kind: Kind::STREAM, take, writes, timeout, late: Reply::NilArray })
         }
         _ => Attempt::Done(read_answer(found)),
     }
@@ -264,23 +276,32 @@ pub fn xread(context: &Context<'_>, args: &[Vec<u8>]) -> Result<Attempt, Refusal
     for (_, id) in &asked.streams {
         behind.push(if *id == b"$" { None } else { Some(parse_id(id)?) });
     }
-    context.view(|reading| {
-        let (mut found, mut ids) = (Vec::new(), Vec::new());
-        let mut budget = Budget::default();
-        for ((key, _), behind) in asked.streams.iter().zip(&behind) {
-            let stream = Stream::find(reading, key)?;
-            // What is new is so from the first look on.
-            let last = stream.as_ref().map_or(StreamId::default(), |stream| stream.state.last_generated);
-            ids.push(behind.unwrap_or(last));
-            let Some(from) = behind.and_then(StreamId::next) else { continue };
-            let Some(stream) = stream else { continue };
-            let new = stream.range(reading, from, StreamId::MAX, false, asked.limit, &mut budget)?;
-            if !new.is_empty() {
-                found.extend([bulk(*key), entries(new)]);
-            }
+    let limit = asked.limit;
+    let (found, streams) = context.view(|reading| {
+        // What is new is so from the first look on.
+        let mut streams = Vec::with_capacity(behind.len());
+        for ((key, _), behind) in asked.streams.iter().zip(behind) {
+            let last = match behind {
+                Some(behind) => behind,
+                None => Stream::find(reading, key)?.map_or(StreamId::MIN, |stream| stream.state.last_generated),
+            };
+            streams.push((key.to_vec(), last));
         }
-        let words = args.len() - ids.len();
-        let again = args[..words].iter().cloned().chain(ids.iter().map(|id| id.to_string().into_bytes())).collect();
-        Ok(read_or_wait(&asked, found, Some(again)))
-    })
+        Ok((read_behind(reading, &streams, limit)?, streams))
+    })?;
+    Ok(read_or_wait(&asked, found, false, move |writing| read_behind(&writing.reading(), &streams, limit)))
+}
+
+/// What there is of each stream behind an id.
+fn read_behind(reading: &Reading<'_>, streams: &[(Vec<u8>, StreamId)], limit: u64) -> Result<Vec<Reply>, Refusal> {
+    let (mut found, mut budget) = (Vec::new(), Budget::default());
+    for (key, behind) in streams {
+        let Some(stream) = Stream::find(reading, key)? else { continue };
+        let Some(from) = behind.next() else { continue };
+        let new = stream.range(reading, from, StreamId::MAX, false, limit, &mut budget)?;
+        if !new.is_empty() {
+            found.extend([bulk(key.as_slice()), entries(new)]);
+        }
+    }
+    Ok(found)
 }

@@ -383,10 +383,12 @@ impl Command {
         Reply::Array(vec![
             bulk(self.name),
             Reply::Integer(self.arity.into()),
-            Reply::Array(flags.map(|(_, name)| Reply::Simple((*name).into())).collect()),
+            Reply::Set(flags.map(|(_, name)| Reply::Simple((*name).into())).collect()),
             Reply::Integer(first.into()),
             Reply::Integer(last.into()),
             Reply::Integer(step.into()),
+            // Categories of rights, of which there are none.
+            Reply::Set(Vec::new()),
         ])
     }
 }

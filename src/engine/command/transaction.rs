@@ -214,6 +214,7 @@ pub fn cost(reply: &Reply) -> usize {
             | Reply::Pairs(items)
             | Reply::Set(items)
             | Reply::Push(items) => items.iter().map(cost).sum(),
+            Reply::Either(forms) => forms.iter().map(cost).sum(),
             Reply::Integer(_) | Reply::Nil | Reply::NilArray => 0,
         }
 }

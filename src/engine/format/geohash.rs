@@ -12,7 +12,9 @@ const EARTH_RADIUS_M: f64 = 6_372_797.560_856;
 /// A place on the earth, in degrees.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
+    /// From -180 to 180.
     pub longitude: f64,
+    /// From -85.05112878 to 85.05112878, the edges of Web Mercator.
     pub latitude: f64,
 }
 
@@ -78,17 +80,27 @@ impl Place {
 
 /// An area around a place.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
-    Circle { radius_m: f64 },
-    Box { width_m: f64, height_m: f64 },
+pub enum GeoShape {
+    /// All that is no farther.
+    Circle {
+        /// In metres.
+        radius_m: f64,
+    },
+    /// A rectangle with the place in its middle.
+    Box {
+        /// From west to east, in metres.
+        width_m: f64,
+        /// From south to north, in metres.
+        height_m: f64,
+    },
 }
 
-impl Shape {
+impl GeoShape {
     /// The distance of a place from the middle, when it is inside.
     pub fn distance_m(self, middle: Place, place: Place) -> Option<f64> {
         match self {
-            Shape::Circle { radius_m } => Some(middle.distance_m(place)).filter(|&distance| distance <= radius_m),
-            Shape::Box { width_m, height_m } => {
+            GeoShape::Circle { radius_m } => Some(middle.distance_m(place)).filter(|&distance| distance <= radius_m),
+            GeoShape::Box { width_m, height_m } => {
                 let north = EARTH_RADIUS_M * (place.latitude.to_radians() - middle.latitude.to_radians()).abs();
                 if north > height_m / 2.0 {
                     return None;
@@ -103,8 +115,8 @@ impl Shape {
     /// overlap, are in order, and are at most nine.
     pub fn scores(self, middle: Place) -> Vec<(u64, u64)> {
         let (east_m, north_m) = match self {
-            Shape::Circle { radius_m } => (radius_m, radius_m),
-            Shape::Box { width_m, height_m } => (width_m / 2.0, height_m / 2.0),
+            GeoShape::Circle { radius_m } => (radius_m, radius_m),
+            GeoShape::Box { width_m, height_m } => (width_m / 2.0, height_m / 2.0),
         };
         let north = (north_m / EARTH_RADIUS_M).to_degrees();
         let widest = (middle.latitude.abs() + north).min(MAX_LATITUDE).to_radians().cos();
@@ -181,7 +193,8 @@ mod tests {
             for latitude in step(-85.0, 17.0, 11) {
                 let middle = Place { longitude, latitude };
                 for size in [1.0, 1e3, 1e5, 1e6, 5e6, 1e7, 3e7] {
-                    for shape in [Shape::Circle { radius_m: size }, Shape::Box { width_m: size, height_m: size / 3.0 }]
+                    for shape in
+                        [GeoShape::Circle { radius_m: size }, GeoShape::Box { width_m: size, height_m: size / 3.0 }]
                     {
                         let ranges = shape.scores(middle);
                         assert!(ranges.len() <= 9 && ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0));

@@ -2,13 +2,19 @@
 //! Kvrocks: redis_metadata.cc JsonMetadata, types/json.h (jsoncons). Members are in the order of their names, and
 //! numbers are written as jsoncons writes them.
 
+mod cbor;
+mod tree;
+
 use std::borrow::Cow;
 use std::io;
 
-use serde::Serialize as _;
+use serde::Serialize;
+use serde::de::DeserializeSeed as _;
 use serde_json::ser::{Formatter, Serializer};
 pub use serde_json::{Map, Number, Value};
 
+pub use self::tree::weight;
+use self::tree::{Room, Tree};
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 
 /// How deep arrays and objects may be in each other: the limit of Kvrocks.
@@ -16,9 +22,6 @@ pub const MAX_DEPTH: usize = 1024;
 
 /// The longest text that is made of a value: no longer one is stored, and no longer reply is sent.
 const MAX_TEXT: usize = 512 << 20;
-
-/// The most bytes of a number beyond 64 bits in CBOR: 616 digits.
-const MAX_BIGNUM: u64 = 256;
 
 /// How a document is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +55,16 @@ pub fn split_payload(payload: &[u8]) -> Result<(JsonFormat, &[u8])> {
     }
 }
 
-/// The payload of a document.
+/// The payload of a document, which can be read again.
 pub fn encode_payload(format: JsonFormat, document: &Value) -> Result<Vec<u8>> {
     check_depth(document)?;
+    if weight(document) > tree::MAX_MEMORY {
+        return Err(tree::too_large());
+    }
     let mut out = vec![format as u8];
     match format {
         JsonFormat::Text => out.append(&mut to_text(document)?),
-        JsonFormat::Cbor => write_cbor(&mut out, document),
+        JsonFormat::Cbor => cbor::write(&mut out, document),
     }
     Ok(out)
 }
@@ -66,15 +72,30 @@ pub fn encode_payload(format: JsonFormat, document: &Value) -> Result<Vec<u8>> {
 /// Reads a stored document.
 pub fn decode_payload(payload: &[u8]) -> Result<(JsonFormat, Value)> {
     let (format, document) = split_payload(payload)?;
+    let mut room = Room::default();
     let document = match format {
-        JsonFormat::Text => parse_text(document).map_err(|e| bad(ErrorKind::Corruption, e.message()))?,
-        JsonFormat::Cbor => read_cbor(document)?,
+        JsonFormat::Text => read_text(document, &mut room).map_err(|e| match e.kind() {
+            ErrorKind::Unsupported => e,
+            _ => bad(ErrorKind::Corruption, e.message()),
+        })?,
+        JsonFormat::Cbor => cbor::read(document, &mut room)?,
     };
     Ok((format, document))
 }
 
-/// Reads a text, with the numbers that are too large for a value as jsoncons stores them.
+/// Reads a text, with the numbers that are too large for a value as jsoncons stores them. Unsupported when it takes too much
+/// memory.
 pub fn parse_text(text: &[u8]) -> Result<Value> {
+    read_text(text, &mut Room::default())
+}
+
+/// Reads texts that are in memory together.
+pub fn parse_texts<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Result<Vec<Value>> {
+    let mut room = Room::default();
+    texts.into_iter().map(|text| read_text(text.as_ref(), &mut room)).collect()
+}
+
+fn read_text(text: &[u8], room: &mut Room) -> Result<Value> {
     let refused = |what: String| bad(ErrorKind::InvalidArgument, what);
     let (text, depth) = scan(text);
     let text = &*text;
@@ -84,9 +105,12 @@ pub fn parse_text(text: &[u8]) -> Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     // The depth was looked at: the parser's own limit is lower than that of Kvrocks.
     deserializer.disable_recursion_limit();
-    let value = serde::Deserialize::deserialize(&mut deserializer);
+    let value = Tree(&mut *room).deserialize(&mut deserializer);
     let value = value.and_then(|value| deserializer.end().map(|()| value));
-    value.map_err(|e| refused(format!("{} is no JSON: {e}", shown(text))))
+    value.map_err(|e| match room.is_full {
+        true => tree::too_large(),
+        false => refused(format!("{} is no JSON: {e}", shown(text))),
+    })
 }
 
 /// The text with other words for the numbers that no value holds, and the most open brackets that are not inside of a string.
@@ -180,16 +204,16 @@ fn check_depth(document: &Value) -> Result<()> {
 }
 
 /// The text of a value, without spaces.
-pub fn to_text(value: &Value) -> Result<Vec<u8>> {
+pub fn to_text(value: &impl Serialize) -> Result<Vec<u8>> {
     write_text(value, Jsoncons)
 }
 
 /// The text of a value over several lines, as JSON.GET is asked for it. `newline` stands where lines end.
-pub fn to_pretty(value: &Value, indent: &[u8], newline: &[u8], space: &[u8]) -> Result<Vec<u8>> {
+pub fn to_pretty(value: &impl Serialize, indent: &[u8], newline: &[u8], space: &[u8]) -> Result<Vec<u8>> {
     write_text(value, Pretty { indent, newline, space, depth: 0, empty: false })
 }
 
-fn write_text(value: &Value, formatter: impl Formatter) -> Result<Vec<u8>> {
+fn write_text(value: &impl Serialize, formatter: impl Formatter) -> Result<Vec<u8>> {
     let mut text = Text::default();
     match value.serialize(&mut Serializer::with_formatter(&mut text, formatter)) {
         Ok(()) => Ok(text.0),
@@ -326,204 +350,14 @@ impl Formatter for Pretty<'_> {
     }
 }
 
-/// The head of a CBOR item: its major type, and its number in the shortest form.
-fn write_head(out: &mut Vec<u8>, major: u8, number: u64) {
-    let major = major << 5;
-    match number {
-        0..=23 => out.push(major | number as u8),
-        24..=0xFF => out.extend([major | 24, number as u8]),
-        0x100..=0xFFFF => {
-            out.push(major | 25);
-            out.extend((number as u16).to_be_bytes());
-        }
-        0x1_0000..=0xFFFF_FFFF => {
-            out.push(major | 26);
-            out.extend((number as u32).to_be_bytes());
-        }
-        _ => {
-            out.push(major | 27);
-            out.extend(number.to_be_bytes());
-        }
-    }
-}
-
-fn write_cbor(out: &mut Vec<u8>, value: &Value) {
-    match value {
-        Value::Null => out.push(0xF6),
-        Value::Bool(on) => out.push(0xF4 + u8::from(*on)),
-        Value::Number(number) => {
-            if let Some(number) = number.as_u64() {
-                write_head(out, 0, number);
-            } else if let Some(number) = number.as_i64() {
-                write_head(out, 1, !number as u64);
-            } else {
-                let number = number.as_f64().unwrap_or_default();
-                let short = number as f32;
-                if f64::from(short) == number {
-                    out.push(0xFA);
-                    out.extend(short.to_be_bytes());
-                } else {
-                    out.push(0xFB);
-                    out.extend(number.to_be_bytes());
-                }
-            }
-        }
-        Value::String(text) => {
-            write_head(out, 3, text.len() as u64);
-            out.extend_from_slice(text.as_bytes());
-        }
-        Value::Array(items) => {
-            write_head(out, 4, items.len() as u64);
-            items.iter().for_each(|item| write_cbor(out, item));
-        }
-        Value::Object(members) => {
-            write_head(out, 5, members.len() as u64);
-            for (name, value) in members {
-                write_head(out, 3, name.len() as u64);
-                out.extend_from_slice(name.as_bytes());
-                write_cbor(out, value);
-            }
-        }
-    }
-}
-
-/// Reads a document in CBOR: what JSON can say, in any of the widths that CBOR has, with lengths known before.
-fn read_cbor(bytes: &[u8]) -> Result<Value> {
-    let mut reader = Cbor { bytes, whole: bytes.len() };
-    let value = reader.value(0)?;
-    if !reader.bytes.is_empty() {
-        return Err(reader.bad(format_args!("{} bytes behind its end", reader.bytes.len())));
-    }
-    Ok(value)
-}
-
-struct Cbor<'a> {
-    bytes: &'a [u8],
-    whole: usize,
-}
-
-impl<'a> Cbor<'a> {
-    fn bad(&self, got: impl std::fmt::Display) -> Error {
-        let at = self.whole - self.bytes.len();
-        bad(ErrorKind::Corruption, format_args!("CBOR: got {got} at byte {at} of {}", self.whole))
-    }
-
-    fn take(&mut self, length: u64) -> Result<&'a [u8]> {
-        let split = usize::try_from(length).ok().and_then(|length| self.bytes.split_at_checked(length));
-        let Some((taken, rest)) = split else { return Err(self.bad(format_args!("a length of {length}"))) };
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn head(&mut self) -> Result<(u8, u8, u64)> {
-        let first = self.take(1)?.first().copied().unwrap_or_default();
-        let (major, info) = (first >> 5, first & 0x1F);
-        let number = match info {
-            0..=23 => info.into(),
-            24..=27 => self.take(1 << (info - 24))?.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)),
-            _ => return Err(self.bad(format_args!("the item {first:#04x}"))),
-        };
-        Ok((major, info, number))
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Value> {
-        if depth > MAX_DEPTH {
-            return Err(self.bad(format_args!("more than {MAX_DEPTH} arrays and objects in each other")));
-        }
-        let (major, info, number) = self.head()?;
-        Ok(match major {
-            0 => number.into(),
-            1 => match i64::try_from(number) {
-                Ok(number) => (!number).into(),
-                Err(_) => (-1.0 - number as f64).into(),
-            },
-            3 => Value::String(self.text(number)?),
-            // Whole numbers beyond 64 bits: jsoncons shows them as the text of their digits.
-            6 if matches!(number, 2 | 3) => {
-                let (major, _, length) = self.head()?;
-                if major != 2 || length > MAX_BIGNUM {
-                    return Err(self.bad(format_args!("a number of {length} bytes with the major type {major}")));
-                }
-                Value::String(decimal(self.take(length)?, number == 3))
-            }
-            4 => {
-                let mut items = Vec::new();
-                for _ in 0..number {
-                    items.push(self.value(depth + 1)?);
-                }
-                Value::Array(items)
-            }
-            5 => {
-                let mut members = Map::new();
-                for _ in 0..number {
-                    let (major, _, length) = self.head()?;
-                    if major != 3 {
-                        return Err(self.bad("a name that is no text"));
-                    }
-                    let name = self.text(length)?;
-                    members.insert(name, self.value(depth + 1)?);
-                }
-                Value::Object(members)
-            }
-            7 => match (info, number) {
-                (20 | 21, _) => Value::Bool(info == 21),
-                (22 | 23, _) => Value::Null,
-                (25, bits) => half(bits as u16).into(),
-                (26, bits) => f64::from(f32::from_bits(bits as u32)).into(),
-                (27, bits) => f64::from_bits(bits).into(),
-                _ => return Err(self.bad(format_args!("the simple value {number}"))),
-            },
-            _ => return Err(self.bad(format_args!("the major type {major}"))),
-        })
-    }
-
-    fn text(&mut self, length: u64) -> Result<String> {
-        let bytes = self.take(length)?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| self.bad("a text that is no UTF-8"))
-    }
-}
-
-/// The digits of a number of many bytes, or, where it counts down from -1, of that one.
-fn decimal(bytes: &[u8], negative: bool) -> String {
-    const PIECE: u64 = 1_000_000_000;
-    // In pieces of nine digits, the lowest first.
-    let mut pieces = vec![0u64];
-    let mut carry_in = |times: u64, plus: u64| {
-        let mut carry = plus;
-        for piece in &mut pieces {
-            carry += *piece * times;
-            *piece = carry % PIECE;
-            carry /= PIECE;
-        }
-        if carry > 0 {
-            pieces.push(carry);
-        }
-    };
-    bytes.iter().for_each(|&byte| carry_in(256, byte.into()));
-    carry_in(1, negative.into());
-    let mut out = String::from(if negative { "-" } else { "" });
-    for (place, piece) in pieces.iter().rev().enumerate() {
-        out += &if place == 0 { piece.to_string() } else { format!("{piece:09}") };
-    }
-    out
-}
-
-/// A float of 16 bits.
-fn half(bits: u16) -> f64 {
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1F), f64::from(bits & 0x3FF));
-    let size = match exponent {
-        0 => fraction * 2f64.powi(-24),
-        0x1F if fraction == 0.0 => f64::INFINITY,
-        0x1F => f64::NAN,
-        _ => (fraction + 1024.0) * 2f64.powi(exponent - 25),
-    };
-    if bits >> 15 == 1 { -size } else { size }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fuzz::hex;
     use super::*;
+
+    fn read_cbor(bytes: &[u8]) -> Result<Value> {
+        cbor::read(bytes, &mut Room::default())
+    }
 
     /// Doubles are written as a Kvrocks server wrote them.
     #[test]
@@ -607,11 +441,6 @@ mod tests {
         let array = hex("85 c249010000000000000000 fa7f800000 00 c3488000000000000000 fa80000000");
         let read = read_cbor(&array).unwrap();
         assert_eq!(to_text(&read).unwrap(), br#"["18446744073709551616",null,0,"-9223372036854775809",0.0]"#);
-        assert_eq!(decimal(&[], false), "0");
-        assert_eq!(decimal(&[0xFF; 16], true), "-340282366920938463463374607431768211456");
-        for bad in ["c201", "c2", "c25901010000", "c34900", "c2590101"] {
-            assert_eq!(read_cbor(&hex(bad)).unwrap_err().kind(), ErrorKind::Corruption, "{bad}");
-        }
     }
 
     /// A document is the same from both formats, and CBOR has the bytes that a Kvrocks server wrote.
@@ -640,6 +469,23 @@ mod tests {
             for depth in [1024, 1025, 10_000, 1_000_000] {
                 let text = [open.repeat(depth), "1".into(), close.repeat(depth)].concat();
                 assert_eq!(parse_text(text.as_bytes()).is_ok(), depth <= MAX_DEPTH, "{depth}");
+            }
+        }
+        // Both formats are as deep, for what is read and for what is written, and whatever is in the innermost.
+        for inner in [&[0x80][..], &[0xA0], &[0x81, 1]] {
+            for depth in [1024, 1025] {
+                let deep = [&vec![0x81; depth - 1], inner].concat();
+                let (read, fits) = (read_cbor(&deep), depth <= MAX_DEPTH);
+                assert_eq!(read.is_ok(), fits, "{depth}");
+                let text = ["[".repeat(depth - 1), "[]".into(), "]".repeat(depth - 1)].concat();
+                assert_eq!(parse_text(text.as_bytes()).is_ok(), fits, "{depth}");
+                if let Ok(read) = read {
+                    assert_eq!(encode_payload(JsonFormat::Cbor, &read).unwrap()[1..], deep);
+                    assert_eq!(
+                        encode_payload(JsonFormat::Text, &Value::Array(vec![read])).unwrap_err().kind(),
+                        ErrorKind::InvalidArgument
+                    );
+                }
             }
         }
         assert!(parse_text(br#""[[[\"[[""#).is_ok());

@@ -265,6 +265,38 @@ mod tests {
         }
     }
 
+    /// Escapes in quoted names are four digits, or two times four for what is beyond 16 bits, and nothing else.
+    #[test]
+    fn escapes() {
+        let root =
+            parse_text(r#"{"A":1,"\u00fc":2,"\ud83d\ude00":3,"\u00fc4":4,"x\ud83d\ude00y":5}"#.as_bytes()).unwrap();
+        for (path, found) in [
+            (r"$['\u0041']", 1),
+            (r"$['\u00Fc']", 2),
+            (r"$['\uD83D\uDE00']", 3),
+            (r"$['\u00fc4']", 4),
+            (r#"$["x\ud83d\ude00y"]"#, 5),
+        ] {
+            let values = JsonPath::parse(path.as_bytes()).unwrap();
+            assert_eq!(values.find(&root).unwrap(), [&Value::from(found)], "{path}");
+        }
+        for bad in [
+            r"\u+041",
+            r"\u-041",
+            r"\u 041",
+            r"\u41",
+            r"\uD83D",
+            r"\uDE00",
+            r"\uD83Dx",
+            r"\uD83D\u0041",
+            r"\uD83D\n",
+            r"\uD83D\u",
+        ] {
+            let error = JsonPath::parse(format!("$['{bad}']").as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{bad}");
+        }
+    }
+
     /// What is no path is refused, however deep.
     #[test]
     fn no_paths() {

@@ -185,16 +185,22 @@ impl CommitGuard<'_> {
     pub fn append(&mut self, batch: BatchBuilder) -> Result<u64> {
         let written = self.write(batch)?;
         let last = written.last();
-        self.generation.store.append(written).into_iter().for_each(|key| self.ready.push(key));
+        self.hand_on(written);
         Ok(last)
     }
 
-    /// Gives who waits for a key what was just written there: who came first the first, each by an entry of its own, before
-    /// anybody else can take it. Such an entry may bring something to another.
+    /// Tells of an entry that was written: history and registry are its own by now. Who waits for its keys is there for
+    /// [`CommitGuard::serve`].
+    pub fn hand_on(&mut self, written: Written) {
+        self.generation.store.append(written).into_iter().for_each(|key| self.ready.push(key));
+    }
+
+    /// Gives who waits for a key what was just written there: who came first the first, each that takes by an entry of its
+    /// own, before anybody else can take it. Such an entry may bring something to another.
     pub fn serve(&mut self) {
         while let Some(key) = self.ready.next() {
             for waiter in self.generation.store.line(&key) {
-                if self.check_writable().is_err() || !waiter.serve(self, &key) {
+                if !waiter.serve(self, &key) {
                     break;
                 }
             }

@@ -395,7 +395,8 @@ fn write(
     let held = if deleted.is_empty() { None } else { store.db.hold_memtables() };
     let written = guard.write_verbatim(first, last, bytes)?;
     let applied = take_effect(guard, store, effects, first);
-    store.append(written);
+    guard.hand_on(written);
+    guard.serve();
     applied?;
     if !deleted.is_empty() {
         reclaim::deleted_by(guard, held, &deleted, last)?;

@@ -15,7 +15,7 @@ use crate::engine::command::line::Line;
 use crate::engine::command::pipeline::Pipeline;
 use crate::engine::command::table::{self, Command, Run};
 use crate::engine::command::transaction::{self, Transaction};
-use crate::engine::command::{self, Attempt, Context, Next, Refusal, Wait};
+use crate::engine::command::{self, Attempt, Context, Refusal, Wait};
 use crate::engine::engine::Engine;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::resp::{Limits, Protocol, Reply, RequestParser};
@@ -239,7 +239,7 @@ impl Connection {
     /// Whether a request is a write that may be done with those before and behind it; for what is wrong with one it is to
     /// be answered alone.
     fn joins(&mut self, args: &[Vec<u8>]) -> Option<&'static Command> {
-        if (self.pipeline.is_empty() && !self.parser.has_more()) || self.transaction.is_open() || self.listens() {
+        if (self.pipeline.is_empty() && !self.parser.has_more()) || self.transaction.is_open() || !self.tells_apart() {
             return None;
         }
         // Many in a row are often of one name.
@@ -339,7 +339,7 @@ impl Connection {
         self.check_route(command, args)?;
         let reply = match command.run {
             // As if it were a message.
-            _ if command.name == "ping" && self.listens() && self.protocol == Protocol::Resp2 => {
+            _ if command.name == "ping" && !self.tells_apart() => {
                 let said = args.get(1).cloned().unwrap_or_default();
                 Reply::Array(vec![command::bulk("pong"), command::bulk(said)])
             }
@@ -367,10 +367,6 @@ impl Connection {
 
     /// Waits for what a command waits for, until its time is over.
     fn wait(&mut self, command: &'static Command, args: &[Vec<u8>], wait: Wait) -> command::Answer {
-        let args = match &wait.next {
-            Next::Again(Some(args)) => args,
-            _ => args,
-        };
         let mut line = Line::new(&wait)?;
         let waited = self.wait_in(&mut line, command, args, &wait);
         // What it was given until then is nobody else's any more.
@@ -390,7 +386,7 @@ impl Connection {
         let deadline = wait.timeout.map(clock::after);
         let waiter = line.waiter();
         loop {
-            if let Some(reply) = self.context(|context| line.attempt(command, context, args))? {
+            if let Some(reply) = self.context(|context| line.attempt(context.namespace))? {
                 return Ok(reply);
             }
             // What was answered before goes out, and the engine is not held meanwhile.
@@ -423,8 +419,10 @@ impl Connection {
     /// RESP3 it can, but for what is no RESP at all.
     fn check_listening(&self, command: &Command) -> std::result::Result<(), Refusal> {
         const ALLOWED: [&str; 7] = ["ping", "psubscribe", "punsubscribe", "quit", "reset", "subscribe", "unsubscribe"];
-        let told_apart = self.protocol == Protocol::Resp3 && !matches!(command.run, Run::Peer);
-        if self.listens() && !told_apart && !ALLOWED.contains(&command.name) {
+        if self.listens() && matches!(command.run, Run::Peer) {
+            return Err(command::error(format_args!("Can't execute '{}': UNSUBSCRIBE first", command.name)));
+        }
+        if !self.tells_apart() && !ALLOWED.contains(&command.name) {
             return Err(command::error(format_args!(
                 "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
                  context",
@@ -432,6 +430,11 @@ impl Connection {
             )));
         }
         Ok(())
+    }
+
+    /// Whether replies can be told from messages.
+    fn tells_apart(&self) -> bool {
+        self.protocol == Protocol::Resp3 || !self.listens()
     }
 
     /// Whether it listens to any channel or pattern.

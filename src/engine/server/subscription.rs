@@ -87,6 +87,7 @@ impl Subscription {
                 "subscriptions: got more than {MOST_BYTES} bytes of names in one connection"
             )));
         }
+        self.outbox.hold();
         self.channels.subscribe(what, name, &self.outbox)?;
         self.bytes += name.len() + ITEM;
         self.names(what).insert(name.to_vec());

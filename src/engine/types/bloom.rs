@@ -8,19 +8,38 @@ use crate::engine::format::bloom::{self, BloomState, MAX_FILTER, check_filter, f
 use crate::engine::format::metadata::{Kind, Metadata};
 use crate::engine::storage::db::Pinned;
 
-/// What a chain is made with.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape {
+/// What a Bloom filter is made with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BloomShape {
+    /// How many items its first filter takes.
     pub capacity: u32,
+    /// The rate of false alarms, between 0 and 1.
     pub error_rate: f64,
     /// By how much each filter is larger than the one before; 0 for one that never grows.
     pub expansion: u16,
 }
 
-impl Default for Shape {
-    fn default() -> Shape {
-        Shape { capacity: 100, error_rate: 0.01, expansion: 2 }
+impl Default for BloomShape {
+    fn default() -> BloomShape {
+        BloomShape { capacity: 100, error_rate: 0.01, expansion: 2 }
     }
+}
+
+/// What a Bloom filter is like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BloomInfo {
+    /// How many items it takes before it grows, or is full.
+    pub capacity: u64,
+    /// How many were added.
+    pub items: u64,
+    /// How many filters its chain has.
+    pub filters: u16,
+    /// How many bytes these have.
+    pub bytes: u32,
+    /// The rate of false alarms that was asked for.
+    pub error_rate: f64,
+    /// By how much each filter is larger than the one before; 0 for one that never grows.
+    pub expansion: u16,
 }
 
 /// What became of an item.
@@ -54,7 +73,7 @@ fn filter(reading: &Reading<'_>, key: &[u8], prefix: &[u8], index: u16) -> Resul
 }
 
 /// Makes a chain; `false` when the key is there already.
-pub fn reserve(writing: &mut Writing<'_>, key: &[u8], shape: Shape) -> Result<bool> {
+pub fn reserve(writing: &mut Writing<'_>, key: &[u8], shape: BloomShape) -> Result<bool> {
     if find(&writing.reading(), key)?.is_some() {
         return Ok(false);
     }
@@ -62,7 +81,7 @@ pub fn reserve(writing: &mut Writing<'_>, key: &[u8], shape: Shape) -> Result<bo
     Ok(true)
 }
 
-fn create(writing: &mut Writing<'_>, key: &[u8], shape: Shape) -> Result<Chain> {
+fn create(writing: &mut Writing<'_>, key: &[u8], shape: BloomShape) -> Result<Chain> {
     let metadata = writing.create(key, Kind::BLOOM).metadata;
     let state = BloomState::new(shape.capacity, shape.error_rate, shape.expansion);
     writing.log_words(Kind::BLOOM, &[b"createBloomChain"]);
@@ -77,7 +96,7 @@ pub fn add(
     writing: &mut Writing<'_>,
     key: &[u8],
     items: &[impl AsRef<[u8]>],
-    shape: Option<Shape>,
+    shape: Option<BloomShape>,
 ) -> Result<Option<Vec<Added>>> {
     let found = find(&writing.reading(), key)?;
     let mut chain = match (found, shape) {
@@ -148,6 +167,13 @@ pub fn contains(reading: &Reading<'_>, key: &[u8], items: &[impl AsRef<[u8]>]) -
 }
 
 /// What a chain is like, and how many items it has.
-pub fn info(reading: &Reading<'_>, key: &[u8]) -> Result<Option<(BloomState, u64)>> {
-    Ok(find(reading, key)?.map(|chain| (chain.state, chain.metadata.size)))
+pub fn info(reading: &Reading<'_>, key: &[u8]) -> Result<Option<BloomInfo>> {
+    Ok(find(reading, key)?.map(|Chain { metadata, state }| BloomInfo {
+        capacity: state.capacity(),
+        items: metadata.size,
+        filters: state.filters,
+        bytes: state.bytes,
+        error_rate: state.error_rate,
+        expansion: state.expansion,
+    }))
 }

@@ -4,13 +4,16 @@ use super::reading::{Budget, Reading};
 use super::sorted_set::{self, Add, Added, Part, ScoreBound, Span};
 use super::writing::Writing;
 use crate::engine::error::Result;
-use crate::engine::format::geohash::{Place, Shape};
+use crate::engine::format::geohash::{GeoShape, Place};
 
 /// A place that a search found.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
+pub struct GeoHit {
+    /// Its name.
     pub member: Vec<u8>,
+    /// Its score as a member of the sorted set: a geohash of 52 bits.
     pub score: f64,
+    /// Where it is.
     pub place: Place,
     /// How far from the middle of the search.
     pub distance_m: f64,
@@ -29,7 +32,13 @@ pub fn places(reading: &Reading<'_>, key: &[u8], members: &[impl AsRef<[u8]>]) -
 }
 
 /// The members in an area, in no certain order; with `any` no more than so many, whichever.
-pub fn search(reading: &Reading<'_>, key: &[u8], middle: Place, shape: Shape, any: Option<usize>) -> Result<Vec<Hit>> {
+pub fn search(
+    reading: &Reading<'_>,
+    key: &[u8],
+    middle: Place,
+    shape: GeoShape,
+    any: Option<usize>,
+) -> Result<Vec<GeoHit>> {
     let mut budget = Budget::default();
     let mut out = Vec::new();
     for (from, to) in shape.scores(middle) {
@@ -40,10 +49,18 @@ pub fn search(reading: &Reading<'_>, key: &[u8], middle: Place, shape: Shape, an
             let Some((member, score)) = found.next()? else { break };
             let Some(place) = Place::of_score(score) else { continue };
             if let Some(distance_m) = shape.distance_m(middle, place) {
-                budget.take(member.len() + size_of::<Hit>())?;
-                out.push(Hit { member: member.to_vec(), score, place, distance_m });
+                budget.take(member.len() + size_of::<GeoHit>())?;
+                out.push(GeoHit { member: member.to_vec(), score, place, distance_m });
             }
         }
     }
     Ok(out)
+}
+
+/// The members in an area, the nearest first, `count` at most.
+pub fn nearest(reading: &Reading<'_>, key: &[u8], middle: Place, shape: GeoShape, count: usize) -> Result<Vec<GeoHit>> {
+    let mut hits = search(reading, key, middle, shape, None)?;
+    hits.sort_by(|a, b| a.distance_m.total_cmp(&b.distance_m));
+    hits.truncate(count);
+    Ok(hits)
 }

@@ -3,7 +3,9 @@
 use super::reading::{Budget, Reading};
 use super::writing::Writing;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
-use crate::engine::format::json::{JsonFormat, Map, Number, Value, decode_payload, encode_payload, split_payload};
+use crate::engine::format::json::{
+    JsonFormat, Map, Number, Value, decode_payload, encode_payload, split_payload, weight,
+};
 use crate::engine::format::json_path::{JsonPath, Key, at, each_mut, remove};
 use crate::engine::format::metadata::{Kind, Metadata};
 
@@ -31,34 +33,6 @@ fn write(writing: &mut Writing<'_>, key: &[u8], document: &Document) -> Result<(
     let payload = encode_payload(document.format, &document.value)?;
     writing.log_words(Kind::JSON, &[]);
     writing.store(key, &document.metadata, &payload)
-}
-
-/// Roughly the bytes of a value in memory.
-pub fn weight(value: &Value) -> usize {
-    let mut open = vec![value];
-    let mut sum = 0usize;
-    while let Some(value) = open.pop() {
-        sum += 32;
-        match value {
-            Value::String(text) => sum += text.len(),
-            Value::Array(items) => open.extend(items),
-            Value::Object(members) => {
-                sum += members.keys().map(|name| name.len() + 32).sum::<usize>();
-                open.extend(members.values());
-            }
-            _ => {}
-        }
-    }
-    sum
-}
-
-/// Copies of what a path finds, as one array. They are counted: a value may be found in each of those around it.
-pub fn found(document: &Value, path: &JsonPath, budget: &mut Budget) -> Result<Value> {
-    let copy = |value: &&Value| {
-        budget.take(weight(value))?;
-        Ok(Value::clone(value))
-    };
-    path.find(document)?.iter().map(copy).collect::<Result<Vec<Value>>>().map(Value::Array)
 }
 
 /// What a path finds in a document, seen one by one. `None` when there is no such key.

@@ -280,6 +280,12 @@ pub const MOST_AT_ONCE: usize = 512 << 20;
 pub struct Budget(usize);
 
 impl Budget {
+    /// One that refuses more than so many bytes.
+    #[cfg(test)]
+    pub fn of(most: usize) -> Budget {
+        Budget(MOST_AT_ONCE - most)
+    }
+
     pub fn take(&mut self, bytes: usize) -> Result<()> {
         /// What an element takes besides its bytes.
         const ELEMENT: usize = 32;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::reading::Reading;
+use super::reading::{Budget, Reading};
 use super::writing::Writing;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::DEFAULT;
@@ -60,6 +60,9 @@ pub fn contains(reading: &Reading<'_>, key: &[u8], ids: &[u64]) -> Result<Option
     found.collect::<Result<_>>().map(Some)
 }
 
+/// What an integer takes on its way into a reply.
+const EACH: usize = 32;
+
 /// Integers of a range, both ends included, in order or backwards, past the first `offset`, at most `limit`.
 pub fn range(
     reading: &Reading<'_>,
@@ -76,7 +79,7 @@ pub fn range(
     let end = most.checked_add(1).map(u64::to_be_bytes);
     let end = end.as_ref().map(|end| &end[..]);
     let mut walk = reading.subkeys(DEFAULT, &prefix, &least.to_be_bytes(), end, reverse);
-    let (mut skipped, mut out) = (0, Vec::new());
+    let (mut skipped, mut out, mut budget) = (0, Vec::new(), Budget::default());
     while (out.len() as u64) < limit {
         let Some((sub, _)) = walk.next()? else { break };
         let Ok(id) = <[u8; 8]>::try_from(sub) else {
@@ -86,6 +89,7 @@ pub fn range(
         if skipped < offset {
             skipped += 1;
         } else {
+            budget.take(EACH)?;
             out.push(u64::from_be_bytes(id));
         }
     }

@@ -498,7 +498,7 @@ pub struct Summary {
 }
 
 /// `None` when there is no such group.
-pub fn pending_summary(reading: &Reading<'_>, key: &[u8], name: &[u8]) -> Result<Option<Summary>> {
+pub fn pending_summary(reading: &Reading<'_>, key: &[u8], name: &[u8], budget: &mut Budget) -> Result<Option<Summary>> {
     let Some(work) = Work::open(reading, key, name)? else { return Ok(None) };
     let mut out = Summary::default();
     pending_from(reading, &work.stream, name, StreamId::MIN, StreamId::MAX, |id, pending| {
@@ -507,7 +507,13 @@ pub fn pending_summary(reading: &Reading<'_>, key: &[u8], name: &[u8]) -> Result
         }
         out.last = id;
         out.count += 1;
-        *out.consumers.entry(pending.consumer).or_default() += 1;
+        match out.consumers.get_mut(&pending.consumer) {
+            Some(count) => *count += 1,
+            None => {
+                budget.take(pending.consumer.len() + size_of::<(Vec<u8>, u64)>())?;
+                out.consumers.insert(pending.consumer, 1);
+            }
+        }
         Ok(true)
     })?;
     Ok(Some(out))
@@ -541,30 +547,33 @@ pub fn pending_entries(
     Ok(Some(out))
 }
 
-/// All groups of a stream, in the order of their records.
-pub fn groups(reading: &Reading<'_>, stream: &Stream) -> Result<Vec<(Vec<u8>, Group)>> {
+/// All groups of a stream, seen one by one in the order of their records.
+pub fn groups(reading: &Reading<'_>, stream: &Stream, mut see: impl FnMut(Vec<u8>, Group) -> Result<()>) -> Result<()> {
     let prefix = groups_prefix();
     let mut walk = reading.subkeys(STREAM, &stream.prefix, &prefix, prefix_end(&prefix).as_deref(), false);
-    let mut out = Vec::new();
     while let Some((sub, value)) = walk.next()? {
         if let StreamSub::Group(name) = StreamSub::decode(sub)? {
-            out.push((name, Group::decode(value)?));
+            see(name, Group::decode(value)?)?;
         }
     }
-    Ok(out)
+    Ok(())
 }
 
-/// All consumers of a group, in the order of their records.
-pub fn consumers(reading: &Reading<'_>, stream: &Stream, group: &[u8]) -> Result<Vec<(Vec<u8>, Consumer)>> {
+/// All consumers of a group, seen one by one in the order of their records.
+pub fn consumers(
+    reading: &Reading<'_>,
+    stream: &Stream,
+    group: &[u8],
+    mut see: impl FnMut(Vec<u8>, Consumer) -> Result<()>,
+) -> Result<()> {
     let prefix = consumers_prefix(group);
     let mut walk = reading.subkeys(STREAM, &stream.prefix, &prefix, prefix_end(&prefix).as_deref(), false);
-    let mut out = Vec::new();
     while let Some((sub, value)) = walk.next()? {
         if let StreamSub::Consumer { consumer, .. } = StreamSub::decode(sub)? {
-            out.push((consumer, Consumer::decode(value)?));
+            see(consumer, Consumer::decode(value)?)?;
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// How many entries were deleted from the middle or the end, behind an id: then counting by numbers fails.

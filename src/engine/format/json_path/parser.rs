@@ -1,5 +1,7 @@
 //! The text of a path.
 
+use std::str::Chars;
+
 use super::super::json::Value;
 use super::{Comparison, Filter, Operand, Selector, Step};
 
@@ -13,6 +15,25 @@ pub struct Parser<'a> {
 }
 
 type Parsed<T> = std::result::Result<T, String>;
+
+/// What stands behind a `\u`: four digits of a character, or of the first half of one, with the other half behind it.
+fn escaped(chars: &mut Chars<'_>) -> Parsed<char> {
+    let unit = |chars: &mut Chars<'_>| {
+        let digits: String = chars.take(4).collect();
+        let all = digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        u16::from_str_radix(&digits, 16).ok().filter(|_| all).ok_or_else(|| format!("the escape \\u{digits}"))
+    };
+    let first = unit(chars)?;
+    let second = match chars.as_str().strip_prefix("\\u") {
+        Some(rest) if (0xD800..0xDC00).contains(&first) => {
+            *chars = rest.chars();
+            Some(unit(chars)?)
+        }
+        _ => None,
+    };
+    let character = char::decode_utf16([first].into_iter().chain(second)).next().and_then(|found| found.ok());
+    character.ok_or_else(|| format!("half of a character in the escape \\u{first:04x}"))
+}
 
 impl<'a> Parser<'a> {
     pub fn new(text: &'a str) -> Parser<'a> {
@@ -155,11 +176,7 @@ impl<'a> Parser<'a> {
                     Some('r') => out.push('\r'),
                     Some('b') => out.push('\u{8}'),
                     Some('f') => out.push('\u{c}'),
-                    Some('u') => {
-                        let digits: String = chars.by_ref().take(4).collect();
-                        let code = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32);
-                        out.push(code.ok_or_else(|| format!("the escape \\u{digits}"))?);
-                    }
+                    Some('u') => out.push(escaped(&mut chars)?),
                     Some(c) => out.push(c),
                     None => break,
                 },

@@ -47,6 +47,8 @@ pub enum Reply {
     Pairs(Vec<Reply>),
     /// `~count replies`, none of them twice; in RESP2 an array.
     Set(Vec<Reply>),
+    /// One reply in RESP2, and another in RESP3.
+    Either(Box<[Reply; 2]>),
     /// `>count replies`, which nobody has asked for; in RESP2 an array.
     Push(Vec<Reply>),
 }
@@ -65,7 +67,15 @@ impl Reply {
             Reply::Array(items) | Reply::Map(items) | Reply::Pairs(items) | Reply::Set(items) | Reply::Push(items) => {
                 all(items)
             }
-            Reply::Keyed(items) => Reply::Array(items.chunks(2).map(|pair| all(pair.to_vec())).collect()),
+            Reply::Keyed(items) => {
+                let mut items = items.into_iter();
+                let pair = || Some([items.next()?, items.next()?]).map(|pair| all(pair.into()));
+                Reply::Array(std::iter::from_fn(pair).collect())
+            }
+            Reply::Either(forms) => {
+                let [plain, _] = *forms;
+                plain.plain()
+            }
             Reply::Simple(_) | Reply::Error(_) | Reply::Integer(_) | Reply::Bulk(_) | Reply::Nil | Reply::NilArray => {
                 self
             }
@@ -110,6 +120,7 @@ impl Reply {
             }
             Reply::Double(text) | Reply::Verbatim(text) => append_bulk(out, text.as_bytes()),
             Reply::Map(items) | Reply::Keyed(items) if rich => all(b'%', items.len() / 2, items, out),
+            Reply::Either(forms) => forms[usize::from(rich)].encode_in(protocol, out),
             Reply::Pairs(items) if rich => pairs(items, out),
             Reply::Keyed(items) => pairs(items, out),
             Reply::Set(items) if rich => all(b'~', items.len(), items, out),
