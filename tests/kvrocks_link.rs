@@ -8,7 +8,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use pumice::{Engine, FollowOptions, LinkState, Options, Peer, ServeOptions};
-use support::kvrocks::{Server, spawn};
+use support::commands::{MAIN, OWN, SPECIAL, Words};
+use support::kvrocks::{Server, say, say_at_once, spawn};
 use support::wire::{Fault, Proxy};
 use support::{Random, assert_sound, open, open_replica, wait_until};
 
@@ -145,6 +146,61 @@ fn a_kvrocks_follows() {
 #[test]
 fn a_kvrocks_with_ids_follows() {
     feeds("use-rsid-psync yes");
+}
+
+/// A Kvrocks that follows has what random commands of every type leave that came in pipelines.
+#[test]
+fn a_kvrocks_follows_pipelines() {
+    let dir = tempfile::tempdir().unwrap();
+    let primary = open(dir.path().join("p"));
+    let listener = primary.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
+    let port = listener.address().port();
+    let Some(server) = Server::start(&dir.path().join("k"), &format!("slaveof 127.0.0.1 {port}")) else { return };
+    let seed = support::redis::seed();
+    let mut random = Random(seed);
+    let mut words = Words::new(seed, &[&MAIN[..], &SPECIAL, &OWN].concat());
+    let before = primary.position().unwrap().sequence;
+    let (mut asked, mut done) = (0, 0);
+    for _ in 0..200 {
+        let requests: Vec<Vec<String>> = (0..2 + random.below(40)).map(|_| words.any().1).collect();
+        asked += requests.len();
+        done += say_at_once(port, &requests).iter().filter(|reply| !reply.starts_with('-')).count();
+    }
+    let written = primary.position().unwrap().sequence - before;
+    assert!(done > asked / 2 && written > 500, "{done} of {asked}, {written} records");
+    let offset = format!("slave_repl_offset:{}", primary.position().unwrap().sequence);
+    wait_until("it has all", || server.ask("", &["INFO", "replication"]).contains(&offset));
+
+    let keys = say(port, "", &[&["KEYS", "*"]]).concat();
+    let mut seen = 0;
+    for key in keys.split_whitespace() {
+        let kind = server.ask("", &["TYPE", key]);
+        let form: &[&str] = match kind.as_str() {
+            "+string" => &["GET", key],
+            "+hash" => &["HGETALL", key],
+            "+list" => &["LRANGE", key, "0", "-1"],
+            "+set" => &["SMEMBERS", key],
+            "+zset" => &["ZRANGE", key, "0", "-1", "WITHSCORES"],
+            "+bitmap" => &["BITCOUNT", key],
+            "+sortedint" => &["SIRANGE", key, "0", "1000"],
+            "+stream" => &["XRANGE", key, "-", "+"],
+            "+hyperloglog" => &["PFCOUNT", key],
+            "+MBbloom--" => &["BF.MEXISTS", key, "m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7"],
+            _ => &["EXISTS", key],
+        };
+        let counted = match kind.as_str() {
+            "+hash" => "HLEN",
+            "+list" => "LLEN",
+            "+set" => "SCARD",
+            "+zset" => "ZCARD",
+            _ => "EXISTS",
+        };
+        let requests: [&[&str]; 4] = [&["TYPE", key], &["PEXPIRETIME", key], &[counted, key], form];
+        assert_eq!(say(server.port, "", &requests), say(port, "", &requests), "{key}");
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen} keys");
+    assert_sound(&primary);
 }
 
 /// What a Kvrocks needs to speak TLS on a port of its own; `None`, said aloud, when it was built without it.

@@ -1,5 +1,10 @@
 //! Requests that are sent one behind the other, without waiting for the replies between.
 
+use std::collections::BTreeMap;
+
+use pumice::{Kind, Operation};
+
+use super::support::commands::{MAIN, OWN, SPECIAL, Words};
 use super::support::{self, Random};
 use super::{Client, Served, request};
 
@@ -105,14 +110,85 @@ fn in_order() {
     assert_eq!(served.client().ask(&["GET", "a"]), "\"6\"");
 }
 
-/// Random commands in pipelines have the replies that they have one by one, and leave the same data.
+/// Two servers, one of which is asked one by one and the other in pipelines: the replies are the same, and what is left.
+struct Both {
+    random: Random,
+    alone: Served,
+    together: Served,
+    seen: usize,
+}
+
+impl Both {
+    fn new() -> Both {
+        let random = Random(support::redis::seed());
+        Both { random, alone: Served::open(), together: Served::open(), seen: 0 }
+    }
+
+    /// Commands of the one and the other, in pipelines of a random length.
+    fn compare(&mut self, rounds: usize, mut command: impl FnMut(&mut Random) -> Vec<String>) {
+        let (mut one, mut other) = (self.alone.client(), self.together.client());
+        for round in 0..rounds {
+            let commands: Vec<Vec<String>> =
+                (0..1 + self.random.below(24)).map(|_| command(&mut self.random)).collect();
+            let requests: Vec<u8> = commands.iter().flat_map(|words| request(words)).collect();
+            other.send(&requests);
+            for words in &commands {
+                let (mut expected, mut reply) = (one.ask(words), other.reply());
+                self.seen += usize::from(!expected.starts_with('-'));
+                if support::redis::unordered(words).is_some() {
+                    let sorted = |reply: String| {
+                        let mut parts: Vec<String> = reply.split('"').map(str::to_owned).collect();
+                        parts.sort();
+                        parts.concat()
+                    };
+                    (expected, reply) = (sorted(expected), sorted(reply));
+                }
+                assert_eq!(reply, expected, "{words:?} of {commands:#?}");
+            }
+            if round % 10 == 0 {
+                assert_eq!(left(&mut other), left(&mut one), "{commands:#?}");
+            }
+        }
+        assert_eq!(left(&mut other), left(&mut one));
+    }
+}
+
+/// All that can be read of all keys.
+fn left(client: &mut Client) -> Vec<String> {
+    let keys = client.ask(&["KEYS", "*"]);
+    let mut keys: Vec<&str> = keys.trim_matches(['[', ']']).split(' ').map(|key| key.trim_matches('"')).collect();
+    keys.retain(|key| !key.is_empty());
+    let mut left = Vec::new();
+    for key in keys {
+        let kind = client.ask(&["TYPE", key]);
+        let forms: &[&str] = match kind.as_str() {
+            "+string" => &["GET k"],
+            "+hash" => &["HLEN k", "HGETALL k"],
+            "+list" => &["LLEN k", "LRANGE k 0 -1"],
+            "+set" => &["SCARD k", "SMEMBERS k"],
+            "+zset" => &["ZCARD k", "ZRANGE k 0 -1 WITHSCORES", "ZRANGE k - + BYLEX"],
+            "+bitmap" => &["BITCOUNT k", "GET k"],
+            "+sortedint" => &["SICARD k", "SIRANGE k 0 1000"],
+            "+stream" => &["XLEN k", "XRANGE k - +", "XINFO GROUPS k"],
+            "+MBbloom--" => &["BF.INFO k", "BF.MEXISTS k m0 m1 m2 m3 m4 m5 m6 m7 m8 m9"],
+            "+ReJSON-RL" => &["JSON.GET k"],
+            "+hyperloglog" => &["PFCOUNT k"],
+            kind => panic!("{key}: {kind}"),
+        };
+        let mut ask = |form: &str| {
+            let words: Vec<&str> = form.split(' ').map(|word| if word == "k" { key } else { word }).collect();
+            client.ask(&words)
+        };
+        let replies: Vec<String> = ["PEXPIRETIME k"].iter().chain(forms).map(|form| ask(form)).collect();
+        left.push(format!("{key} {kind} {replies:?}"));
+    }
+    left
+}
+
+/// Random commands on a few keys, whatever their types, have in pipelines the replies that they have one by one, and leave
+/// the same data.
 #[test]
 fn as_if_alone() {
-    let seed = std::env::var("PUMICE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
-    println!("PUMICE_SEED={seed}");
-    let mut random = Random(seed);
-    let (alone, together) = (Served::open(), Served::open());
-    let (mut one, mut other) = (alone.client(), together.client());
     let forms = [
         "SET k v",
         "APPEND k w",
@@ -126,6 +202,7 @@ fn as_if_alone() {
         "LINSERT k BEFORE e n",
         "LTRIM k 0 3",
         "LRANGE k 0 -1",
+        "LMOVE k j LEFT RIGHT",
         "HSET k f n",
         "HINCRBY k f 2",
         "HDEL k f",
@@ -142,6 +219,7 @@ fn as_if_alone() {
         "RENAME k j",
         "COPY k j",
         "EXPIREAT k 4000000000",
+        "EXPIREAT k 1",
         "PERSIST k",
         "EXISTS k j",
         "SUNIONSTORE k j k",
@@ -150,34 +228,85 @@ fn as_if_alone() {
         "TYPE k",
         "SETRANGE k 3 n",
         "SETBIT k n 1",
+        "SIADD k n",
         "XADD k * f n",
         "XLEN k",
+        "FLUSHDB",
     ];
-    let mut seen = 0;
-    for _ in 0..500 {
-        let lines: Vec<String> = (0..1 + random.below(24))
-            .map(|_| {
-                let form = forms[random.below(forms.len())];
-                let word = |word: &str, random: &mut Random| match word {
-                    "k" | "j" => format!("key{}", random.below(4)),
-                    "n" => random.below(20).to_string(),
-                    "e" | "f" => format!("e{}", random.below(3)),
-                    // Times differ.
-                    "*" => "0-*".to_owned(),
-                    word => word.to_owned(),
-                };
-                form.split(' ').map(|part| word(part, &mut random)).collect::<Vec<_>>().join(" ")
-            })
-            .collect();
-        let expected: Vec<String> = lines.iter().map(|line| one.ask(&line.split(' ').collect::<Vec<_>>())).collect();
-        assert_eq!(pipelined(&mut other, &lines), expected, "{lines:#?}");
-        assert_eq!(
-            together.engine.position().unwrap().sequence,
-            alone.engine.position().unwrap().sequence,
-            "{lines:#?}"
-        );
-        seen += expected.iter().filter(|reply| !reply.starts_with('-')).count();
+    let mut both = Both::new();
+    let command = |random: &mut Random| {
+        // Rarely all goes.
+        let most = forms.len() - usize::from(random.below(8) > 0);
+        let form = forms[random.below(most)];
+        let word = |word: &str, random: &mut Random| match word {
+            "k" | "j" => format!("key{}", random.below(4)),
+            "n" => random.below(20).to_string(),
+            "e" | "f" => format!("e{}", random.below(3)),
+            // Times differ.
+            "*" => "0-*".to_owned(),
+            word => word.to_owned(),
+        };
+        form.split(' ').map(|part| word(part, random)).collect()
+    };
+    both.compare(500, command);
+    assert!(both.seen > 1000, "{}", both.seen);
+    support::assert_sound(&both.together.engine);
+}
+
+/// And so do random commands of every type, with all that can be wrong with them. Metadata that tell of the same life of a
+/// key are written once in an entry.
+#[test]
+fn every_type() {
+    let mut both = Both::new();
+    let before = both.together.engine.position().unwrap();
+    let mut words = Words::new(both.random.next(), &[&MAIN[..], &SPECIAL, &OWN].concat());
+    both.compare(800, |_| words.any().1);
+    assert!(both.seen > 4000, "{}", both.seen);
+    support::assert_sound(&both.together.engine);
+
+    // What makes a Bloom filter and adds to it writes twice, as in Kvrocks.
+    let is_other = |kind| matches!(kind, Kind::STRING | Kind::JSON | Kind::STREAM | Kind::BLOOM);
+    let mut log = both.together.engine.log(Some(&before)).unwrap();
+    let (mut entries, mut written) = (0, 0);
+    while let Some(entry) = log.next_entry(None).unwrap() {
+        let mut last = BTreeMap::new();
+        for change in both.together.engine.changes(&entry).unwrap() {
+            let changes_key = change.family == 1 && !is_other(change.kind);
+            let life = (change.operation, change.version, change.expire_ms);
+            if changes_key && last.insert(change.key.clone(), life) == Some(life) && change.operation == Operation::Put
+            {
+                panic!("{:?} is written again: {change:?}", change.key.escape_ascii().to_string());
+            }
+            written += usize::from(changes_key);
+        }
+        entries += 1;
     }
-    assert!(seen > 1000, "{seen}");
-    support::assert_sound(&together.engine);
+    assert!(entries > 500 && written > 500, "{entries} entries, {written} keys");
+    let [together, alone] = [&both.together, &both.alone].map(|served| served.engine.position().unwrap().sequence);
+    assert!(together < alone, "{together} records, {alone} alone");
+}
+
+/// Many pushes to one list have one record of its metadata between their elements, where the first of them put it, and each
+/// its note. One alone is what it is without others.
+#[test]
+fn one_record_of_metadata() {
+    let served = Served::open();
+    let mut client = served.client();
+    let before = served.engine.position().unwrap();
+    let shown = |entry: &pumice::Entry| {
+        let kinds: Vec<u32> = served.engine.changes(entry).unwrap().iter().map(|change| change.family).collect();
+        (entry.last - entry.first + 1, kinds)
+    };
+    assert_eq!(client.ask(&["RPUSH", "l", "a"]), ":1");
+    let lines = ["RPUSH l b c", "RPUSH l d", "LPUSH l e", "EXPIREAT l 4000000000", "RPUSH l f", "DEL l", "RPUSH l g"];
+    assert_eq!(pipelined(&mut client, &lines), [":3", ":4", ":5", ":1", ":6", ":1", ":1"]);
+    let mut log = served.engine.log(Some(&before)).unwrap();
+    assert_eq!(shown(&log.next_entry(None).unwrap().unwrap()), (2, vec![0, 1]));
+    let entry = log.next_entry(None).unwrap().unwrap();
+    // b c and metadata, d, e, metadata with the expiry, f, the deletion, g and metadata of another life.
+    assert_eq!(shown(&entry), (10, vec![0, 0, 1, 0, 0, 1, 0, 1, 0, 1]));
+    let notes = |note: &[u8]| entry.bytes.windows(note.len()).filter(|bytes| *bytes == note).count();
+    assert_eq!((notes(b"\x03\x033 7"), notes(b"\x03\x033 6"), notes(b"\x03\x030 8")), (4, 1, 1));
+    assert_eq!(client.ask(&["LRANGE", "l", "0", "-1"]), "[\"g\"]");
+    support::assert_sound(&served.engine);
 }

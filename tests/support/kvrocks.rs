@@ -102,6 +102,19 @@ pub fn say(port: u16, password: &str, requests: &[&[&str]]) -> Vec<String> {
     requests.iter().map(|words| say(words)).collect()
 }
 
+/// Requests in one piece on one new connection, and their replies.
+pub fn say_at_once(port: u16, requests: &[Vec<String>]) -> Vec<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut bytes = String::new();
+    for words in requests {
+        bytes.push_str(&format!("*{}\r\n", words.len()));
+        words.iter().for_each(|word| bytes.push_str(&format!("${}\r\n{word}\r\n", word.len())));
+    }
+    stream.write_all(bytes.as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream);
+    requests.iter().map(|_| reply(&mut lines)).collect()
+}
+
 pub fn spawn(binary: &Path, configuration: &Path) -> Child {
     Command::new(binary).arg("-c").arg(configuration).stdout(Stdio::null()).spawn().unwrap()
 }

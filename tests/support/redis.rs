@@ -71,7 +71,7 @@ pub fn nearly_same(words: &[String], our: &Reply, their: &Reply) -> bool {
 }
 
 /// Whether the order of a reply says nothing, and whether it is of pairs.
-fn unordered(words: &[String]) -> Option<bool> {
+pub fn unordered(words: &[String]) -> Option<bool> {
     match words[0].as_str() {
         "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "SPOP" | "SRANDMEMBER" | "SSCAN" | "HKEYS" | "HVALS" => {
             Some(false)

@@ -166,3 +166,37 @@ fn opening_a_key() {
             .unwrap();
     }
 }
+
+/// Metadata that a command has written over those of an earlier one are what they were when it fails; in a namespace of
+/// another name too, and however often it wrote.
+#[test]
+fn taking_back_metadata() {
+    let (_dir, _engine, namespace) = namespace();
+    namespace
+        .write(None, |writing| -> Result<()> {
+            let first = writing.open(b"h", Kind::HASH)?.metadata;
+            let resized = |size| Metadata { size, ..first };
+            let size = |writing: &mut Writing<'_>| writing.reading().size(b"h", Kind::HASH);
+            writing.begin();
+            writing.store(b"h", &resized(1), b"")?;
+            let length = writing.len_bytes();
+
+            let mark = writing.begin();
+            assert_eq!(size(writing)?, 1);
+            writing.store(b"h", &resized(2), b"")?;
+            let prefix = writing.prefix;
+            writing.in_namespace(prefix, |there| there.store(b"h", &resized(3), b""))?;
+            assert_eq!((size(writing)?, writing.len_bytes()), (3, length));
+            writing.roll_back(mark);
+            assert_eq!((size(writing)?, writing.len_bytes()), (1, length));
+
+            // What it wrote itself stays behind what it wrote before, and another expiry is told of by a record.
+            writing.begin();
+            writing.store(b"h", &Metadata { expire_ms: u64::MAX, ..resized(4) }, b"")?;
+            writing.store(b"h", &Metadata { expire_ms: u64::MAX, ..resized(5) }, b"")?;
+            assert_eq!((size(writing)?, writing.len_bytes()), (5, length + 2 * (length - 12)));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(namespace.hash(b"h").len().unwrap(), 5);
+}

@@ -54,9 +54,14 @@ impl Pipeline {
         self.commands.len() >= MOST || self.bytes >= MOST_BYTES
     }
 
+    /// The words of all.
+    pub fn into_args(self) -> impl DoubleEndedIterator<Item = Vec<Vec<u8>>> {
+        self.commands.into_iter().map(|(_, args)| args)
+    }
+
     /// Does them, and gives their replies in their order. What keeps an entry from being written is the answer to all that
     /// would have been in it, and to the rest.
-    pub fn run(self, context: &Context<'_>, mut reply: impl FnMut(Reply)) -> Result<(), Refusal> {
+    pub fn run(&self, context: &Context<'_>, mut reply: impl FnMut(Reply)) -> Result<(), Refusal> {
         let mut rest = self.commands.as_slice();
         while !rest.is_empty() {
             let replies = context.namespace.instance().write(None, |generation, batch| {

@@ -363,8 +363,8 @@ pub fn find(args: &[Vec<u8>]) -> Result<&'static Command, Refusal> {
 }
 
 fn by_name(name: &[u8]) -> Option<&'static Command> {
-    let name = name.to_ascii_lowercase();
-    let place = COMMANDS.binary_search_by(|command| command.name.as_bytes().cmp(&name)).ok()?;
+    let lower = || name.iter().map(u8::to_ascii_lowercase);
+    let place = COMMANDS.binary_search_by(|command| command.name.bytes().cmp(lower())).ok()?;
     COMMANDS.get(place)
 }
 

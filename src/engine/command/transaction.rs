@@ -181,7 +181,7 @@ pub fn step(
     args: &[Vec<u8>],
     writing: Option<&RefCell<Writing<'_>>>,
 ) -> Reply {
-    let mark = writing.map(|writing| writing.borrow().mark());
+    let mark = writing.map(|writing| writing.borrow_mut().begin());
     attempt(command, context, args).unwrap_or_else(|refusal| {
         if let (Some(writing), Some(mark)) = (writing, mark) {
             writing.borrow_mut().roll_back(mark);

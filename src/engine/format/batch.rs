@@ -359,6 +359,13 @@ impl BatchBuilder {
         self.bytes.get(place.clone()).unwrap_or_default()
     }
 
+    /// Gives a part of the bytes so far, such as a value, other bytes of the same length.
+    pub fn overwrite(&mut self, place: &std::ops::Range<usize>, bytes: &[u8]) {
+        if let Some(part) = self.bytes.get_mut(place.clone()).filter(|part| part.len() == bytes.len()) {
+            part.copy_from_slice(bytes);
+        }
+    }
+
     /// Whether nothing was added, not even a note.
     pub fn is_empty(&self) -> bool {
         self.bytes.len() == HEADER

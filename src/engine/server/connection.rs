@@ -242,7 +242,9 @@ impl Connection {
         if (self.pipeline.is_empty() && !self.parser.has_more()) || self.transaction.is_open() || !self.tells_apart() {
             return None;
         }
-        let command = table::find(args).ok().filter(|command| Pipeline::takes(command, args))?;
+        // Many in a row are often of one name.
+        let last = self.pipeline.last().filter(|last| command::is(&args[0], last.name));
+        let command = last.or_else(|| table::find(args).ok()).filter(|command| Pipeline::takes(command, args))?;
         self.revalidate().ok()?;
         let known = self.authority != Authority::Nobody && command.check(args, self.is_admin()).is_ok();
         (known && self.check_route(command, args).is_ok()).then_some(command)
@@ -268,6 +270,7 @@ impl Connection {
             })
         });
         self.output = output;
+        pipeline.into_args().rev().for_each(|args| self.parser.recycle(args));
         let Err(refusal) = done else { return Flow::Continue };
         let closed = matches!(&refusal, Refusal::Engine(e) if e.kind() == ErrorKind::Closed);
         let reply = refusal.reply();

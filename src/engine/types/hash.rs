@@ -54,16 +54,19 @@ pub fn set(writing: &mut Writing<'_>, key: &[u8], pairs: &[(&[u8], &[u8])], abse
     let mut added = 0;
     if !hash.is_new {
         let reading = writing.reading();
-        let mut changed = Vec::with_capacity(wanted.len());
-        for (field, value) in wanted {
-            match reading.subkey(DEFAULT, &hash.start, field)? {
-                Some(had) if absent || *had == *value => continue,
-                Some(_) => {}
-                None => added += 1,
+        let mut looked = Ok(());
+        wanted.retain(|(field, value)| match reading.subkey(DEFAULT, &hash.start, field) {
+            Ok(Some(had)) => !absent && *had != **value,
+            Ok(None) => {
+                added += 1;
+                true
             }
-            changed.push((field, value));
-        }
-        wanted = changed;
+            Err(e) => {
+                looked = Err(e);
+                false
+            }
+        });
+        looked?;
     } else {
         added = wanted.len() as u64;
     }

@@ -134,8 +134,8 @@ impl List {
         if self.len() == 0 {
             return writing.remove(key);
         }
-        let payload = [self.head.to_be_bytes(), self.tail.to_be_bytes()].concat();
-        writing.store(key, &self.opened.metadata, &payload)
+        let payload = [self.head.to_be_bytes(), self.tail.to_be_bytes()];
+        writing.store(key, &self.opened.metadata, payload.as_flattened())
     }
 
     /// Room for one more at an end: its place.

@@ -1,7 +1,8 @@
 //! The writes of a batch that is still being made, in the order of their keys, for who must read them before they are
 //! written.
 
-use std::collections::{BTreeMap, btree_map};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
 use crate::engine::format::batch::{BatchBuilder, FAMILIES, Record};
@@ -9,13 +10,13 @@ use crate::engine::format::batch::{BatchBuilder, FAMILIES, Record};
 /// An index of the records of a batch. Values stay where they are, in the batch.
 #[derive(Default)]
 pub struct Pending {
-    /// Up to which byte of the batch the records are in the index.
-    indexed: usize,
     families: [Family; FAMILIES],
 }
 
 #[derive(Default)]
 struct Family {
+    /// Up to which byte of the batch its records are in the index: no further than somebody looked.
+    indexed: usize,
     /// Where a value is in the batch, `None` for a key that is deleted.
     records: BTreeMap<Vec<u8>, Option<Range<usize>>>,
     /// Ranges of which RocksDB's own records are gone.
@@ -25,7 +26,7 @@ struct Family {
 /// An index with the batch that it is of.
 #[derive(Clone, Copy)]
 pub struct Overlay<'a> {
-    pub pending: &'a Pending,
+    pub pending: &'a RefCell<Pending>,
     pub batch: &'a BatchBuilder,
 }
 
@@ -38,66 +39,95 @@ pub enum Found<'a> {
 }
 
 impl Pending {
-    /// Takes in what was added to the batch since the last time.
-    pub fn index(&mut self, batch: &BatchBuilder) {
+    /// Where the value of a key is, when the batch sets it.
+    pub fn place(&mut self, batch: &BatchBuilder, family: u32, key: &[u8]) -> Option<Range<usize>> {
+        self.family(batch, family).records.get(key).cloned().flatten()
+    }
+
+    /// The records of a family, with those that were added to the batch since the last time.
+    fn family(&mut self, batch: &BatchBuilder, number: u32) -> &mut Family {
+        let family = &mut self.families[number as usize];
+        if family.indexed < batch.len_bytes() {
+            family.index(batch, number);
+        }
+        family
+    }
+}
+
+impl Family {
+    fn index(&mut self, batch: &BatchBuilder, number: u32) {
         for (record, end) in batch.records_from(self.indexed) {
             match record {
-                Record::Put { family, key, value } => {
-                    self.family(family).records.insert(key.to_vec(), Some(end - value.len()..end));
-                }
-                Record::Delete { family, key } => drop(self.family(family).records.insert(key.to_vec(), None)),
-                Record::DeleteRange { family, begin, end } => {
-                    let family = self.family(family);
+                Record::Put { family, key, value } if family == number => self.set(key, Some(end - value.len()..end)),
+                Record::Delete { family, key } if family == number => self.set(key, None),
+                Record::DeleteRange { family, begin, end } if family == number && begin < end => {
                     let range = (Bound::Included(begin), Bound::Excluded(end));
-                    if begin < end {
-                        family.records.range_mut::<[u8], _>(range).for_each(|(_, value)| *value = None);
-                        family.cleared.push((begin.to_vec(), end.to_vec()));
-                    }
+                    self.records.range_mut::<[u8], _>(range).for_each(|(_, value)| *value = None);
+                    self.cleared.push((begin.to_vec(), end.to_vec()));
                 }
-                Record::LogData(_) | Record::Noop => {}
+                _ => {}
             }
         }
         self.indexed = batch.len_bytes();
     }
 
-    fn family(&mut self, family: u32) -> &mut Family {
-        &mut self.families[family as usize]
+    fn set(&mut self, key: &[u8], value: Option<Range<usize>>) {
+        match self.records.get_mut(key) {
+            Some(had) => *had = value,
+            None => drop(self.records.insert(key.to_vec(), value)),
+        }
+    }
+
+    /// Whether RocksDB's record of a key is gone with a range of others.
+    fn is_cleared(&self, key: &[u8]) -> bool {
+        self.cleared.iter().any(|(begin, end)| key >= begin.as_slice() && key < end.as_slice())
     }
 }
 
 impl<'a> Overlay<'a> {
     pub fn find(&self, family: u32, key: &[u8]) -> Found<'a> {
-        match self.pending.families[family as usize].records.get(key) {
+        let mut pending = self.pending.borrow_mut();
+        let family = pending.family(self.batch, family);
+        match family.records.get(key) {
             Some(Some(place)) => Found::Value(self.batch.part(place)),
             Some(None) => Found::Deleted,
-            None if self.is_cleared(family, key) => Found::Deleted,
+            None if family.is_cleared(key) => Found::Deleted,
             None => Found::Nothing,
         }
     }
 
-    /// Whether RocksDB's record of a key is gone with a range of others.
     fn is_cleared(&self, family: u32, key: &[u8]) -> bool {
-        let cleared = &self.pending.families[family as usize].cleared;
-        cleared.iter().any(|(begin, end)| key >= begin.as_slice() && key < end.as_slice())
+        self.pending.borrow_mut().family(self.batch, family).is_cleared(key)
     }
 
-    /// The pending records of a range, to be merged with RocksDB's.
+    /// The first record of a range, or the last: its key, and its value unless it is deleted.
+    fn next(&self, family: u32, range: (Bound<&[u8]>, Bound<&[u8]>), reverse: bool) -> Option<Ahead<'a>> {
+        let mut pending = self.pending.borrow_mut();
+        let mut range = pending.family(self.batch, family).records.range::<[u8], _>(range);
+        let (key, place) = if reverse { range.next_back() } else { range.next() }?;
+        Some((key.clone(), place.as_ref().map(|place| self.batch.part(place))))
+    }
+
+    /// The pending records from `lower` on, before `upper`, to be merged with RocksDB's. They must not cross.
     pub fn merge(self, family: u32, lower: &[u8], upper: Option<&[u8]>, reverse: bool) -> Merge<'a> {
-        let upper = upper.map_or(Bound::Unbounded, Bound::Excluded);
-        let records = &self.pending.families[family as usize].records;
-        let range = records.range::<[u8], _>((Bound::Included(lower), upper));
-        Merge { overlay: self, family, range, reverse, ahead: None, taken: Taken { stored: true, pending: true } }
+        let (lower, upper) = (lower.to_vec(), upper.map(<[u8]>::to_vec));
+        let taken = Taken { stored: true, pending: true };
+        Merge { overlay: self, family, lower, upper, reverse, ahead: None, taken }
     }
 }
+
+/// A pending record: its key, and its value unless it is deleted.
+type Ahead<'a> = (Vec<u8>, Option<&'a [u8]>);
 
 /// Pending records on their way into an ordered walk.
 pub struct Merge<'a> {
     overlay: Overlay<'a>,
     family: u32,
-    range: btree_map::Range<'a, Vec<u8>, Option<Range<usize>>>,
+    lower: Vec<u8>,
+    upper: Option<Vec<u8>>,
     reverse: bool,
     /// The next of them.
-    ahead: Option<(&'a [u8], Option<&'a [u8]>)>,
+    ahead: Option<Ahead<'a>>,
     taken: Taken,
 }
 
@@ -112,9 +142,16 @@ impl<'a> Merge<'a> {
     /// Whether RocksDB's side must move first; the other side moves here.
     pub fn begin_step(&mut self) -> bool {
         if self.taken.pending {
-            let next = if self.reverse { self.range.next_back() } else { self.range.next() };
-            let batch = self.overlay.batch;
-            self.ahead = next.map(|(key, place)| (key.as_slice(), place.as_ref().map(|place| batch.part(place))));
+            let (mut lower, mut upper) = (Bound::Included(&*self.lower), Bound::Unbounded);
+            if let Some(end) = &self.upper {
+                upper = Bound::Excluded(&**end);
+            }
+            match &self.ahead {
+                Some((key, _)) if self.reverse => upper = Bound::Excluded(key),
+                Some((key, _)) => lower = Bound::Excluded(key),
+                None => {}
+            }
+            self.ahead = self.overlay.next(self.family, (lower, upper), self.reverse);
         }
         self.taken.stored
     }
@@ -125,21 +162,21 @@ impl<'a> Merge<'a> {
             (None, None) => return None,
             (Some(_), None) => std::cmp::Ordering::Less,
             (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some(stored), Some((key, _))) if self.reverse => (*key).cmp(stored),
-            (Some(stored), Some((key, _))) => stored.cmp(key),
+            (Some(stored), Some((key, _))) if self.reverse => key.as_slice().cmp(stored),
+            (Some(stored), Some((key, _))) => stored.cmp(key.as_slice()),
         };
         self.taken = Taken { stored: order.is_le(), pending: order.is_ge() };
         Some(match stored {
             Some(stored) if order.is_lt() => !self.overlay.is_cleared(self.family, stored),
-            _ => self.ahead.is_some_and(|(_, value)| value.is_some()),
+            _ => self.ahead.as_ref().is_some_and(|(_, value)| value.is_some()),
         })
     }
 
     /// The pending record that was chosen; `None` where RocksDB's was.
-    pub fn chosen(&self) -> Option<(&'a [u8], &'a [u8])> {
+    pub fn chosen(&self) -> Option<(&[u8], &'a [u8])> {
         if !self.taken.pending {
             return None;
         }
-        self.ahead.and_then(|(key, value)| Some((key, value?)))
+        self.ahead.as_ref().and_then(|(key, value)| Some((key.as_slice(), (*value)?)))
     }
 }

@@ -64,13 +64,26 @@ impl<'a> Reading<'a> {
     /// The metadata of a key that is alive, and its record.
     pub fn living(&self, key: &[u8]) -> Result<Option<(Metadata, Pinned)>> {
         let Some(record) = self.record(key)? else { return Ok(None) };
-        let metadata = decode_metadata(&record).map_err(|e| e.context(format!("key {}", shown(key))))?;
-        Ok(metadata.is_alive(now_ms()).then_some((metadata, record)))
+        Ok(alive(key, &record)?.map(|metadata| (metadata, record)))
     }
 
     /// A key of that kind that is alive. WrongType when it is of another.
     pub fn find(&self, key: &[u8], kind: Kind) -> Result<Option<Opened>> {
-        let Some((metadata, record)) = self.living(key)? else { return Ok(None) };
+        with_key(self.prefix, self.store.layout, key, |full| {
+            // What is pending is read where it is.
+            match self.pending.map_or(Found::Nothing, |overlay| overlay.find(METADATA, full)) {
+                Found::Value(record) => self.open(key, record, kind),
+                Found::Deleted => Ok(None),
+                Found::Nothing => match self.store.db.get(METADATA, full, self.snapshot.map(|s| &**s))? {
+                    Some(record) => self.open(key, &record, kind),
+                    None => Ok(None),
+                },
+            }
+        })
+    }
+
+    fn open(&self, key: &[u8], record: &[u8], kind: Kind) -> Result<Option<Opened>> {
+        let Some(metadata) = alive(key, record)? else { return Ok(None) };
         if metadata.kind != kind {
             return Err(wrong_type(key, metadata.kind, kind));
         }
@@ -100,7 +113,11 @@ impl<'a> Reading<'a> {
 
     /// The value of one subkey.
     pub fn subkey(&self, family: u32, subkey_prefix: &[u8], sub: &[u8]) -> Result<Option<Pinned>> {
-        self.get(family, &[subkey_prefix, sub].concat())
+        let key = |full: &mut Vec<u8>| {
+            full.extend_from_slice(subkey_prefix);
+            full.extend_from_slice(sub);
+        };
+        with_bytes(key, |full| self.get(family, full))
     }
 
     /// A walk through the subkeys with one prefix: those from `from` on, before `to`, or all behind `from`.
@@ -290,16 +307,29 @@ pub fn wrong_type(key: &[u8], got: Kind, expected: Kind) -> Error {
     )
 }
 
+/// The metadata of a record, when the key is alive.
+fn alive(key: &[u8], record: &[u8]) -> Result<Option<Metadata>> {
+    let metadata = decode_metadata(record).map_err(|e| e.context(format!("key {}", shown(key))))?;
+    // The time is asked for only where it matters.
+    let now = if metadata.expire_ms == 0 { 0 } else { now_ms() };
+    Ok(metadata.is_alive(now).then_some(metadata))
+}
+
 /// Runs with the key as it is on disk, without an allocation for each call.
 pub fn with_key<R>(prefix: &[u8], layout: Layout, key: &[u8], run: impl FnOnce(&[u8]) -> R) -> R {
+    with_bytes(|full| append_key(full, prefix, layout, key), run)
+}
+
+/// Runs with bytes that are gathered in memory of the thread's. What runs does not do the same.
+fn with_bytes<R>(gather: impl FnOnce(&mut Vec<u8>), run: impl FnOnce(&[u8]) -> R) -> R {
     const KEEP: usize = 64 << 10;
-    thread_local!(static FULL: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
-    FULL.with_borrow_mut(|full| {
-        full.clear();
-        append_key(full, prefix, layout, key);
-        let result = run(full);
-        if full.capacity() > KEEP {
-            *full = Vec::new();
+    thread_local!(static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+    BYTES.with_borrow_mut(|bytes| {
+        bytes.clear();
+        gather(bytes);
+        let result = run(bytes);
+        if bytes.capacity() > KEEP {
+            *bytes = Vec::new();
         }
         result
     })

@@ -1,15 +1,17 @@
 //! What every write to a data type stands on: a batch that is being made, which can be read before it is written.
 
+use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use super::keys;
 use super::pending::{Overlay, Pending};
-use super::reading::{Opened, Reading};
+use super::reading::{Opened, Reading, with_key};
 use crate::engine::clock::now_us;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 use crate::engine::format::batch::{BatchBuilder, MAX_BYTES, METADATA, Mark, Record};
-use crate::engine::format::metadata::{Kind, Metadata};
+use crate::engine::format::metadata::{Kind, Metadata, decode_metadata};
 use crate::engine::generation::Store;
 
 /// Writes in one namespace of one store, which become one entry together, and reads that see them.
@@ -18,12 +20,23 @@ pub struct Writing<'a> {
     pub prefix: &'a [u8],
     batch: &'a mut BatchBuilder,
     /// Made at the first read behind a write.
-    pending: Option<Box<Pending>>,
+    pending: Option<Box<RefCell<Pending>>>,
+    /// Where the records of the command begin that is being done, once others came before it.
+    begun: usize,
+    /// What it has overwritten of the records before it.
+    overwritten: Overwritten,
+}
+
+/// Places in a batch, and the bytes that were there, one behind the other.
+#[derive(Default)]
+struct Overwritten {
+    places: Vec<Range<usize>>,
+    bytes: Vec<u8>,
 }
 
 impl<'a> Writing<'a> {
     pub fn new(store: &'a Arc<Store>, prefix: &'a [u8], batch: &'a mut BatchBuilder) -> Writing<'a> {
-        Writing { store, prefix, batch, pending: None }
+        Writing { store, prefix, batch, pending: None, begun: 0, overwritten: Overwritten::default() }
     }
 
     /// A reading that sees what was written so far.
@@ -31,7 +44,7 @@ impl<'a> Writing<'a> {
     pub fn reading(&mut self) -> Reading<'_> {
         // Notes are no writes: with nothing else in the batch there is nothing to see through it.
         if self.batch.count() > 0 {
-            self.pending.get_or_insert_default().index(self.batch);
+            self.pending.get_or_insert_default();
         }
         let batch = &*self.batch;
         let pending = self.pending.as_deref().map(|pending| Overlay { pending, batch });
@@ -40,9 +53,11 @@ impl<'a> Writing<'a> {
 
     /// Does something in another namespace of the same store, in the same batch.
     pub fn in_namespace<R>(&mut self, prefix: &[u8], write: impl FnOnce(&mut Writing<'_>) -> R) -> R {
-        let mut there = Writing { store: self.store, prefix, batch: self.batch, pending: self.pending.take() };
+        let (pending, overwritten) = (self.pending.take(), std::mem::take(&mut self.overwritten));
+        let mut there =
+            Writing { store: self.store, prefix, batch: self.batch, pending, begun: self.begun, overwritten };
         let result = write(&mut there);
-        self.pending = there.pending;
+        (self.pending, self.overwritten) = (there.pending, there.overwritten);
         result
     }
 
@@ -60,13 +75,22 @@ impl<'a> Writing<'a> {
         })
     }
 
-    /// Where it is now, for [`Writing::roll_back`].
-    pub fn mark(&self) -> Mark {
+    /// Begins the next of several commands, which [`Writing::roll_back`] takes back.
+    pub fn begin(&mut self) -> Mark {
+        self.begun = self.batch.len_bytes();
+        self.overwritten.places.clear();
+        self.overwritten.bytes.clear();
         self.batch.mark()
     }
 
-    /// Takes back what was written since.
+    /// Takes back what was written since the beginning of a command.
     pub fn roll_back(&mut self, mark: Mark) {
+        let Overwritten { places, mut bytes } = std::mem::take(&mut self.overwritten);
+        // The first bytes of a place are the ones that were there.
+        for place in places.iter().rev() {
+            let former = bytes.split_off(bytes.len() - place.len());
+            self.batch.overwrite(place, &former);
+        }
         if self.batch.roll_back(mark) {
             // Made anew at the next read: what it overwrote in the index is not kept.
             self.pending = None;
@@ -110,12 +134,13 @@ impl<'a> Writing<'a> {
 
     /// [`Writing::log_data`] of a type and the words behind it.
     pub fn log_words(&mut self, kind: Kind, words: &[&[u8]]) {
-        let mut note = kind.number().to_string().into_bytes();
-        for word in words {
-            note.push(b' ');
-            note.extend_from_slice(word);
+        let number = [b'0' + kind.number() / 10, b'0' + kind.number() % 10];
+        let number = number.strip_prefix(b"0").unwrap_or(&number);
+        match words {
+            [] => self.batch.log_data(number),
+            [word] => self.batch.log_data_with(&[number, b" ", word]),
+            _ => self.batch.log_data_with(&[number, b" ", &words.join(&b' ')]),
         }
-        self.log_data(&note);
     }
 
     /// Refuses a batch that is too long before it takes more memory.
@@ -156,8 +181,35 @@ impl<'a> Writing<'a> {
         let mut value = Vec::with_capacity(25 + payload.len());
         metadata.append(&mut value);
         value.extend_from_slice(payload);
-        let full = self.full_key(key);
-        self.put(METADATA, &full, &value)
+        with_key(self.prefix, self.store.layout, key, |full| {
+            if self.renew(full, metadata, &value) { Ok(()) } else { self.put(METADATA, full, &value) }
+        })
+    }
+
+    /// Writes metadata into the record of an earlier command of the same entry, where they tell of the same life of the key:
+    /// it comes to the same, and the next one is not needed. Whether it did.
+    fn renew(&mut self, full: &[u8], metadata: &Metadata, value: &[u8]) -> bool {
+        // Where nothing was read before, nothing was written before. What reads the log makes a command of each record of a
+        // single value, and of some of a stream.
+        let Some(pending) =
+            self.pending.as_deref_mut().filter(|_| !metadata.kind.is_single_kv() && metadata.kind != Kind::STREAM)
+        else {
+            return false;
+        };
+        let place = pending.get_mut().place(self.batch, METADATA, full);
+        let Some(place) = place.filter(|place| place.end <= self.begun) else { return false };
+        let same = |had: &Metadata| {
+            (had.kind, had.wide, had.version, had.expire_ms)
+                == (metadata.kind, metadata.wide, metadata.version, metadata.expire_ms)
+        };
+        let had = self.batch.part(&place);
+        if had.len() != value.len() || !decode_metadata(had).is_ok_and(|had| same(&had)) {
+            return false;
+        }
+        self.overwritten.bytes.extend_from_slice(had);
+        self.batch.overwrite(&place, value);
+        self.overwritten.places.push(place);
+        true
     }
 
     /// Deletes a key of any kind, with all of its subkeys, which nobody reaches without it.

@@ -4,6 +4,8 @@
 mod reply;
 mod request;
 
+use std::io::Write;
+
 pub use reply::ReplyParser;
 pub use request::RequestParser;
 
@@ -132,8 +134,8 @@ impl Reply {
 
 fn append_header(out: &mut Vec<u8>, kind: u8, number: impl std::fmt::Display) {
     out.push(kind);
-    out.extend_from_slice(number.to_string().as_bytes());
-    out.extend_from_slice(b"\r\n");
+    // What is written into memory does not fail.
+    let _ = write!(out, "{number}\r\n");
 }
 
 /// Appends a bulk.

@@ -17,9 +17,15 @@ pub struct RequestParser {
     /// The length of the bulk whose header was read.
     bulk: Option<usize>,
     args: Vec<Vec<u8>>,
+    /// Arguments that are done with, whose memory is for the next.
+    spare: Vec<Vec<u8>>,
     total: usize,
     failed: Option<String>,
 }
+
+/// How many spare arguments are kept, and how much memory each may have.
+const SPARE: usize = 128;
+const SPARE_BYTES: usize = 128;
 
 impl RequestParser {
     pub fn new(limits: Limits) -> RequestParser {
@@ -29,8 +35,18 @@ impl RequestParser {
             missing: 0,
             bulk: None,
             args: Vec::new(),
+            spare: Vec::new(),
             total: 0,
             failed: None,
+        }
+    }
+
+    /// Takes the memory of a request that is done with, for those that come.
+    pub fn recycle(&mut self, args: Vec<Vec<u8>>) {
+        for arg in args.into_iter().rev() {
+            if self.spare.len() < SPARE && arg.capacity() <= SPARE_BYTES {
+                self.spare.push(arg);
+            }
         }
     }
 
@@ -113,7 +129,10 @@ impl RequestParser {
             if end != b"\r\n" {
                 return Err(request_error("expected a line end after a bulk"));
             }
-            self.args.push(bytes.to_vec());
+            let mut arg = self.spare.pop().unwrap_or_default();
+            arg.clear();
+            arg.extend_from_slice(bytes);
+            self.args.push(arg);
             self.buffer.skip(length + 2);
             self.bulk = None;
             self.missing -= 1;
@@ -131,6 +150,22 @@ impl RequestParser {
 
     /// The number of a line `*n` or `$n`.
     fn number_line(&mut self, too_long: &str, invalid: &str) -> Result<Option<i64>> {
+        // What nearly all such lines are.
+        let (number, length) = match *self.buffer.unread() {
+            [_, a @ b'0'..=b'9', b'\r', b'\n', ..] => (i64::from(a - b'0'), 4),
+            [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
+                (i64::from(a - b'0') * 10 + i64::from(b - b'0'), 5)
+            }
+            [_, a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
+                (i64::from(a - b'0') * 100 + i64::from(b - b'0') * 10 + i64::from(c - b'0'), 6)
+            }
+            _ => return self.long_number_line(too_long, invalid),
+        };
+        self.buffer.skip(length);
+        Ok(Some(number))
+    }
+
+    fn long_number_line(&mut self, too_long: &str, invalid: &str) -> Result<Option<i64>> {
         let found = self.buffer.line_length(NUMBER_LINE).map_err(|()| request_error(too_long))?;
         let Some(length) = found else { return Ok(None) };
         let line = self.buffer.unread().get(1..length).and_then(strip_return);
