@@ -1,9 +1,10 @@
 //! The writes of a batch that is still being made, in the order of their keys, for who must read them before they are
 //! written.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
+
+use parking_lot::Mutex;
 
 use crate::engine::format::batch::{BatchBuilder, FAMILIES, Record};
 
@@ -23,10 +24,10 @@ struct Family {
     cleared: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// An index with the batch that it is of.
+/// An index with the batch that it is of. One thread reads through it at a time, which a walk may go to another with.
 #[derive(Clone, Copy)]
 pub struct Overlay<'a> {
-    pub pending: &'a RefCell<Pending>,
+    pub pending: &'a Mutex<Pending>,
     pub batch: &'a BatchBuilder,
 }
 
@@ -86,7 +87,7 @@ impl Family {
 
 impl<'a> Overlay<'a> {
     pub fn find(&self, family: u32, key: &[u8]) -> Found<'a> {
-        let mut pending = self.pending.borrow_mut();
+        let mut pending = self.pending.lock();
         let family = pending.family(self.batch, family);
         match family.records.get(key) {
             Some(Some(place)) => Found::Value(self.batch.part(place)),
@@ -97,12 +98,12 @@ impl<'a> Overlay<'a> {
     }
 
     fn is_cleared(&self, family: u32, key: &[u8]) -> bool {
-        self.pending.borrow_mut().family(self.batch, family).is_cleared(key)
+        self.pending.lock().family(self.batch, family).is_cleared(key)
     }
 
     /// The first record of a range, or the last: its key, and its value unless it is deleted.
     fn next(&self, family: u32, range: (Bound<&[u8]>, Bound<&[u8]>), reverse: bool) -> Option<Ahead<'a>> {
-        let mut pending = self.pending.borrow_mut();
+        let mut pending = self.pending.lock();
         let mut range = pending.family(self.batch, family).records.range::<[u8], _>(range);
         let (key, place) = if reverse { range.next_back() } else { range.next() }?;
         Some((key.clone(), place.as_ref().map(|place| self.batch.part(place))))

@@ -1,9 +1,10 @@
 //! What every write to a data type stands on: a batch that is being made, which can be read before it is written.
 
-use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
 
 use super::keys;
 use super::pending::{Overlay, Pending};
@@ -20,7 +21,7 @@ pub struct Writing<'a> {
     pub prefix: &'a [u8],
     batch: &'a mut BatchBuilder,
     /// Made at the first read behind a write.
-    pending: Option<Box<RefCell<Pending>>>,
+    pending: Option<Box<Mutex<Pending>>>,
     /// Where the records of the command begin that is being done, once others came before it.
     begun: usize,
     /// What it has overwritten of the records before it.
