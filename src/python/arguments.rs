@@ -57,6 +57,11 @@ fn other_bytes<'a>(object: Borrowed<'a, '_, PyAny>) -> PyResult<Bytes<'a>> {
     Err(PyTypeError::new_err(format!("got {}, expected bytes, str or another buffer", object.get_type().name()?)))
 }
 
+/// What gives pairs: the items of a mapping, else the object itself.
+pub fn pairs<'py>(given: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+    given.call_method0("items").unwrap_or_else(|_| given.clone())
+}
+
 /// Many keys. They are held by a tuple, which nobody can change while their bytes are borrowed.
 pub fn keys<'py>(keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
     if let Ok(tuple) = keys.cast_exact::<PyTuple>() {

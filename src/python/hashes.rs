@@ -134,12 +134,8 @@ impl Hash {
 
     /// Sets many fields in one write. How many are new.
     fn set_many(&self, py: Python<'_>, fields: &Bound<'_, PyAny>) -> PyResult<u64> {
-        let pairs = match fields.call_method0("items") {
-            Ok(items) => items,
-            Err(_) => fields.clone(),
-        };
         let mut owned = Vec::new();
-        for pair in pairs.try_iter()? {
+        for pair in arguments::pairs(fields).try_iter()? {
             let (field, value) = pair?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
             let copied = |bytes: &Bound<'_, PyAny>| Ok::<_, PyErr>(Bytes::extract(bytes.as_borrowed())?.to_vec());
             owned.push((copied(&field)?, copied(&value)?));

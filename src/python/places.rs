@@ -64,12 +64,8 @@ impl Geo {
 
     /// Adds members in one write, from a mapping or from pairs of a member and its longitude and latitude. How many are new.
     fn set_many(&self, py: Python<'_>, places: &Bound<'_, PyAny>) -> PyResult<u64> {
-        let items = match places.call_method0("items") {
-            Ok(items) => items,
-            Err(_) => places.clone(),
-        };
         let mut given = Vec::new();
-        for pair in items.try_iter()? {
+        for pair in arguments::pairs(places).try_iter()? {
             let (member, (longitude, latitude)) = pair?.extract::<(Bound<'_, PyAny>, (f64, f64))>()?;
             given.push((Place { longitude, latitude }, Bytes::extract(member.as_borrowed())?.to_vec()));
         }

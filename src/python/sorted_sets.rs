@@ -6,7 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat};
 
-use super::arguments::Bytes;
+use super::arguments::{self, Bytes};
 use super::elements::{ElementIterator, Walk};
 use super::leases::Shared;
 use super::namespace::{Fallback, missing};
@@ -135,12 +135,8 @@ impl SortedSet {
 
     /// Sets the scores of many members in one write, from a mapping or from pairs. How many are new.
     fn set_many(&self, py: Python<'_>, scores: &Bound<'_, PyAny>) -> PyResult<u64> {
-        let items = match scores.call_method0("items") {
-            Ok(items) => items,
-            Err(_) => scores.clone(),
-        };
         let mut members = Vec::new();
-        for pair in items.try_iter()? {
+        for pair in arguments::pairs(scores).try_iter()? {
             let (member, score) = pair?.extract::<(Bound<'_, PyAny>, f64)>()?;
             members.push((score, Bytes::extract(member.as_borrowed())?.to_vec()));
         }

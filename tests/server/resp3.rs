@@ -143,8 +143,9 @@ fn messages_are_told_from_replies() {
     assert_eq!((rich.reply(), rich.reply()), ("+OK".to_owned(), "+OK".to_owned()));
     assert_eq!(served.engine.position().unwrap().sequence, before + 2);
     // A message on its way would be told in the wrong one.
-    let refused = rich.ask(&["HELLO", "2"]);
+    let refused = rich.ask(&["HELLO", "2", "SETNAME", "me"]);
     assert!(refused.starts_with("-ERR HELLO: ") && refused.contains("UNSUBSCRIBE"), "{refused}");
+    converse(&mut rich, &[("CLIENT GETNAME", "_")]);
     assert!(rich.ask(&["HELLO", "3"]).starts_with('{'));
     rich.send(&request(&["UNSUBSCRIBE"]));
     assert_eq!((rich.reply(), rich.reply()).1, ">[\"unsubscribe\" \"d\" :0]");

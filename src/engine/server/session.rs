@@ -88,6 +88,9 @@ pub fn hello(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
         };
         rest = options;
     }
+    if connection.listens() && protocol != connection.protocol() {
+        return Err(error("HELLO: messages are on their way in the other protocol; UNSUBSCRIBE or RESET first"));
+    }
     loop {
         rest = match rest {
             [] => break,
@@ -113,9 +116,6 @@ pub fn hello(connection: &mut Connection, args: &[Vec<u8>]) -> Answer {
     let node = connection.node()?;
     let mode = mode(node.instance.generation()?.store.layout);
     let role = if node.instance.role()? == Role::Primary { "master" } else { "slave" };
-    if connection.listens() && protocol != connection.protocol() {
-        return Err(error("HELLO: messages are on their way in the other protocol; UNSUBSCRIBE or RESET first"));
-    }
     connection.set_protocol(protocol);
     let number = if protocol == Protocol::Resp3 { 3 } else { 2 };
     Ok(map([
