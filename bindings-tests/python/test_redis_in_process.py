@@ -368,6 +368,49 @@ def test_shapes(engine: pumice.Engine, tmp_path: Path) -> None:
             assert isinstance(inside.zscore("z", "b"), float) and inside.zpopmax("z", 2) == [[b"b", 2.5], [b"a", 1.0]]
 
 
+@pytest.mark.parametrize("protocol", (2, 3))
+def test_whole_stream(engine: pumice.Engine, tmp_path: Path, protocol: int) -> None:
+    """XINFO STREAM FULL tells what a Redis tells of groups, of what is pending in each and for each consumer."""
+    with (
+        redis_server(tmp_path) as path,
+        redis.Redis(unix_socket_path=str(path), protocol=protocol) as theirs,
+        pumice.redis(engine, protocol=protocol) as ours,
+    ):
+        told = []
+        for client in (theirs, ours):
+            for number in range(1, 14):
+                client.xadd("x", {"f": "v"}, id=f"{number}-1")
+            client.xgroup_create("x", "read", id="0")
+            client.xgroup_create("x", "unread", id="$")
+            client.xreadgroup("read", "ada", {"x": ">"}, count=2)
+            client.xreadgroup("read", "bob", {"x": ">"}, count=11)
+            client.xack("x", "read", "2-1")
+            client.xgroup_createconsumer("x", "read", "idle")
+            told.append(
+                [
+                    without_times(client.execute_command("XINFO", "STREAM", "x", "FULL", *count))
+                    for count in ((), ("COUNT", 1), ("COUNT", 0))
+                ]
+            )
+            assert [group["name"] for group in client.xinfo_stream("x", full=True)["groups"]] == [b"read", b"unread"]
+        assert told[0] == told[1]
+        short, one, whole = (row[b"groups"][0] for row in told[1])
+        assert [len(row[b"pending"]) for row in (short, one, whole)] == [10, 1, 12]
+
+
+def without_times(found: Any) -> Any:
+    """A reply with its lists of names and values as mappings, without what depends on the time or on the server."""
+    unlike = (b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time")
+    if isinstance(found, list) and found and found[0] in (b"length", b"name", "length", "name"):
+        found = dict(zip(found[::2], found[1::2]))
+    if isinstance(found, dict):
+        found = {key.encode() if isinstance(key, str) else key: value for key, value in found.items()}
+        return {key: without_times(value) for key, value in found.items() if key not in unlike}
+    if isinstance(found, list):
+        return [without_times(value) for value in found if not (isinstance(value, int) and value > 10**12)]
+    return found
+
+
 def text_of(found: Any) -> Any:
     """What a client that decodes is told."""
     if isinstance(found, dict):

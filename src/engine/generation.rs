@@ -1,12 +1,13 @@
 //! A generation: one opened RocksDB *with* the registry read from it. Readers hold a generation, never one half.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::backlog::Backlog;
 use super::error::{Error, ErrorKind, Result};
 use super::format::batch::{METADATA, PROPAGATE};
 use super::format::key::{DEFAULT_NAMESPACE, Layout, looks_like_cluster, prefix_end};
@@ -27,7 +28,7 @@ pub struct Store {
     /// Checksums of files that never change, as the last checkpoint had them.
     pub checksums: Mutex<HashMap<String, ManifestFile>>,
     history: Mutex<History>,
-    ring: Mutex<Ring>,
+    arrivals: Mutex<Arrivals>,
     appended: Condvar,
 }
 
@@ -39,11 +40,10 @@ pub struct Generation {
     pub stamp: u64,
 }
 
-/// The newest entries, kept so that followers at the tail need not read the WAL.
+/// Where entries come by once they are written.
 #[derive(Default)]
-struct Ring {
-    entries: VecDeque<RingEntry>,
-    bytes: usize,
+struct Arrivals {
+    backlog: Backlog,
     /// The last sequence whose entry came by: what RocksDB has beyond it is about to come.
     latest: u64,
     /// The lowest sequence that somebody waits for, if any: nobody is woken before it.
@@ -56,50 +56,29 @@ struct Ring {
     retired: bool,
 }
 
-/// Is offered each entry, with its first and last sequence, by the thread that writes it, and nothing when there is
-/// none that could be offered. It runs under the lock of the ring: it must not come back to the store, nor wait.
+/// Is offered each entry, with its first and last sequence, by the thread that writes it, and nothing when none will
+/// come any more. It runs under the lock of the arrivals: it must not come back to the store, nor wait.
 pub type Offer = dyn Fn(Option<(u64, u64, &[u8])>) + Send;
 
-impl Ring {
+impl Arrivals {
     fn offer(&self, entry: Option<(u64, u64, &[u8])>) {
         self.offers.iter().for_each(|(_, offer)| offer(entry));
     }
 }
 
-struct RingEntry {
-    first: u64,
-    last: u64,
-    bytes: Arc<[u8]>,
-}
-
-const RING_BYTES: usize = 4 << 20;
-const RING_ENTRIES: usize = 4096;
-
 /// An entry that RocksDB has taken, and that no follower was told of yet.
 #[must_use]
-pub struct Written {
-    first: u64,
-    last: u64,
-    /// `None` where they are too many to be kept.
-    bytes: Option<Arc<[u8]>>,
+pub struct Written<B> {
+    pub first: u64,
+    pub last: u64,
+    pub bytes: B,
 }
 
-impl Written {
-    pub fn new(first: u64, last: u64, bytes: impl AsRef<[u8]> + Into<Arc<[u8]>>) -> Written {
-        let kept = bytes.as_ref().len() <= RING_BYTES;
-        Written { first, last, bytes: kept.then(|| bytes.into()) }
-    }
-
-    pub fn last(&self) -> u64 {
-        self.last
-    }
-}
-
-/// What the ring knows of the entry that starts at a sequence.
+/// What the backlog knows of the entry that starts at a sequence.
 pub enum Tail {
     /// It, with its last sequence.
-    Entry(u64, Arc<[u8]>),
-    /// It is older than the ring: look in the WAL.
+    Entry(u64, Vec<u8>),
+    /// It is older than the backlog, or larger: look in the WAL.
     Older,
     /// It was not written yet.
     Ahead,
@@ -193,7 +172,7 @@ impl Store {
             Some(history) if history.current == id => history,
             _ => History { layout, current: id, past: Vec::new() },
         };
-        let ring = Ring { latest: db.latest_sequence(), ..Ring::default() };
+        let arrivals = Arrivals { latest: db.latest_sequence(), ..Arrivals::default() };
         db.leave_out_dead(layout);
         Ok(Store {
             number,
@@ -201,7 +180,7 @@ impl Store {
             layout,
             checksums: Mutex::default(),
             history: Mutex::new(history),
-            ring: Mutex::new(ring),
+            arrivals: Mutex::new(arrivals),
             appended: Condvar::new(),
         })
     }
@@ -240,27 +219,18 @@ impl Store {
 
     /// Takes an entry that was written, and wakes who waits for it: history and registry must be its own by now. The keys
     /// of it for which somebody waits, who is to be served.
-    pub fn append(&self, Written { first, last, bytes }: Written) -> Vec<Vec<u8>> {
-        let mut ring = self.ring.lock();
-        ring.latest = last;
-        let ready = if ring.waiters.is_empty() { Vec::new() } else { ring.waiters.changed_by(bytes.as_deref()) };
-        ring.offer(bytes.as_ref().map(|bytes| (first, last, &**bytes)));
-        let Ring { entries, bytes: total, .. } = &mut *ring;
-        if let Some(bytes) = bytes {
-            *total += bytes.len();
-            entries.push_back(RingEntry { first, last, bytes });
-            while *total > RING_BYTES || entries.len() > RING_ENTRIES {
-                *total -= entries.pop_front().map_or(0, |entry| entry.bytes.len());
-            }
-        } else {
-            entries.clear();
-            *total = 0;
-        }
-        let wakes = ring.wanted.is_some_and(|wanted| wanted <= last);
+    pub fn append(&self, written: Written<impl AsRef<[u8]>>) -> Vec<Vec<u8>> {
+        let (first, last, bytes) = (written.first, written.last, written.bytes.as_ref());
+        let mut arrivals = self.arrivals.lock();
+        arrivals.latest = last;
+        let ready = if arrivals.waiters.is_empty() { Vec::new() } else { arrivals.waiters.changed_by(bytes) };
+        arrivals.offer(Some((first, last, bytes)));
+        arrivals.backlog.push(first, last, bytes);
+        let wakes = arrivals.wanted.is_some_and(|wanted| wanted <= last);
         if wakes {
-            ring.wanted = None;
+            arrivals.wanted = None;
         }
-        drop(ring);
+        drop(arrivals);
         if wakes {
             self.appended.notify_all();
         }
@@ -269,110 +239,105 @@ impl Store {
 
     /// The entry that starts at `next`, waiting for it until `deadline`.
     pub fn tail(&self, next: u64, deadline: Option<Instant>) -> Tail {
-        let mut ring = self.ring.lock();
+        let mut arrivals = self.arrivals.lock();
         loop {
-            if ring.retired {
+            if arrivals.retired {
                 return Tail::Retired;
             }
-            if next <= ring.latest {
-                let place = ring.entries.partition_point(|entry| entry.first < next);
-                return match ring.entries.get(place) {
-                    Some(entry) if entry.first == next => Tail::Entry(entry.last, Arc::clone(&entry.bytes)),
-                    _ => Tail::Older,
-                };
+            if next <= arrivals.latest {
+                let found = arrivals.backlog.find(next);
+                return found.map_or(Tail::Older, |(last, bytes)| Tail::Entry(last, bytes));
             }
             match deadline {
-                Some(deadline) if self.wait_in(&mut ring, next, deadline) => {}
+                Some(deadline) if self.wait_in(&mut arrivals, next, deadline) => {}
                 _ => return Tail::Ahead,
             }
         }
     }
 
-    /// The newest entry with its first sequence, where the ring has it.
-    pub fn newest(&self) -> Option<(u64, Arc<[u8]>)> {
-        let ring = self.ring.lock();
-        ring.entries
-            .back()
-            .filter(|entry| entry.last == ring.latest)
-            .map(|entry| (entry.first, Arc::clone(&entry.bytes)))
+    /// The newest entry with its first sequence, where the backlog has it.
+    pub fn newest(&self) -> Option<(u64, Vec<u8>)> {
+        let arrivals = self.arrivals.lock();
+        let newest = arrivals.backlog.newest().filter(|&(_, last, _)| last == arrivals.latest);
+        newest.map(|(first, _, bytes)| (first, bytes))
     }
 
     /// Waits once for an entry that reaches `sequence`. `false` when the time is over.
-    fn wait_in(&self, ring: &mut MutexGuard<'_, Ring>, sequence: u64, deadline: Instant) -> bool {
-        ring.wanted = Some(ring.wanted.map_or(sequence, |wanted| wanted.min(sequence)));
-        !self.appended.wait_until(ring, deadline).timed_out()
+    fn wait_in(&self, arrivals: &mut MutexGuard<'_, Arrivals>, sequence: u64, deadline: Instant) -> bool {
+        arrivals.wanted = Some(arrivals.wanted.map_or(sequence, |wanted| wanted.min(sequence)));
+        !self.appended.wait_until(arrivals, deadline).timed_out()
     }
 
     /// Waits until `sequence` was written here, until `deadline`; `false` when it was not.
     pub fn wait_for(&self, sequence: u64, deadline: Instant) -> bool {
-        let mut ring = self.ring.lock();
-        while ring.latest < sequence && !ring.retired {
-            if !self.wait_in(&mut ring, sequence, deadline) {
+        let mut arrivals = self.arrivals.lock();
+        while arrivals.latest < sequence && !arrivals.retired {
+            if !self.wait_in(&mut arrivals, sequence, deadline) {
                 break;
             }
         }
-        ring.latest >= sequence
+        arrivals.latest >= sequence
     }
 
     /// Has every entry offered from now on, until [`Store::offer_no_more`] is called with the number that this gives.
     pub fn offer_to(&self, offer: Box<Offer>) -> u64 {
-        let mut ring = self.ring.lock();
-        ring.offered += 1;
-        let number = ring.offered;
-        ring.offers.push((number, offer));
+        let mut arrivals = self.arrivals.lock();
+        arrivals.offered += 1;
+        let number = arrivals.offered;
+        arrivals.offers.push((number, offer));
         number
     }
 
     pub fn offer_no_more(&self, number: u64) {
-        self.ring.lock().offers.retain(|(known, _)| *known != number);
+        self.arrivals.lock().offers.retain(|(known, _)| *known != number);
     }
 
     /// The last sequence whose entry came by.
     pub fn latest_entry(&self) -> u64 {
-        self.ring.lock().latest
+        self.arrivals.lock().latest
     }
 
     /// Has a waiter woken by changes of keys, given as they are in the metadata, from now on.
     pub fn begin_waiting(&self, keys: &[Vec<u8>], waiter: &Arc<Waiter>) {
-        let mut ring = self.ring.lock();
-        keys.iter().for_each(|key| ring.waiters.add(key, waiter));
-        if ring.retired {
+        let mut arrivals = self.arrivals.lock();
+        keys.iter().for_each(|key| arrivals.waiters.add(key, waiter));
+        if arrivals.retired {
             waiter.ring();
         }
     }
 
     pub fn end_waiting(&self, keys: &[Vec<u8>], waiter: &Arc<Waiter>) {
-        let mut ring = self.ring.lock();
-        keys.iter().for_each(|key| ring.waiters.remove(key, waiter));
+        let mut arrivals = self.arrivals.lock();
+        keys.iter().for_each(|key| arrivals.waiters.remove(key, waiter));
     }
 
     /// Who waits for a key, who came first the first.
     pub fn line(&self, key: &[u8]) -> Vec<Arc<Waiter>> {
-        self.ring.lock().waiters.line(key)
+        self.arrivals.lock().waiters.line(key)
     }
 
     /// Whether anybody waits, for whatever key.
     pub fn serves_anybody(&self) -> bool {
-        !self.ring.lock().waiters.is_empty()
+        !self.arrivals.lock().waiters.is_empty()
     }
 
     /// Has all who wait for a key look again: what they may do has changed.
     pub fn wake_waiters(&self) {
-        self.ring.lock().waiters.wake_all();
+        self.arrivals.lock().waiters.wake_all();
     }
 
     /// Whether another store is current now, or none.
     pub fn is_retired(&self) -> bool {
-        self.ring.lock().retired
+        self.arrivals.lock().retired
     }
 
     /// Wakes all waiters for good: another store is current now, or none.
     pub fn retire(&self) {
-        let mut ring = self.ring.lock();
-        ring.retired = true;
-        ring.offer(None);
-        ring.waiters.wake_all();
-        drop(ring);
+        let mut arrivals = self.arrivals.lock();
+        arrivals.retired = true;
+        arrivals.offer(None);
+        arrivals.waiters.wake_all();
+        drop(arrivals);
         self.appended.notify_all();
     }
 }

@@ -14,6 +14,7 @@ pub mod storage;
 pub mod events;
 mod topology;
 // Floor 3: directories, generations, the swap.
+mod backlog;
 mod channels;
 mod cursors;
 mod directory;

@@ -138,9 +138,8 @@ impl Waiters {
         }
     }
 
-    /// The keys for which somebody waits and that an entry has changed; all, where the entry is not at hand.
-    pub fn changed_by(&self, batch: Option<&[u8]>) -> Vec<Vec<u8>> {
-        let Some(batch) = batch else { return self.keys.keys().cloned().collect() };
+    /// The keys for which somebody waits and that an entry has changed.
+    pub fn changed_by(&self, batch: &[u8]) -> Vec<Vec<u8>> {
         // It was parsed before it was written.
         let Ok(batch) = Batch::parse(batch) else { return Vec::new() };
         let (mut changed, mut seen) = (Vec::new(), BTreeSet::new());

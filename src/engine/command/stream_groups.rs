@@ -1,5 +1,7 @@
 //! Commands on the groups of streams.
 
+use std::collections::BTreeMap;
+
 use super::streams::{bound, entries, entry, id, parse_id, parse_read, read_or_wait};
 use super::transaction::cost;
 use super::{Answer, Attempt, Context, Refusal, bulk, bulks, error, integer, is, map, ok, parse_count, parse_integer};
@@ -306,6 +308,55 @@ fn consumer_rows(reading: &Reading<'_>, stream: &Stream, name: &[u8], mut rows: 
     Ok(Reply::Array(rows.rows))
 }
 
+/// The groups with what is pending in each of them and for each consumer, the first `limit` entries.
+fn full_groups(reading: &Reading<'_>, stream: &Stream, limit: u64, budget: &mut Budget) -> Answer {
+    let mut keep = |rows: &mut Vec<Reply>, row: Reply| {
+        budget.take(cost(&row))?;
+        rows.push(row);
+        Ok::<_, Error>(())
+    };
+    let is_short = |rows: &[Reply]| (rows.len() as u64) < limit;
+    let mut rows = Vec::new();
+    group::groups(reading, stream, |name, found| {
+        let (mut pending, mut pending_for, mut consumers) = (Vec::new(), BTreeMap::<_, Vec<Reply>>::new(), Vec::new());
+        group::pending_from(reading, stream, &name, StreamId::MIN, StreamId::MAX, |of, entry| {
+            let how = || [integer(entry.delivered_ms), integer(entry.deliveries)];
+            let [time, count] = how();
+            if is_short(&pending) {
+                keep(&mut pending, Reply::Array(vec![id(of), bulk(&*entry.consumer), time, count]))?;
+            }
+            let of_consumer = pending_for.entry(entry.consumer.clone()).or_default();
+            let [time, count] = how();
+            if is_short(of_consumer) {
+                keep(of_consumer, Reply::Array(vec![id(of), time, count]))?;
+            }
+            Ok(true)
+        })?;
+        group::consumers(reading, stream, &name, |name, found| {
+            let pending = pending_for.remove(&name).unwrap_or_default();
+            let row = map([
+                ("name", bulk(name)),
+                ("seen-time", integer(found.attempted_ms)),
+                ("active-time", integer(found.succeeded_ms)),
+                ("pel-count", integer(found.pending)),
+                ("pending", Reply::Array(pending)),
+            ]);
+            keep(&mut consumers, row)
+        })?;
+        let row = map([
+            ("name", bulk(name)),
+            ("last-delivered-id", id(found.last_delivered)),
+            ("entries-read", u64::try_from(found.entries_read).map_or(Reply::Nil, integer)),
+            ("lag", group::lag(stream, &found).map_or(Reply::Nil, integer)),
+            ("pel-count", integer(found.pending)),
+            ("pending", Reply::Array(pending)),
+            ("consumers", Reply::Array(consumers)),
+        ]);
+        keep(&mut rows, row)
+    })?;
+    Ok(Reply::Array(rows))
+}
+
 fn edge(reading: &Reading<'_>, stream: &Stream, of: StreamId) -> Answer {
     if stream.metadata.size == 0 {
         return Ok(Reply::Nil);
@@ -344,15 +395,10 @@ pub fn xinfo(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
                     Some(count) => {
                         // A count of 0 is all.
                         let limit = if count == 0 { u64::MAX } else { count };
-                        let found = stream.range(
-                            reading,
-                            StreamId::MIN,
-                            StreamId::MAX,
-                            false,
-                            limit,
-                            &mut Budget::default(),
-                        )?;
+                        let mut budget = Budget::default();
+                        let found = stream.range(reading, StreamId::MIN, StreamId::MAX, false, limit, &mut budget)?;
                         items.extend([bulk("entries"), entries(found)]);
+                        items.extend([bulk("groups"), full_groups(reading, &stream, limit, &mut budget)?]);
                     }
                 }
                 Ok(Reply::Map(items))

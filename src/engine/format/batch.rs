@@ -194,6 +194,28 @@ impl<'a> Batch<'a> {
 
     /// As [`Batch::parse`], for who wants to see every record all the same. What comes of that is void after an error.
     pub fn parse_each(bytes: &'a [u8], mut each: impl FnMut(&Record<'a>) -> Result<()>) -> Result<Batch<'a>> {
+        let batch = Batch::parse_head(bytes)?;
+        let Batch { sequence, count, mut records } = batch;
+        let mut found = 0u64;
+        while !records.is_empty() {
+            let offset = bytes.len() - records.len();
+            let record = take_record(&mut records).map_err(|error| error.context(format!("at byte {offset}")))?;
+            each(&record)?;
+            found += u64::from(record.counts());
+        }
+        if found != u64::from(count) {
+            return Err(bad(format!("write batch at sequence {sequence}: got {found} records, expected {count}")));
+        }
+        Ok(batch)
+    }
+
+    /// What a batch says of its place in the log: its first sequence, and how many it takes. The records are not looked at.
+    pub fn head(bytes: &[u8]) -> Result<(u64, u32)> {
+        Batch::parse_head(bytes).map(|batch| (batch.sequence, batch.count))
+    }
+
+    /// Checks a batch but for its records.
+    fn parse_head(bytes: &'a [u8]) -> Result<Batch<'a>> {
         if bytes.len() > MAX_BYTES {
             return Err(bad(format!("write batch: got {} bytes, expected at most {MAX_BYTES}", bytes.len())));
         }
@@ -205,24 +227,12 @@ impl<'a> Batch<'a> {
         };
         let sequence = u64::from_le_bytes(*sequence);
         let count = u32::from_le_bytes(*count);
-        let batch = Batch { sequence, count, records };
         if sequence > MAX_SEQUENCE || u64::from(count) > MAX_SEQUENCE - sequence + 1 {
             return Err(bad(format!(
                 "write batch: got sequence {sequence} and count {count}, expected no sequence above {MAX_SEQUENCE}"
             )));
         }
-        let mut input = records;
-        let mut found = 0u64;
-        while !input.is_empty() {
-            let offset = bytes.len() - input.len();
-            let record = take_record(&mut input).map_err(|error| error.context(format!("at byte {offset}")))?;
-            each(&record)?;
-            found += u64::from(record.counts());
-        }
-        if found != u64::from(count) {
-            return Err(bad(format!("write batch at sequence {sequence}: got {found} records, expected {count}")));
-        }
-        Ok(batch)
+        Ok(Batch { sequence, count, records })
     }
 
     /// The sequence number of the first record.

@@ -184,14 +184,14 @@ impl CommitGuard<'_> {
     /// sequence.
     pub fn append(&mut self, batch: BatchBuilder) -> Result<u64> {
         let written = self.write(batch)?;
-        let last = written.last();
+        let last = written.last;
         self.hand_on(written);
         Ok(last)
     }
 
     /// Tells of an entry that was written: history and registry are its own by now. Who waits for its keys is there for
     /// [`CommitGuard::serve`].
-    pub fn hand_on(&mut self, written: Written) {
+    pub fn hand_on(&mut self, written: Written<impl AsRef<[u8]>>) {
         self.generation.store.append(written).into_iter().for_each(|key| self.ready.push(key));
     }
 
@@ -229,7 +229,7 @@ impl CommitGuard<'_> {
         &self.instance.reclaim
     }
 
-    fn write(&mut self, mut batch: BatchBuilder) -> Result<Written> {
+    fn write(&mut self, mut batch: BatchBuilder) -> Result<Written<Vec<u8>>> {
         let store = &self.generation.store;
         store.with_replication_id(|id| batch.log_data_with(&replication_id_log(id)));
         write_entry(&mut self.commit, store, batch)
@@ -237,7 +237,7 @@ impl CommitGuard<'_> {
 
     /// Writes the bytes of a primary's entry as they are. The caller has checked them and their place, and appends
     /// what it gets to the store when history and registry are as the entry makes them.
-    pub fn write_verbatim(&mut self, first: u64, last: u64, bytes: Arc<[u8]>) -> Result<Written> {
+    pub fn write_verbatim<'a>(&mut self, first: u64, last: u64, bytes: &'a [u8]) -> Result<Written<&'a [u8]>> {
         write_bytes(&mut self.commit, &self.generation.store, (first, last), bytes)
     }
 
@@ -338,7 +338,7 @@ impl Commit {
     }
 }
 
-fn write_entry(commit: &mut Commit, store: &Store, batch: BatchBuilder) -> Result<Written> {
+fn write_entry(commit: &mut Commit, store: &Store, batch: BatchBuilder) -> Result<Written<Vec<u8>>> {
     if batch.len_bytes() > MAX_BYTES {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
@@ -354,19 +354,19 @@ fn write_entry(commit: &mut Commit, store: &Store, batch: BatchBuilder) -> Resul
     write_bytes(commit, store, (first, last), batch.finish(first))
 }
 
-fn write_bytes(
+fn write_bytes<B: AsRef<[u8]>>(
     commit: &mut Commit,
     store: &Store,
     (first, last): (u64, u64),
-    bytes: impl AsRef<[u8]> + Into<Arc<[u8]>>,
-) -> Result<Written> {
+    bytes: B,
+) -> Result<Written<B>> {
     step!("commit::write");
     let written = store.db.write(bytes.as_ref());
     let latest = store.db.latest_sequence();
     match written {
         Ok(()) if latest == last => {
             commit.channels.publish_entry(bytes.as_ref());
-            Ok(Written::new(first, last, bytes))
+            Ok(Written { first, last, bytes })
         }
         // A write that failed before it counted is as if it had never been asked for.
         Err(e) if latest == first - 1 => Err(e),

@@ -499,7 +499,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn apply(&mut self, store: &Arc<Store>, batches: &mut Vec<Arc<[u8]>>) -> std::result::Result<(), (Error, Retry)> {
+    fn apply(&mut self, store: &Arc<Store>, batches: &mut Vec<Vec<u8>>) -> std::result::Result<(), (Error, Retry)> {
         if batches.is_empty() {
             return Ok(());
         }
@@ -548,7 +548,7 @@ impl Attempt<'_> {
         // Only this link writes, so that position and last entry belong together.
         let sequence = store.db.latest_sequence();
         let last = match store.newest() {
-            None if sequence > 0 => wal::last_entry(&store.db, sequence)?.map(|(first, bytes)| (first, bytes.into())),
+            None if sequence > 0 => wal::last_entry(&store.db, sequence)?,
             newest => newest,
         };
         let own = Own {

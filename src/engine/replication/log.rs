@@ -101,10 +101,9 @@ impl Log {
     /// log no longer reaches back to the position. Diverged: the position is not in this history. Both need a full
     /// sync.
     pub fn next_entry(&mut self, wait: Option<Duration>) -> Result<Option<Entry>> {
-        let Some((store, bytes)) = self.find(wait)? else { return Ok(None) };
+        let Some((store, _, bytes)) = self.find(wait)? else { return Ok(None) };
         let (history, next) = (store.history(), self.position.sequence + 1);
-        let entry =
-            Entry::new(history.id_at(self.position.sequence), store.layout == Layout::Cluster, bytes.into_shared())?;
+        let entry = Entry::new(history.id_at(self.position.sequence), store.layout == Layout::Cluster, bytes.into())?;
         if entry.first != next {
             return Err(Error::new(
                 ErrorKind::Corruption,
@@ -117,9 +116,9 @@ impl Log {
 
     /// As [`Log::next_entry`], for who sends the bytes on as they are and compares their place himself: them, with
     /// their first and last sequence.
-    pub fn next_batch(&mut self, wait: Option<Duration>) -> Result<Option<(u64, u64, Bytes)>> {
-        let Some((store, bytes)) = self.find(wait)? else { return Ok(None) };
-        let (first, last) = (self.position.sequence + 1, bytes.last);
+    pub fn next_batch(&mut self, wait: Option<Duration>) -> Result<Option<(u64, u64, Vec<u8>)>> {
+        let Some((store, last, bytes)) = self.find(wait)? else { return Ok(None) };
+        let first = self.position.sequence + 1;
         let Position { replication_id, sequence } = &mut self.position;
         *sequence = last;
         store.with_history(|history| {
@@ -131,8 +130,8 @@ impl Log {
         Ok(Some((first, last, bytes)))
     }
 
-    /// The entry behind the position, and the store that it is of.
-    fn find(&mut self, wait: Option<Duration>) -> Result<Option<(Arc<Store>, Bytes)>> {
+    /// The entry behind the position with its last sequence, and the store that it is of.
+    fn find(&mut self, wait: Option<Duration>) -> Result<Option<(Arc<Store>, u64, Vec<u8>)>> {
         let deadline = wait.map(clock::after);
         loop {
             let current = match self.instance.generation() {
@@ -152,23 +151,23 @@ impl Log {
                 }
             };
             let next = self.position.sequence + 1;
-            let bytes = match store.tail(next, deadline) {
+            let (last, bytes) = match store.tail(next, deadline) {
                 Tail::Entry(last, bytes) => {
                     tail.skip_to(last + 1);
-                    Bytes { last, kept: Kept::Ring(bytes) }
+                    (last, bytes)
                 }
                 Tail::Ahead => return Ok(None),
                 Tail::Retired => continue,
                 Tail::Older => {
                     tail.skip_to(next);
                     match tail.read()? {
-                        WalRead::Entry(bytes) => Bytes { last: tail.next() - 1, kept: Kept::Wal(bytes) },
+                        WalRead::Entry(bytes) => (tail.next() - 1, bytes),
                         WalRead::CaughtUp => continue,
                         WalRead::Gone { oldest } => return Err(gone(&self.position, oldest)),
                     }
                 }
             };
-            return Ok(Some((Arc::clone(store), bytes)));
+            return Ok(Some((Arc::clone(store), last, bytes)));
         }
     }
 
@@ -193,37 +192,6 @@ impl Log {
     fn tail_of(&self, store: Arc<Store>) -> (Arc<Store>, WalTail) {
         let tail = WalTail::new(&store.db, self.position.sequence + 1);
         (store, tail)
-    }
-}
-
-/// The batch of an entry, where it was found.
-pub struct Bytes {
-    last: u64,
-    kept: Kept,
-}
-
-enum Kept {
-    Ring(Arc<[u8]>),
-    Wal(Vec<u8>),
-}
-
-impl Bytes {
-    fn into_shared(self) -> Arc<[u8]> {
-        match self.kept {
-            Kept::Ring(bytes) => bytes,
-            Kept::Wal(bytes) => bytes.into(),
-        }
-    }
-}
-
-impl std::ops::Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match &self.kept {
-            Kept::Ring(bytes) => bytes,
-            Kept::Wal(bytes) => bytes,
-        }
     }
 }
 
@@ -331,7 +299,7 @@ pub fn apply(instance: &Instance, entry: &Entry) -> Result<()> {
             ),
         ));
     }
-    write(&mut guard, &store, effects, (first, last), Arc::clone(&entry.bytes))?;
+    write(&mut guard, &store, effects, (first, last), &entry.bytes)?;
     drop(guard);
     if instance.options().sync { instance.sync(&store.db, last) } else { Ok(()) }
 }
@@ -343,7 +311,7 @@ const LOCKED_BYTES: usize = 64 << 10;
 /// Writes batches that a link received into the replica, for the wish under which the link runs and the store that it
 /// found. The link has made sure that they are of the right history and layout. One fsync for all, where entries are
 /// synced.
-pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, batches: &[Arc<[u8]>]) -> Result<()> {
+pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, batches: &[Vec<u8>]) -> Result<()> {
     let mut rest = batches;
     while !rest.is_empty() {
         let mut guard = instance.lock()?;
@@ -365,7 +333,7 @@ pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, batches:
     if instance.options().sync { instance.sync(&store.db, store.db.latest_sequence()) } else { Ok(()) }
 }
 
-fn apply_next(guard: &mut CommitGuard<'_>, store: &Arc<Store>, bytes: &Arc<[u8]>) -> Result<()> {
+fn apply_next(guard: &mut CommitGuard<'_>, store: &Arc<Store>, bytes: &[u8]) -> Result<()> {
     let (batch, effects) = Effects::parse(bytes)?;
     let (count, first) = (batch.count(), batch.sequence());
     let latest = store.db.latest_sequence();
@@ -377,7 +345,7 @@ fn apply_next(guard: &mut CommitGuard<'_>, store: &Arc<Store>, bytes: &Arc<[u8]>
             ),
         ));
     }
-    write(guard, store, effects, (first, batch.last_sequence()), Arc::clone(bytes))
+    write(guard, store, effects, (first, batch.last_sequence()), bytes)
 }
 
 fn write(
@@ -385,7 +353,7 @@ fn write(
     store: &Arc<Store>,
     mut effects: Effects,
     (first, last): (u64, u64),
-    bytes: Arc<[u8]>,
+    bytes: &[u8],
 ) -> Result<()> {
     let mut deleted = std::mem::take(&mut effects.deleted);
     // Ranges of subkeys alone are parts of keys.

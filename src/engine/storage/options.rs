@@ -135,10 +135,8 @@ impl DbOptions {
         family.set_compression_type(codec);
         family.set_compression_per_level(&[none, none, codec, codec, codec, codec, codec]);
         // What is looked for by its key is often new: then the newest records need not be searched for it.
-        match id as u32 {
-            METADATA => family.set_memtable_prefix_bloom_ratio(0.1),
-            DEFAULT => family.set_memtable_prefix_bloom_ratio(0.02),
-            _ => {}
+        if matches!(id as u32, METADATA | DEFAULT) {
+            family.set_memtable_prefix_bloom_ratio(0.02);
         }
         family.set_memtable_whole_key_filtering(true);
         // We write no blobs, and give back the space of those that a Kvrocks wrote, as it does.

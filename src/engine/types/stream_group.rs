@@ -87,7 +87,7 @@ impl<'k> Work<'k> {
 }
 
 /// The pending entries of a group from an id on, in order, each with its record.
-fn pending_from(
+pub fn pending_from(
     reading: &Reading<'_>,
     stream: &Stream,
     group: &[u8],

@@ -4,7 +4,7 @@ use super::Peer;
 use super::frame::{GET_ACK, HEARTBEAT, PING, append_frame};
 use super::handshake::parse_sequence;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
-use crate::engine::format::batch::HEADER;
+use crate::engine::format::batch::Batch;
 use crate::engine::format::resp::{Limits, RequestParser};
 use crate::engine::format::state::Epoch;
 
@@ -48,14 +48,10 @@ impl Feed {
 
     /// Frames the next entry.
     pub fn entry(&mut self, first: u64, last: u64, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let named = bytes.first_chunk::<HEADER>().map(|header| {
-            let (sequence, count) = header.split_at(8);
-            let number = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte));
-            (number(sequence), number(sequence).saturating_add(number(count)).saturating_sub(1))
-        });
-        if first != self.next || last < first || named != Some((first, last)) {
+        let (sequence, count) = Batch::head(bytes)?;
+        if (first, sequence) != (self.next, self.next) || count == 0 || first + u64::from(count) - 1 != last {
             let message = format!(
-                "feed: got an entry of {first} to {last} whose batch is {named:?}, expected one from {} on",
+                "feed: got an entry of {first} to {last} whose batch is of {count} records from {sequence}, expected one from {} on",
                 self.next
             );
             return Err(Error::new(ErrorKind::Internal, message));

@@ -1,7 +1,6 @@
 //! The replica's end of the link: handshake, then the feed. One session for each connection.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::frame::{FrameReader, GET_ACK, HEARTBEAT, PING};
 use super::handshake::{Hello, parse_epoch, parse_sequence};
@@ -31,7 +30,7 @@ pub struct Own {
     /// How its keys are laid out.
     pub layout: Layout,
     /// The first sequence and the bytes of the last entry of its log, where the log has one.
-    pub last: Option<(u64, Arc<[u8]>)>,
+    pub last: Option<(u64, Vec<u8>)>,
     /// Its data was just taken by a full sync of this dataset of the primary (see `ReplicaSession::dataset`), and
     /// nothing was applied since.
     pub admitted: Option<String>,
@@ -68,8 +67,8 @@ pub enum Retry {
 pub enum Action {
     /// Send these bytes.
     Send(Vec<u8>),
-    /// Write this batch: it is whole, and its first sequence is the next.
-    Apply(Arc<[u8]>),
+    /// Write this batch, the first sequence of which is the next. Its records are still to be checked.
+    Apply(Vec<u8>),
     /// The position was proven, and the feed has begun.
     Streaming(Peer),
     /// The primary writes under this epoch, of that dataset. To be kept before anything of it is written.
@@ -631,21 +630,22 @@ impl ReplicaSession {
     }
 
     fn batch(&mut self, frame: Cow<'_, [u8]>, out: &mut Vec<Action>) -> Outcome {
-        // The same bytes would come again at once.
-        let batch = Batch::parse(&frame).map_err(|error| End { error, retry: Retry::Later })?;
+        // The records are checked where they are applied, or compared. The same bytes would come again at once.
+        let later = |error| End { error, retry: Retry::Later };
+        let (sequence, count) = Batch::head(&frame).map_err(later)?;
         let last = if matches!(self.step, Step::Overlap) { self.last() } else { None };
         let expected = last.map_or(self.next, |(first, _)| first);
-        if batch.sequence() != expected {
-            let message = format!("feed, first sequence of an entry: got {}, expected {expected}", batch.sequence());
+        if sequence != expected {
+            let message = format!("feed, first sequence of an entry: got {sequence}, expected {expected}");
             return Err(Error::new(ErrorKind::Corruption, message).into());
         }
         // Only notes: it moves nothing.
-        if batch.count() == 0 {
-            return Ok(());
+        if count == 0 {
+            return Batch::parse(&frame).map(drop).map_err(later);
         }
         let Some((first, bytes)) = last else {
-            self.next = batch.last_sequence() + 1;
-            out.push(Action::Apply(frame.into()));
+            self.next = sequence + u64::from(count);
+            out.push(Action::Apply(frame.into_owned()));
             return Ok(());
         };
         if *frame == *bytes {

@@ -175,6 +175,8 @@ impl Link {
         for action in actions {
             match action {
                 Action::Send(bytes) => self.connection.to_primary.send(bytes),
+                // As the link: with what is no batch the attempt ends.
+                Action::Apply(bytes) if Batch::parse(&bytes).is_err() => return self.wait(now_ms + 5_000),
                 Action::Apply(bytes) => {
                     replica.push(&bytes);
                     replica.admitted = None;

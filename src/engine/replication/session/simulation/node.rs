@@ -181,7 +181,7 @@ impl Node {
         Own {
             position: Position { replication_id: self.id(), sequence: self.latest() },
             layout: Layout::Standalone,
-            last: last.map(|entry| (entry.first, entry.bytes.clone())),
+            last: last.map(|entry| (entry.first, entry.bytes.to_vec())),
             admitted: self.admitted.clone(),
             run_id: self.run_id.clone(),
             node_id: None,
