@@ -496,6 +496,12 @@ fn visible(dir: &Path, rounds: usize, report: &mut Report) -> Result<(), Failure
     }
     let target = [Target::AtMost(1.0), Target::None];
     for (index, which) in ["p50", "p99"].into_iter().enumerate() {
+        // A Redis is reached by a socket alone.
+        let (ours, theirs) = (&here[index], &polled[1][index]);
+        let what = format!("  beside SET to visible, {which}, us");
+        report.beside(&what, ours, 0, theirs, "redis-server pair", &ours.over(theirs), target[index]);
+    }
+    for (index, which) in ["p50", "p99"].into_iter().enumerate() {
         let [ours, theirs] = [&polled[0][index], &polled[1][index]];
         let what = format!("SET to visible, by socket, {which}, us");
         report.beside(&what, ours, 0, theirs, "redis-server pair", &ours.over(theirs), target[index]);
