@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 #[derive(Default)]
 pub struct Backlog {
     entries: VecDeque<Entry>,
-    /// None before the first entry.
+    /// Empty before the first entry.
     buffer: Box<[u8]>,
     /// Bytes ever taken up: where the next entry lies, but for the turns around the buffer.
     end: u64,

@@ -325,10 +325,17 @@ fn full_groups(reading: &Reading<'_>, stream: &Stream, limit: u64, budget: &mut 
             if is_short(&pending) {
                 keep(&mut pending, Reply::Array(vec![id(of), bulk(&*entry.consumer), time, count]))?;
             }
-            let of_consumer = pending_for.entry(entry.consumer.clone()).or_default();
             let [time, count] = how();
-            if is_short(of_consumer) {
-                keep(of_consumer, Reply::Array(vec![id(of), time, count]))?;
+            let row = Reply::Array(vec![id(of), time, count]);
+            match pending_for.get_mut(&entry.consumer) {
+                Some(rows) if is_short(rows) => keep(rows, row)?,
+                Some(_) => {}
+                None => {
+                    let mut rows = Vec::new();
+                    // With its name, which is in memory once for each consumer.
+                    keep(&mut rows, Reply::Array(vec![bulk(&*entry.consumer), row.clone()]))?;
+                    pending_for.insert(entry.consumer, vec![row]);
+                }
             }
             Ok(true)
         })?;

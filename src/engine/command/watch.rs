@@ -85,7 +85,7 @@ impl Watch {
                     let tail = wal.get_or_insert_with(|| WalTail::new(&current.db, next));
                     tail.skip_to(next);
                     match tail.read()? {
-                        WalRead::Entry(bytes) => bytes.into(),
+                        WalRead::Entry(bytes) => bytes,
                         WalRead::CaughtUp | WalRead::Gone { .. } => {
                             self.changed = true;
                             break;

@@ -43,6 +43,9 @@ pub struct Log {
     instance: Arc<Instance>,
 }
 
+/// A batch with its last sequence, and the store that it is of.
+type Found = (Arc<Store>, u64, Vec<u8>);
+
 impl Log {
     /// A reader of what comes after a position, or of all that the log still has.
     pub fn open(instance: &Arc<Instance>, after: Option<&Position>) -> Result<Log> {
@@ -131,7 +134,7 @@ impl Log {
     }
 
     /// The entry behind the position with its last sequence, and the store that it is of.
-    fn find(&mut self, wait: Option<Duration>) -> Result<Option<(Arc<Store>, u64, Vec<u8>)>> {
+    fn find(&mut self, wait: Option<Duration>) -> Result<Option<Found>> {
         let deadline = wait.map(clock::after);
         loop {
             let current = match self.instance.generation() {
@@ -312,6 +315,13 @@ const LOCKED_BYTES: usize = 64 << 10;
 /// found. The link has made sure that they are of the right history and layout. One fsync for all, where entries are
 /// synced.
 pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, batches: &[Vec<u8>]) -> Result<()> {
+    let applied = apply_all(instance, wish, store, batches);
+    // What came before one that fails is to be as durable as if that had come later.
+    let synced = if instance.options().sync { instance.sync(&store.db, store.db.latest_sequence()) } else { Ok(()) };
+    applied.and(synced)
+}
+
+fn apply_all(instance: &Instance, wish: u64, store: &Arc<Store>, batches: &[Vec<u8>]) -> Result<()> {
     let mut rest = batches;
     while !rest.is_empty() {
         let mut guard = instance.lock()?;
@@ -330,7 +340,7 @@ pub fn apply_linked(instance: &Instance, wish: u64, store: &Arc<Store>, batches:
             (entries, written, rest) = (entries + 1, written + bytes.len(), others);
         }
     }
-    if instance.options().sync { instance.sync(&store.db, store.db.latest_sequence()) } else { Ok(()) }
+    Ok(())
 }
 
 fn apply_next(guard: &mut CommitGuard<'_>, store: &Arc<Store>, bytes: &[u8]) -> Result<()> {

@@ -185,9 +185,12 @@ impl Sender {
         let now = clock::instant();
         // A Kvrocks acknowledges once a second: only the thread tells what was sent to it.
         let direct = self.peer == Peer::Pumice && bytes.len() <= DIRECT_BYTES && now - idle.sent >= BURST;
+        if !direct {
+            return false;
+        }
         let mut feed = self.feed.lock();
         let mut frame = Vec::with_capacity(bytes.len() + 16);
-        if !direct || feed.sent() + 1 != first || feed.entry(first, last, bytes, &mut frame).is_err() {
+        if feed.sent() + 1 != first || feed.entry(first, last, bytes, &mut frame).is_err() {
             return false;
         }
         // A connection that is broken is noticed by the thread, at its next write.

@@ -149,7 +149,7 @@ impl WalTail {
             }
             while let Some(iterator) = self.iterator.as_mut().filter(|iterator| iterator.valid()) {
                 let (first, bytes) = iterator.batch();
-                let count = u64::from(Batch::head(&bytes)?.1);
+                let count = u64::from(Batch::parse(&bytes)?.count());
                 if count == 0 || first + count <= self.next {
                     iterator.advance();
                     continue;
@@ -188,7 +188,7 @@ pub fn last_entry(db: &Arc<Db>, latest: u64) -> Result<Option<(u64, Vec<u8>)>> {
     let Some(mut iterator) = WalIterator::open(db, latest)? else { return Ok(None) };
     while iterator.valid() {
         let (first, bytes) = iterator.batch();
-        let count = u64::from(Batch::head(&bytes)?.1);
+        let count = u64::from(Batch::parse(&bytes)?.count());
         if count > 0 && first + count - 1 == latest {
             return Ok(Some((first, bytes)));
         }
@@ -209,7 +209,7 @@ pub fn oldest_sequence(db: &Arc<Db>) -> Result<Option<u64>> {
     };
     while iterator.valid() {
         let (first, bytes) = iterator.batch();
-        if Batch::head(&bytes)?.1 > 0 {
+        if Batch::parse(&bytes)?.count() > 0 {
             return Ok(Some(first));
         }
         iterator.advance();

@@ -322,7 +322,7 @@ fn our_replica() {
                     position: Position { replication_id: recording.id.to_owned(), sequence: next - 1 },
                     layout: recording.layout,
                     admitted: last.is_none().then(|| "process 7".to_owned()),
-                    last: last.clone().map(|(first, bytes)| (first, bytes.into())),
+                    last: last.clone(),
                     run_id: "1".repeat(16),
                     node_id: None,
                     epoch: None,

@@ -630,7 +630,7 @@ impl ReplicaSession {
     }
 
     fn batch(&mut self, frame: Cow<'_, [u8]>, out: &mut Vec<Action>) -> Outcome {
-        // The records are checked where they are applied, or compared. The same bytes would come again at once.
+        // The records are checked where they are applied. The same bytes would come again at once.
         let later = |error| End { error, retry: Retry::Later };
         let (sequence, count) = Batch::head(&frame).map_err(later)?;
         let last = if matches!(self.step, Step::Overlap) { self.last() } else { None };
@@ -651,6 +651,7 @@ impl ReplicaSession {
         if *frame == *bytes {
             self.streaming(out);
         } else {
+            Batch::parse(&frame).map_err(later)?;
             let reason = format!("the primary's entry at {first} is not the one here: the histories have diverged");
             self.full_sync(reason, true, out);
         }
