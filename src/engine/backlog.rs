@@ -57,9 +57,9 @@ impl Backlog {
         (found.first == first).then(|| (found.last, self.bytes(found).to_vec()))
     }
 
-    /// The newest entry: its first sequence, its last one.
-    pub fn newest(&self) -> Option<(u64, u64, Vec<u8>)> {
-        self.entries.back().map(|entry| (entry.first, entry.last, self.bytes(entry).to_vec()))
+    /// The newest entry with its first sequence.
+    pub fn newest(&self) -> Option<(u64, Vec<u8>)> {
+        self.entries.back().map(|entry| (entry.first, self.bytes(entry).to_vec()))
     }
 
     fn bytes(&self, entry: &Entry) -> &[u8] {
@@ -101,7 +101,7 @@ mod tests {
             next += 1;
             let kept = backlog.entries.len() as u64;
             gave_way += u64::from(kept < next - 1);
-            assert_eq!(backlog.newest(), Some((next - 1, next - 1, entry(next - 1, length))));
+            assert_eq!(backlog.newest(), Some((next - 1, entry(next - 1, length))));
             for first in [next - kept, next - 1 - random.below(kept as usize) as u64] {
                 let length = lengths[first as usize - 1];
                 assert_eq!(backlog.find(first), Some((first, entry(first, length))));

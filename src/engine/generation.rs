@@ -257,9 +257,7 @@ impl Store {
 
     /// The newest entry with its first sequence, where the backlog has it.
     pub fn newest(&self) -> Option<(u64, Vec<u8>)> {
-        let arrivals = self.arrivals.lock();
-        let newest = arrivals.backlog.newest().filter(|&(_, last, _)| last == arrivals.latest);
-        newest.map(|(first, _, bytes)| (first, bytes))
+        self.arrivals.lock().backlog.newest()
     }
 
     /// Waits once for an entry that reaches `sequence`. `false` when the time is over.

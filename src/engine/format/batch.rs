@@ -2,7 +2,7 @@
 //! RocksDB: db/write_batch.cc (ReadRecordFromWriteBatch), db/dbformat.h (ValueType).
 //!
 //! A malformed batch handed to RocksDB reaches its log first and then poisons the database, so all of it is checked
-//! here before any of it is used.
+//! here before any of it gets there.
 
 use crate::engine::error::{Error, ErrorKind, Result, shown};
 

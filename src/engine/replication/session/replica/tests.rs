@@ -234,6 +234,10 @@ fn overlap() {
     assert_eq!(talk.hear_frame(&batch(10, 1)), [""; 0], "it went on after its end");
     assert_eq!(fresh().hear_frame(&batch(8, 1)), ["full sync, diverged true"]);
     assert!(fresh().hear_frame(&batch(10, 1))[0].contains("got 10, expected 8"));
+    // What is no batch says nothing of histories.
+    let mut lying = own_batch.clone();
+    lying[8] = 3;
+    assert!(fresh().hear_frame(&lying)[0].starts_with("failed, Later"));
     // A primary that will write it next has not got it: it says so by having nothing to send.
     assert_eq!(fresh().hear_frame(b"ping"), ["full sync, diverged true"]);
     // Notes may come before it.
