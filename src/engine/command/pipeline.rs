@@ -37,6 +37,12 @@ impl Pipeline {
         self.commands.push((command, args));
     }
 
+    /// Takes over those of another, behind its own.
+    pub fn append(&mut self, other: &mut Pipeline) {
+        self.commands.append(&mut other.commands);
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }

@@ -46,7 +46,7 @@ pub struct Clients {
 struct Known {
     last_id: u64,
     clients: BTreeMap<u64, Arc<Client>>,
-    /// Threads that run for the listener, the one that accepts among them.
+    /// Threads that run for the listener.
     threads: usize,
     closed: bool,
 }
@@ -58,7 +58,7 @@ pub enum NotAdmitted {
 }
 
 impl Clients {
-    /// Takes a connection in, whose thread is about to start.
+    /// Takes a connection in.
     pub fn admit(&self, stream: Stream, address: String, most: usize) -> Result<Arc<Client>, (Stream, NotAdmitted)> {
         let mut known = self.known.lock();
         if known.closed {
@@ -86,25 +86,21 @@ impl Clients {
             on_end: Mutex::default(),
         });
         known.clients.insert(client.id, Arc::clone(&client));
-        known.threads += 1;
         Ok(client)
     }
 
-    /// The thread of a connection ends.
+    /// A connection has ended.
     pub fn leave(&self, client: &Client) {
-        let mut known = self.known.lock();
-        known.clients.remove(&client.id);
-        known.threads -= 1;
-        drop(known);
+        self.known.lock().clients.remove(&client.id);
         self.left.notify_all();
     }
 
-    /// The thread that accepts begins.
-    pub fn begin_accepting(&self) {
+    /// A thread of the listener is about to begin.
+    pub fn begin_thread(&self) {
         self.known.lock().threads += 1;
     }
 
-    pub fn end_accepting(&self) {
+    pub fn end_thread(&self) {
         self.known.lock().threads -= 1;
         self.left.notify_all();
     }

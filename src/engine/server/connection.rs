@@ -1,4 +1,4 @@
-//! One connection: requests in, replies out, on a thread of its own.
+//! One connection: requests in, replies out, on a thread that it shares with others or on one of its own.
 
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::sync::Arc;
@@ -40,6 +40,14 @@ pub struct Connection {
     /// When it must have said who it is.
     deadline: Option<Instant>,
     closing: bool,
+    /// Whether others wait while it is served: then it does only what takes a moment.
+    shares: bool,
+    /// Whether it asked for more than that once.
+    alone: bool,
+    /// A request for which it needs a thread of its own.
+    held: Option<Vec<Vec<u8>>>,
+    /// The command that was looked up last.
+    latest: Option<&'static Command>,
     /// Writes that came together and have no reply yet.
     pipeline: Pipeline,
     /// What it has begun with MULTI or WATCH.
@@ -59,10 +67,30 @@ struct Work {
     namespace: Namespace,
 }
 
+/// What a connection needs next.
+pub enum Turn {
+    /// A thread that tells it when something comes.
+    Shared,
+    /// That its writes are done, perhaps with those of others: [`Connection::write_together`], then
+    /// [`Connection::end_turn`].
+    Writes,
+    /// A thread of its own.
+    Alone,
+    /// Nothing: it is over.
+    Over,
+}
+
 /// What is read at a time.
-const READ_BYTES: usize = 64 << 10;
+pub const READ_BYTES: usize = 64 << 10;
 /// How much is held back to be written at once.
 const WRITE_BYTES: usize = 1 << 20;
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.client.stream.shutdown();
+        self.server.clients.leave(&self.client);
+    }
+}
 
 impl Connection {
     pub fn new(server: &Arc<Server>, client: &Arc<Client>) -> Connection {
@@ -77,6 +105,10 @@ impl Connection {
             work: None,
             deadline: None,
             closing: false,
+            shares: false,
+            alone: false,
+            held: None,
+            latest: None,
             pipeline: Pipeline::default(),
             transaction: Transaction::default(),
             subscription: None,
@@ -163,6 +195,12 @@ impl Connection {
             }
             return Err(Error::new(ErrorKind::Closed, "the other side reads nothing"));
         }
+        if self.shares {
+            let sent = self.client.stream.try_write(&self.output);
+            let sent = sent.map_err(|e| Error::io(format!("write to {}", self.client.address), e))?;
+            self.output.drain(..sent);
+            return Ok(());
+        }
         let mut output = std::mem::take(&mut self.output);
         self.write(&output).map_err(|e| Error::io(format!("write to {}", self.client.address), e))?;
         if output.capacity() <= 2 * WRITE_BYTES {
@@ -187,17 +225,68 @@ impl Connection {
         self.parser.take_rest()
     }
 
-    /// Reads and answers until one side ends it.
-    pub fn run(&mut self) {
-        let mut buffer = vec![0; READ_BYTES];
-        let timeout = Some(self.server.options.send_timeout);
-        let stream = Arc::clone(&self.client.stream);
-        if stream.set_write_timeout(timeout).is_err() || !stream.begin(self.server.options.authenticate_timeout) {
-            return;
+    /// Whether it may be served on a thread that serves others, too: while it is known who it is, speaks no TLS, and has asked
+    /// only for what takes a moment.
+    pub fn may_share(&self) -> bool {
+        self.server.shares_threads() && !self.alone && self.deadline.is_none() && self.client.stream.is_plain()
+    }
+
+    /// Reads what has come and answers it, without waiting for the other side.
+    pub fn turn(&mut self, buffer: &mut [u8]) -> Turn {
+        match self.client.stream.try_read(buffer) {
+            Ok(None) => return Turn::Shared,
+            Ok(Some(read)) if read > 0 => self.parser.push(&buffer[..read]),
+            _ => return Turn::Over,
         }
-        while let Flow::Continue = self.answer_all()
-            && self.flush().is_ok()
-        {
+        self.shares = true;
+        if self.answer_all() == Flow::Close {
+            self.closing = true;
+        }
+        if self.pipeline.is_empty() { self.end_turn() } else { Turn::Writes }
+    }
+
+    /// Sends what was answered.
+    pub fn end_turn(&mut self) -> Turn {
+        let flushed = self.flush();
+        self.shares = false;
+        // A reply that the socket did not take whole is waited for elsewhere.
+        self.alone |= !self.output.is_empty() || self.held.is_some();
+        match flushed {
+            Err(_) => Turn::Over,
+            Ok(()) if self.closing && self.output.is_empty() => Turn::Over,
+            Ok(()) if self.may_share() => Turn::Shared,
+            Ok(()) => Turn::Alone,
+        }
+    }
+
+    /// Whether what both ask is done with the same rights in the same namespace.
+    pub fn works_as(&self, other: &Connection) -> bool {
+        self.authority.namespace() == other.authority.namespace() && self.is_admin() == other.is_admin()
+    }
+
+    /// Goes on where it may: on a shared thread, or on one of its own. Where none can be started it ends.
+    pub fn go_on(mut self) {
+        let server = Arc::clone(&self.server);
+        if self.may_share() {
+            return server.share(self);
+        }
+        let _ = server.start("pumice-client", move || {
+            if let Turn::Shared = self.run() {
+                self.go_on();
+            }
+        });
+    }
+
+    /// Reads and answers until one side ends it, or it may share a thread.
+    pub fn run(&mut self) -> Turn {
+        if !Arc::clone(&self.client.stream).begin(self.server.options.authenticate_timeout) {
+            return Turn::Over;
+        }
+        let mut buffer = vec![0; READ_BYTES];
+        while !self.closing && self.answer_all() == Flow::Continue && self.flush().is_ok() {
+            if self.may_share() {
+                return Turn::Shared;
+            }
             match self.read(&mut buffer) {
                 Some(read) if read > 0 => self.parser.push(&buffer[..read]),
                 _ => break,
@@ -205,13 +294,22 @@ impl Connection {
         }
         let _ = self.flush();
         self.subscription = None;
-        stream.finish();
+        self.client.stream.finish();
+        Turn::Over
     }
 
     /// Answers all requests that have come whole.
     fn answer_all(&mut self) -> Flow {
         loop {
-            let flow = match self.parser.next() {
+            let request = match self.held.take() {
+                Some(args) => Ok(Some(args)),
+                None => self.parser.next(),
+            };
+            let flow = match request {
+                Ok(Some(args)) if self.shares && !self.find(&args).is_ok_and(|command| command.is_quick(&args)) => {
+                    self.held = Some(args);
+                    return self.run_pipeline();
+                }
                 Ok(Some(args)) => match self.joins(&args) {
                     Some(command) => {
                         self.server.counters.commands.fetch_add(1, Relaxed);
@@ -221,7 +319,7 @@ impl Connection {
                     None if self.run_pipeline() == Flow::Close => Flow::Close,
                     None => self.answer(&args),
                 },
-                Ok(None) if self.pipeline.is_empty() => return Flow::Continue,
+                Ok(None) if self.shares || self.pipeline.is_empty() => return Flow::Continue,
                 Ok(None) => self.run_pipeline(),
                 Err(e) => {
                     if self.run_pipeline() == Flow::Continue {
@@ -233,18 +331,29 @@ impl Connection {
             if flow == Flow::Close || self.closing || (self.output.len() >= WRITE_BYTES && self.flush().is_err()) {
                 return Flow::Close;
             }
+            if self.shares && self.output.len() >= WRITE_BYTES {
+                self.alone = true;
+                return Flow::Continue;
+            }
         }
+    }
+
+    fn find(&mut self, args: &[Vec<u8>]) -> std::result::Result<&'static Command, Refusal> {
+        // Many in a row are often of one name.
+        if let Some(latest) = self.latest.filter(|latest| command::is(&args[0], latest.name)) {
+            return Ok(latest);
+        }
+        table::find(args).inspect(|command| self.latest = Some(command))
     }
 
     /// Whether a request is a write that may be done with those before and behind it; for what is wrong with one it is to
     /// be answered alone.
     fn joins(&mut self, args: &[Vec<u8>]) -> Option<&'static Command> {
-        if (self.pipeline.is_empty() && !self.parser.has_more()) || self.transaction.is_open() || !self.tells_apart() {
+        let comes_alone = !self.shares && self.pipeline.is_empty() && !self.parser.has_more();
+        if comes_alone || self.transaction.is_open() || !self.tells_apart() {
             return None;
         }
-        // Many in a row are often of one name.
-        let last = self.pipeline.last().filter(|last| command::is(&args[0], last.name));
-        let command = last.or_else(|| table::find(args).ok()).filter(|command| Pipeline::takes(command, args))?;
+        let command = self.find(args).ok().filter(|command| Pipeline::takes(command, args))?;
         self.revalidate().ok()?;
         let known = self.authority != Authority::Nobody && command.check(args, self.is_admin()).is_ok();
         (known && self.check_route(command, args).is_ok()).then_some(command)
@@ -252,30 +361,54 @@ impl Connection {
 
     /// Does the writes that came together.
     fn run_pipeline(&mut self) -> Flow {
-        let pipeline = std::mem::take(&mut self.pipeline);
-        let Some(last) = pipeline.last() else { return Flow::Continue };
-        self.client.does(last.name);
-        if self.authority == Authority::Nobody {
-            // Its right has ended since they came.
-            let refused = Refusal::Text("NOAUTH Authentication required.".to_owned()).reply();
-            (0..pipeline.len()).for_each(|_| self.reply(&refused));
-            return Flow::Continue;
+        Connection::write_together(&mut [self]);
+        if self.closing { Flow::Close } else { Flow::Continue }
+    }
+
+    /// Does the writes that came together, of connections that work as the first does: as if it had sent them all.
+    pub fn write_together(connections: &mut [&mut Connection]) {
+        let mut pipeline = Pipeline::default();
+        // How many replies go where.
+        let mut counts = Vec::with_capacity(connections.len());
+        let mut outputs = Vec::with_capacity(connections.len());
+        for connection in &mut *connections {
+            if let Some(last) = connection.pipeline.last() {
+                connection.client.does(last.name);
+            }
+            counts.push(connection.pipeline.len());
+            outputs.push((connection.protocol, std::mem::take(&mut connection.output)));
+            pipeline.append(&mut connection.pipeline);
         }
+        let Some(first) = connections.first_mut() else { return };
+        let mut places = counts.iter().enumerate().flat_map(|(place, &count)| std::iter::repeat_n(place, count));
+        let mut answer = |reply: &Reply| {
+            if let Some((protocol, output)) = places.next().and_then(|place| outputs.get_mut(place)) {
+                reply.encode_in(*protocol, output);
+            }
+        };
         let mut unanswered = pipeline.len();
-        let (mut output, protocol) = (std::mem::take(&mut self.output), self.protocol);
-        let done = self.context(|context| {
-            pipeline.run(context, |reply| {
-                unanswered -= 1;
-                reply.encode_in(protocol, &mut output);
-            })
-        });
-        self.output = output;
-        pipeline.into_args().rev().for_each(|args| self.parser.recycle(args));
-        let Err(refusal) = done else { return Flow::Continue };
-        let closed = matches!(&refusal, Refusal::Engine(e) if e.kind() == ErrorKind::Closed);
-        let reply = refusal.reply();
-        (0..unanswered).for_each(|_| self.reply(&reply));
-        if closed { Flow::Close } else { Flow::Continue }
+        let done = match first.authority {
+            // Its right has ended since they came.
+            Authority::Nobody => Err(Refusal::Text("NOAUTH Authentication required.".to_owned())),
+            _ => first.context(|context| {
+                pipeline.run(context, |reply| {
+                    unanswered -= 1;
+                    answer(&reply);
+                })
+            }),
+        };
+        let mut closed = false;
+        if let Err(refusal) = done {
+            closed = matches!(&refusal, Refusal::Engine(e) if e.kind() == ErrorKind::Closed);
+            let reply = refusal.reply();
+            (0..unanswered).for_each(|_| answer(&reply));
+        }
+        let mut args = pipeline.into_args().rev();
+        for ((connection, count), (_, output)) in connections.iter_mut().zip(counts).zip(outputs).rev() {
+            connection.output = output;
+            connection.closing |= closed;
+            args.by_ref().take(count).for_each(|args| connection.parser.recycle(args));
+        }
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
@@ -308,7 +441,7 @@ impl Connection {
 
     fn answer(&mut self, args: &[Vec<u8>]) -> Flow {
         self.server.counters.commands.fetch_add(1, Relaxed);
-        let command = match table::find(args) {
+        let command = match self.find(args) {
             Ok(command) => command,
             // A web page can make a browser send these. What it has sent behind them must not be obeyed.
             Err(_) if command::is(&args[0], "post") || command::is(&args[0], "host:") => return Flow::Close,

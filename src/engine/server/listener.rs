@@ -1,13 +1,12 @@
 //! The listener that users hold.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 use std::time::Duration;
 
-use super::client::{Client, Clients, NotAdmitted};
+use super::client::{Clients, NotAdmitted};
 use super::connection::Connection;
+use super::event_loop::EventLoop;
 use super::peer::Pace;
 use super::stream::{Acceptor, Address, Stream};
 use super::{Counters, Server};
@@ -119,7 +118,9 @@ impl Engine {
     /// for as long as it is its token. Passwords and data cross the wire as they are, unless `tls` is given: then every
     /// connection must speak TLS.
     ///
-    /// Costs a thread for each connection, about 50 KiB while it is idle.
+    /// Costs a thread for each processor, 8 at most, which all connections share that ask for what takes a moment. What
+    /// asks for more than that (a walk, a transaction, to wait, to be told of messages, to be fed) has a thread of its own
+    /// from then on, about 50 KiB while it is idle; so has what speaks TLS, and all of an engine whose writes are synced.
     ///
     /// Errors: Busy when somebody else listens there; AlreadyExists when the path is a file that is no socket;
     /// InvalidArgument for an address that is none, or certificates that do not do; Unsupported for TLS in a build without
@@ -155,6 +156,7 @@ impl Engine {
             options: options.clone(),
             address,
             clients: Clients::default(),
+            loops: EventLoop::some(self.node.instance.options().sync)?,
             counters: Counters::default(),
             cluster: self.node.instance.generation()?.store.layout == Layout::Cluster,
             pace: Pace::new(options.sync_bytes_per_second),
@@ -175,18 +177,12 @@ impl Engine {
             }
         }));
         self.check_open()?;
-        server.clients.begin_accepting();
-        let accepting = Arc::clone(&server);
-        let started =
-            thread::Builder::new().name("pumice-accept".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-                accepting.enter();
-                accept(&accepting);
-                accepting.clients.end_accepting();
-            });
-        if let Err(e) = started {
-            server.clients.end_accepting();
-            return Err(Error::io("start a thread that accepts connections", e));
+        for number in 0..server.loops.len() {
+            let serving = Arc::clone(&server);
+            server.start("pumice-loop", move || serving.loops[number].run(&serving))?;
         }
+        let accepting = Arc::clone(&server);
+        server.start("pumice-accept", move || accept(&accepting))?;
         Ok(listener)
     }
 }
@@ -232,8 +228,8 @@ fn begin(server: &Arc<Server>, stream: Stream) {
     server.counters.connections.fetch_add(1, Relaxed);
     let address = stream.peer(&server.address);
     let stream = match server.tls.as_ref().map(tls::Acceptor::begin).transpose() {
-        Ok(tls) => stream.over(tls),
-        Err(_) => return,
+        Ok(tls) if stream.set_write_timeout(Some(server.options.send_timeout)).is_ok() => stream.over(tls),
+        _ => return,
     };
     let client = match server.clients.admit(stream, address, server.options.max_connections) {
         Ok(client) => client,
@@ -244,24 +240,5 @@ fn begin(server: &Arc<Server>, stream: Stream) {
         }
         Err((_, NotAdmitted::Closed)) => return,
     };
-    let presence = Presence { server: Arc::clone(server), client };
-    // Where no thread can be started the presence goes with the closure, and the connection with it.
-    let _ = thread::Builder::new().name("pumice-client".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-        presence.server.enter();
-        // A panic ends this connection and no other; what it may have left half done is poisoned where that is known.
-        let _ = catch_unwind(AssertUnwindSafe(|| Connection::new(&presence.server, &presence.client).run()));
-    });
-}
-
-/// A connection in the list of its listener, for as long as its thread runs.
-struct Presence {
-    server: Arc<Server>,
-    client: Arc<Client>,
-}
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        self.client.stream.shutdown();
-        self.server.clients.leave(&self.client);
-    }
+    Connection::new(server, &client).go_on();
 }

@@ -1,7 +1,9 @@
-//! The listener: RESP on sockets, for administration, replication and Redis clients. A thread for each connection.
+//! The listener: RESP on sockets, for administration, replication and Redis clients. Connections share a few threads for what
+//! takes a moment, and have a thread of their own for more.
 
 pub mod client;
 pub mod connection;
+mod event_loop;
 pub mod listener;
 pub mod peer;
 pub mod routing;
@@ -11,12 +13,16 @@ pub mod stream;
 pub mod subscription;
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use self::client::Clients;
-use self::listener::ServeOptions;
+use self::connection::Connection;
+use self::event_loop::EventLoop;
+use self::listener::{STACK_BYTES, ServeOptions};
 use self::peer::Pace;
 use self::stream::{Acceptor, Address};
 use super::clock;
@@ -30,6 +36,8 @@ pub struct Server {
     pub options: ServeOptions,
     pub address: Address,
     pub clients: Clients,
+    /// The threads that connections share; none where a write waits for the disk.
+    loops: Vec<EventLoop>,
     pub counters: Counters,
     /// Whether keys have slots here.
     pub cluster: bool,
@@ -70,9 +78,29 @@ impl Server {
         clock::instant().duration_since(self.started)
     }
 
-    /// Marks the calling thread as one of this listener's.
-    fn enter(&self) {
-        OWN.set(self.place());
+    /// Starts a thread of this listener's. Where that fails what it would do is dropped.
+    fn start(self: &Arc<Self>, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+        self.clients.begin_thread();
+        let thread = Thread(Arc::clone(self));
+        let named = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+        let started = named.spawn(move || {
+            OWN.set(thread.0.place());
+            // A panic ends this thread and no other; what it may have left half done is poisoned where that is known.
+            let _ = catch_unwind(AssertUnwindSafe(run));
+        });
+        started.map(drop).map_err(|e| Error::io("start a thread of a listener", e))
+    }
+
+    /// Whether connections may share threads.
+    fn shares_threads(&self) -> bool {
+        !self.loops.is_empty()
+    }
+
+    /// Hands a connection to the thread that has the fewest.
+    fn share(&self, connection: Connection) {
+        if let Some(least) = self.loops.iter().min_by_key(|one| one.count()) {
+            least.take(connection);
+        }
     }
 
     fn place(&self) -> usize {
@@ -87,7 +115,17 @@ impl Server {
         }
         if self.clients.close() {
             self.acceptor.close(&self.address);
+            self.loops.iter().for_each(EventLoop::wake);
         }
         self.clients.wait(OWN.get() == self.place());
+    }
+}
+
+/// A thread in the count of its listener, for as long as it runs.
+struct Thread(Arc<Server>);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.0.clients.end_thread();
     }
 }

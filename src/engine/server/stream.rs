@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::engine::clock;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -275,6 +275,19 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Whether what goes over it is what is written.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Reads what has come, without waiting: 0 at the end, `None` where nothing has. Of a plain one.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match rustix::net::recv(self.descriptor(), buffer, RecvFlags::DONTWAIT) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
+            received => Ok(Some(received?.0)),
+        }
     }
 
     /// Writes what the socket takes without waiting; nothing over TLS.

@@ -73,7 +73,9 @@ pub struct DbOptions {
     pub memory: Memory,
 }
 
-const WRITE_BUFFER_BYTES: usize = 64 << 20;
+// A quarter of what Kvrocks takes: a write into a skip list that the processor's caches hold takes half the time, for which level 1
+// is written three times more.
+const WRITE_BUFFER_BYTES: usize = 16 << 20;
 const MIB: u64 = 1 << 20;
 
 impl DbOptions {
