@@ -11,6 +11,7 @@ mod messages;
 mod namespaces;
 mod pipelines;
 mod resp3;
+mod sharing;
 mod transactions;
 mod waiting;
 
@@ -31,6 +32,7 @@ fn child() {
     match job.as_str() {
         "fork" => life::fork(&engine),
         "orphan" => life::orphan(&engine),
+        "threads" => sharing::count_threads(&engine),
         "promises" => hostile::promises(&engine),
         job => panic!("{job}"),
     }

@@ -26,7 +26,7 @@ pub struct EventLoop {
 }
 
 /// Those that wait for their turn.
-type Connections = HashMap<u64, Box<Connection>>;
+type Connections = HashMap<u64, Connection>;
 
 /// The id of no client.
 const WOKEN: u64 = 0;
@@ -95,8 +95,13 @@ impl EventLoop {
                 match event.data.u64() {
                     WOKEN => self.welcome(&mut connections),
                     id => {
-                        let Some(mut connection) = connections.remove(&id) else { continue };
-                        match guarded(|| connection.turn(&mut buffer)) {
+                        let Some(connection) = connections.get_mut(&id) else { continue };
+                        let turn = guarded(|| connection.turn(&mut buffer));
+                        if let Turn::Shared = turn {
+                            continue;
+                        }
+                        let Some(connection) = connections.remove(&id) else { continue };
+                        match turn {
                             Turn::Writes => writers.push(connection),
                             turn => self.go_on(turn, connection, &mut connections),
                         }
@@ -116,7 +121,7 @@ impl EventLoop {
             let id = connection.client().id;
             let (data, flags) = (epoll::EventData::new_u64(id), epoll::EventFlags::IN);
             if epoll::add(&self.epoll, connection.client().stream.descriptor(), data, flags).is_ok() {
-                connections.insert(id, Box::new(connection));
+                connections.insert(id, connection);
             } else {
                 self.count.fetch_sub(1, Relaxed);
             }
@@ -124,12 +129,12 @@ impl EventLoop {
     }
 
     /// Does what those asked who have something to write, together where they work alike.
-    fn write(&self, mut writers: Vec<Box<Connection>>, connections: &mut Connections) {
+    fn write(&self, mut writers: Vec<Connection>, connections: &mut Connections) {
         while let Some(first) = writers.first() {
             let others = writers.iter().position(|writer| !writer.works_as(first)).unwrap_or(writers.len());
             let rest = writers.split_off(others);
             let written = guarded(|| {
-                let mut alike: Vec<_> = writers.iter_mut().map(|writer| &mut **writer).collect();
+                let mut alike: Vec<_> = writers.iter_mut().collect();
                 Connection::write_together(&mut alike);
                 Turn::Writes
             });
@@ -144,7 +149,7 @@ impl EventLoop {
         }
     }
 
-    fn go_on(&self, turn: Turn, connection: Box<Connection>, connections: &mut Connections) {
+    fn go_on(&self, turn: Turn, connection: Connection, connections: &mut Connections) {
         if let Turn::Shared = turn {
             connections.insert(connection.client().id, connection);
             return;
