@@ -50,7 +50,7 @@ fn family(name: &str, cache: &Cache) -> Options {
     family.set_block_based_table_factory(&table);
     family.set_num_levels(7);
     family.set_level_compaction_dynamic_level_bytes(false);
-    family.set_write_buffer_size(64 << 20);
+    family.set_write_buffer_size(16 << 20);
     family.set_compression_type(rocksdb::DBCompressionType::None);
     if name == METADATA {
         family.set_memtable_whole_key_filtering(true);

@@ -4,6 +4,7 @@
 //! what an earlier try had received, or from the living generation. A Kvrocks tells names alone: of an earlier
 //! try with the same primary only finished `.sst` and `.blob` files are kept, whose names are never used twice.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -108,7 +109,9 @@ impl FullSync<'_> {
             Err(_) => ControlFlow::Break(()),
         };
         let mut watch = Watch::new(self.instance, &mut tell);
-        let paths: Vec<PathBuf> = names.iter().map(|name| incoming.join(name)).collect();
+        // Those of a manifest are durable: each was synced where it came in, or is linked from the living dataset.
+        let unsynced = names.iter().filter(|_| manifest.is_none());
+        let paths: Vec<PathBuf> = unsynced.map(|name| incoming.join(name)).collect();
         let installed = sync_in::complete(&directory, number, &paths, &mut watch).and_then(|()| {
             let linked = Linked { wish: self.wish, diverged: self.diverged };
             sync_in::install(self.instance, &directory, number, manifest, false, Some(linked), &mut watch)
@@ -152,11 +155,13 @@ impl FullSync<'_> {
         add(&self.counters.bytes, listed.files.iter().map(|file| file.size).sum());
         self.forget_unlisted(incoming, &listed)?;
         let living = self.instance.generation()?.store.db.path().to_owned();
-        let (maybe_here, missing): (Vec<_>, Vec<_>) =
+        let (maybe_here, mut missing): (Vec<_>, Vec<_>) =
             listed.files.iter().partition(|file| may_be_here(&living, incoming, file));
         let partial = |file: &&ManifestFile| size_of(&incoming.join(partial_name(&file.name))).unwrap_or(0);
         let needed = missing.iter().map(|file| file.size.saturating_sub(partial(file)));
         check_room(incoming, needed.fold(0, u64::saturating_add))?;
+        // The longest first, so that all connections end at about the same time.
+        missing.sort_by_key(|file| Reverse(file.size));
         let queue = Queue::of(missing);
         let received = Mutex::new(HashMap::new());
         let fetch = |connection: Option<FileConnection<'_>>| -> Result<()> {
@@ -251,6 +256,7 @@ impl FullSync<'_> {
         };
         if fs::symlink_metadata(&target).is_ok() {
             if equal(&target, reader)? {
+                files::sync_file(&target)?;
                 return Ok(true);
             }
             files::remove_file(&target)?;
