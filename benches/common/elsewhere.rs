@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice,
-    DataBlockIndexType, Options,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice, DataBlockIndexType, Options,
 };
 
 use super::Failure;
@@ -32,19 +31,16 @@ pub fn open(path: &Path, cache: &Cache) -> Result<DB, Failure> {
 fn family(name: &str, cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_format_version(5);
-    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-    table.set_partition_filters(true);
-    table.set_metadata_block_size(4096);
     table.set_bloom_filter(10.0, false);
     table.set_optimize_filters_for_memory(true);
     table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
-    table.set_data_block_hash_ratio(0.75);
+    table.set_data_block_hash_ratio(0.3);
+    table.set_block_restart_interval(4);
     table.set_block_size(16 * 1024);
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_cache_index_and_filter_blocks_with_high_priority(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    table.set_pin_top_level_index_and_filter(true);
 
     let mut family = Options::default();
     family.set_block_based_table_factory(&table);
@@ -52,10 +48,10 @@ fn family(name: &str, cache: &Cache) -> Options {
     family.set_level_compaction_dynamic_level_bytes(false);
     family.set_write_buffer_size(16 << 20);
     family.set_compression_type(rocksdb::DBCompressionType::None);
-    if name == METADATA {
-        family.set_memtable_whole_key_filtering(true);
-        family.set_memtable_prefix_bloom_ratio(0.1);
+    if matches!(name, METADATA | "default") {
+        family.set_memtable_prefix_bloom_ratio(0.02);
     }
+    family.set_memtable_whole_key_filtering(true);
     family
 }
 
