@@ -245,6 +245,11 @@ impl Instance {
         Ok(result)
     }
 
+    /// Whether a write would be begun within that time, as far as can be told.
+    pub fn takes_writes_within(&self, wait: Duration) -> bool {
+        self.commit.try_lock_for(wait).is_some()
+    }
+
     /// Returns when every write acknowledged before the call survives a power cut.
     pub fn flush(&self) -> Result<()> {
         let guard = self.lock()?;

@@ -79,6 +79,7 @@ fn refused() {
     assert_eq!(client.ask(&["RPUSH", "l", "2", "1"]), ":2");
     served.engine.follow("127.0.0.1", 1, &Default::default()).unwrap();
     let refused = "-READONLY You can't write against a read only slave.";
+    assert_eq!((client.ask(&["GETEX", "a"]), client.ask(&["INCR", "a"])), ("\"1\"".to_owned(), refused.to_owned()));
     let replies = pipelined(&mut client, &["SET a 2", "INCR a", "GET a", "DEL a", "PING"]);
     assert_eq!(replies, [refused, refused, "\"1\"", refused, "+PONG"]);
     // What may write and does not.

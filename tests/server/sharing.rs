@@ -57,6 +57,14 @@ pub fn count_threads(engine: &Engine) {
     assert!(strangers[1].ask(&["GET", "a"]).starts_with("-NOAUTH"));
     assert_eq!(threads(), 1);
     assert_eq!(strangers[1].ask(&["AUTH", "secret"]), "+OK");
+    wait_until("it has none any more", || threads() == 0);
+    // Nor does one that asks for more in the same breath share a thread.
+    let mut listening = Client::of(listener.address());
+    listening.send(&[request(&["AUTH", "secret"]), request(&["SUBSCRIBE", "c"])].concat());
+    assert_eq!([listening.reply(), listening.reply()], ["+OK", "[\"subscribe\" \"c\" :1]"]);
+    assert_eq!(strangers[0].ask(&["PUBLISH", "c", "m"]), ":1");
+    assert_eq!(listening.reply(), "[\"message\" \"c\" \"m\"]");
+    wait_until("both have one", || threads() == 2);
     drop(listener);
 
     engine.close().unwrap();

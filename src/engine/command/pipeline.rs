@@ -1,7 +1,7 @@
 //! Writes that a client has sent one behind the other, without waiting for the replies between.
 
 use std::cell::RefCell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::table::{self, Command, Run};
 use super::{Context, Refusal, transaction};
@@ -18,7 +18,8 @@ pub struct Pipeline {
     bytes: usize,
 }
 
-/// The most writes, and about how many bytes of them, of an entry and of replies, that are done under one lock.
+/// The most writes of one client, and about how many bytes of them, of an entry and of replies, that are done under one
+/// lock.
 const MOST: usize = 128;
 const MOST_BYTES: usize = 256 << 10;
 /// How long they may take before others may write.
@@ -60,16 +61,30 @@ impl Pipeline {
         self.commands.len() >= MOST || self.bytes >= MOST_BYTES
     }
 
+    /// Takes away the last ones.
+    pub fn split_off(&mut self, at: usize) -> Pipeline {
+        let commands = self.commands.split_off(at);
+        let bytes = commands.iter().flat_map(|(_, args)| args).map(Vec::len).sum();
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Pipeline { commands, bytes }
+    }
+
     /// The words of all.
     pub fn into_args(self) -> impl DoubleEndedIterator<Item = Vec<Vec<u8>>> {
         self.commands.into_iter().map(|(_, args)| args)
     }
 
-    /// Does them, and gives their replies in their order. What keeps an entry from being written is the answer to all that
-    /// would have been in it, and to the rest.
-    pub fn run(&self, context: &Context<'_>, mut reply: impl FnMut(Reply)) -> Result<(), Refusal> {
+    /// Does them, and gives their replies in their order: all, or those of the entries that are begun before `until`. What
+    /// keeps an entry from being written is the answer to all that would have been in it, and to the rest.
+    pub fn run(
+        &self,
+        context: &Context<'_>,
+        until: Option<Instant>,
+        mut reply: impl FnMut(Reply),
+    ) -> Result<(), Refusal> {
         let mut rest = self.commands.as_slice();
-        while !rest.is_empty() {
+        let late = || until.is_some_and(|until| clock::instant() >= until);
+        while !rest.is_empty() && (rest.len() == self.commands.len() || !late()) {
             let replies = context.namespace.instance().write(None, |generation, batch| {
                 context.namespace.admit(generation)?;
                 let writing = RefCell::new(Writing::new(&generation.store, context.namespace.prefix(), batch));

@@ -161,7 +161,7 @@ pub static COMMANDS: &[Command] = &[
     data("get", 2, READ | QUICK, ONE, strings::get),
     data("getbit", 3, READ | QUICK, ONE, bits::getbit),
     data("getdel", 2, WRITE | QUICK, ONE, strings::getdel),
-    data("getex", -2, WRITE | QUICK, ONE, strings::getex),
+    data("getex", -2, WRITE | ALONE | QUICK, ONE, strings::getex),
     data("getrange", 4, READ | QUICK, ONE, strings::getrange),
     data("getset", 3, WRITE | QUICK, ONE, strings::getset),
     data("hdel", -3, WRITE | QUICK, ONE, hashes::hdel),
@@ -337,8 +337,8 @@ pub static COMMANDS: &[Command] = &[
     data("zlexcount", 4, READ, ONE, sorted_sets::zcount),
     data("zmpop", -4, WRITE, NONE, sorted_sets::zmpop),
     data("zmscore", -3, READ | QUICK, ONE, sorted_sets::zmscore),
-    data("zpopmax", -2, WRITE | QUICK, ONE, sorted_sets::zpop),
-    data("zpopmin", -2, WRITE | QUICK, ONE, sorted_sets::zpop),
+    data("zpopmax", -2, WRITE, ONE, sorted_sets::zpop),
+    data("zpopmin", -2, WRITE, ONE, sorted_sets::zpop),
     data("zrandmember", -2, READ, ONE, sorted_sets::zrandmember),
     data("zrange", -4, READ, ONE, sorted_sets::zrange),
     data("zrangebylex", -4, READ, ONE, sorted_sets::zrange),
@@ -382,11 +382,13 @@ fn unknown(name: &[u8], args: &[Vec<u8>]) -> Refusal {
 impl Command {
     /// Whether it takes a moment with these arguments, too.
     pub fn is_quick(&self, args: &[Vec<u8>]) -> bool {
-        /// The most bytes of a request, and elements of its reply.
-        const MOST: usize = 64 << 10;
+        /// The most words of a request and bytes of them, and elements of its reply.
+        const MOST_WORDS: usize = 256;
+        const MOST_BYTES: usize = 64 << 10;
         const MOST_ELEMENTS: i64 = 1024;
         let is_short = || match self.name {
-            "lpop" | "rpop" | "zpopmax" | "zpopmin" => args.len() == 2,
+            // With more they count.
+            "lpop" | "rpop" | "xlen" => args.len() == 2,
             "lrange" => match args {
                 [_, _, first, last] => matches!(
                     (parse_integer(first), parse_integer(last)),
@@ -394,11 +396,14 @@ impl Command {
                 ),
                 _ => true,
             },
+            // What is before it is made, too.
+            "setrange" => args.get(2).is_some_and(|offset| offset.len() <= 5),
             // With MAXLEN it may have much to trim.
             "xadd" => args.get(2).is_some_and(|id| !id.first().is_some_and(u8::is_ascii_alphabetic)),
             _ => true,
         };
-        self.flags & QUICK != 0 && args.iter().map(Vec::len).sum::<usize>() <= MOST && is_short()
+        let few = || args.len() <= MOST_WORDS && args.iter().map(Vec::len).sum::<usize>() <= MOST_BYTES;
+        self.flags & QUICK != 0 && few() && is_short()
     }
 
     fn describe(&self) -> Reply {
@@ -441,6 +446,65 @@ fn command(_: &Context<'_>, args: &[Vec<u8>]) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What may take long has no place on a thread that connections share.
+    #[test]
+    fn quick() {
+        let is_quick = |line: &str| {
+            let args: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            find(&args).unwrap().is_quick(&args)
+        };
+        for line in [
+            "GET a",
+            "set a 1",
+            "LPUSH l 1",
+            "HSET h f v",
+            "ZADD z 1 m",
+            "LRANGE l 0 99",
+            "LRANGE l -100 -1",
+            "LPOP l",
+            "XLEN s",
+            "XADD s * f v",
+            "SETRANGE a 99999 x",
+            "DEL a b c",
+            "AUTH p",
+            "HELLO 3",
+            "CLIENT ID",
+            "PING",
+        ] {
+            assert!(is_quick(line), "{line}");
+        }
+        for line in [
+            "KEYS *",
+            "SCAN 0",
+            "LRANGE l 0 -1",
+            "LRANGE l 0 1024",
+            "LRANGE l x y",
+            "LPOP l 10",
+            "XLEN s 0-0",
+            "ZPOPMIN z",
+            "XADD s MAXLEN 1 * f v",
+            "SETRANGE a 100000 x",
+            "BLPOP l 0",
+            "MULTI",
+            "EXEC",
+            "WATCH a",
+            "SUBSCRIBE c",
+            "PSYNC",
+            "SMEMBERS s",
+            "HGETALL h",
+            "ZRANGE z 0 1",
+            "SORT l",
+            "FLUSHDB",
+            "INFO",
+            "XREAD BLOCK 0 STREAMS s 0",
+            "LREM l 0 x",
+        ] {
+            assert!(!is_quick(line), "{line}");
+        }
+        assert!(!is_quick(&format!("MGET {}", "k ".repeat(300))));
+        assert!(!is_quick(&format!("SET k {}", "v".repeat(70_000))));
+    }
 
     /// The table is in the order of names, which looking up relies on, and each row can be.
     #[test]

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Server;
 use super::client::Client;
@@ -40,8 +40,8 @@ pub struct Connection {
     /// When it must have said who it is.
     deadline: Option<Instant>,
     closing: bool,
-    /// Whether others wait while it is served: then it does only what takes a moment.
-    shares: bool,
+    /// While others wait for their turn: until when it may take its own, in which it does only what takes a moment.
+    until: Option<Instant>,
     /// Whether it asked for more than that once.
     alone: bool,
     /// A request for which it needs a thread of its own.
@@ -82,6 +82,9 @@ pub enum Turn {
 
 /// What is read at a time.
 pub const READ_BYTES: usize = 64 << 10;
+/// How long a turn on a shared thread may take, and what may wait there to become a request.
+const MOST_TIME: Duration = Duration::from_millis(5);
+const MOST_UNREAD: usize = 1 << 20;
 /// How much is held back to be written at once.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -105,7 +108,7 @@ impl Connection {
             work: None,
             deadline: None,
             closing: false,
-            shares: false,
+            until: None,
             alone: false,
             held: None,
             latest: None,
@@ -195,7 +198,10 @@ impl Connection {
             }
             return Err(Error::new(ErrorKind::Closed, "the other side reads nothing"));
         }
-        if self.shares {
+        if self.until.is_some() {
+            if self.output.is_empty() {
+                return Ok(());
+            }
             let sent = self.client.stream.try_write(&self.output);
             let sent = sent.map_err(|e| Error::io(format!("write to {}", self.client.address), e))?;
             self.output.drain(..sent);
@@ -226,9 +232,11 @@ impl Connection {
     }
 
     /// Whether it may be served on a thread that serves others, too: while it is known who it is, speaks no TLS, and has asked
-    /// only for what takes a moment.
+    /// only for what takes a moment and was done.
     pub fn may_share(&self) -> bool {
-        self.server.shares_threads() && !self.alone && self.deadline.is_none() && self.client.stream.is_plain()
+        let simple = !self.alone && self.deadline.is_none() && self.subscription.is_none();
+        let done = self.pipeline.is_empty() && self.held.is_none();
+        simple && done && self.server.shares_threads() && self.client.stream.is_plain()
     }
 
     /// Reads what has come and answers it, without waiting for the other side.
@@ -238,19 +246,32 @@ impl Connection {
             Ok(Some(read)) if read > 0 => self.parser.push(&buffer[..read]),
             _ => return Turn::Over,
         }
-        self.shares = true;
-        if self.answer_all() == Flow::Close {
-            self.closing = true;
+        self.go_on_turn()
+    }
+
+    /// Answers what has come, up to the next writes. Those of before are done, or left for a thread of its own.
+    pub fn go_on_turn(&mut self) -> Turn {
+        self.until = Some(clock::after(MOST_TIME));
+        let goes_on = self.pipeline.is_empty() && !self.alone && !self.closing;
+        if !goes_on {
+            return self.end_turn();
         }
+        self.closing = self.answer_all() == Flow::Close;
+        self.alone |= self.parser.unread() > MOST_UNREAD;
         if self.pipeline.is_empty() { self.end_turn() } else { Turn::Writes }
+    }
+
+    /// Whether its turn has taken too long for those that wait for theirs.
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| clock::instant() >= until)
     }
 
     /// Sends what was answered.
     pub fn end_turn(&mut self) -> Turn {
         let flushed = self.flush();
-        self.shares = false;
-        // A reply that the socket did not take whole is waited for elsewhere.
-        self.alone |= !self.output.is_empty() || self.held.is_some();
+        self.until = None;
+        // A reply that the socket did not take whole is waited for elsewhere. So are writes for which there was no time.
+        self.alone |= !self.output.is_empty();
         match flushed {
             Err(_) => Turn::Over,
             Ok(()) if self.closing && self.output.is_empty() => Turn::Over,
@@ -305,22 +326,34 @@ impl Connection {
                 Some(args) => Ok(Some(args)),
                 None => self.parser.next(),
             };
+            let shares = self.until.is_some();
             let flow = match request {
-                Ok(Some(args)) if self.shares && !self.find(&args).is_ok_and(|command| command.is_quick(&args)) => {
+                Ok(Some(args)) if shares && !self.find(&args).is_ok_and(|command| command.is_quick(&args)) => {
                     self.held = Some(args);
-                    return self.run_pipeline();
+                    self.alone = true;
+                    return Flow::Continue;
                 }
                 Ok(Some(args)) => match self.joins(&args) {
                     Some(command) => {
                         self.server.counters.commands.fetch_add(1, Relaxed);
                         self.pipeline.push(command, args);
-                        if self.pipeline.is_full() { self.run_pipeline() } else { Flow::Continue }
+                        match self.pipeline.is_full() {
+                            true if shares => return Flow::Continue,
+                            true => self.run_pipeline(),
+                            false => Flow::Continue,
+                        }
+                    }
+                    // It comes behind the writes, which are done together with those of others.
+                    None if shares && !self.pipeline.is_empty() => {
+                        self.held = Some(args);
+                        return Flow::Continue;
                     }
                     None if self.run_pipeline() == Flow::Close => Flow::Close,
                     None => self.answer(&args),
                 },
-                Ok(None) if self.shares || self.pipeline.is_empty() => return Flow::Continue,
+                Ok(None) if shares || self.pipeline.is_empty() => return Flow::Continue,
                 Ok(None) => self.run_pipeline(),
+                Err(_) if shares && !self.pipeline.is_empty() => return Flow::Continue,
                 Err(e) => {
                     if self.run_pipeline() == Flow::Continue {
                         self.refuse(command::error(e));
@@ -331,7 +364,7 @@ impl Connection {
             if flow == Flow::Close || self.closing || (self.output.len() >= WRITE_BYTES && self.flush().is_err()) {
                 return Flow::Close;
             }
-            if self.shares && self.output.len() >= WRITE_BYTES {
+            if shares && (self.output.len() >= WRITE_BYTES || self.is_late()) {
                 self.alone = true;
                 return Flow::Continue;
             }
@@ -349,7 +382,7 @@ impl Connection {
     /// Whether a request is a write that may be done with those before and behind it; for what is wrong with one it is to
     /// be answered alone.
     fn joins(&mut self, args: &[Vec<u8>]) -> Option<&'static Command> {
-        let comes_alone = !self.shares && self.pipeline.is_empty() && !self.parser.has_more();
+        let comes_alone = self.until.is_none() && self.pipeline.is_empty() && !self.parser.has_more();
         if comes_alone || self.transaction.is_open() || !self.tells_apart() {
             return None;
         }
@@ -361,12 +394,16 @@ impl Connection {
 
     /// Does the writes that came together.
     fn run_pipeline(&mut self) -> Flow {
-        Connection::write_together(&mut [self]);
+        if self.pipeline.is_empty() {
+            return Flow::Continue;
+        }
+        Connection::write_together(&mut [self], None);
         if self.closing { Flow::Close } else { Flow::Continue }
     }
 
-    /// Does the writes that came together, of connections that work as the first does: as if it had sent them all.
-    pub fn write_together(connections: &mut [&mut Connection]) {
+    /// Does the writes that came together, of connections that work as the first does: as if it had sent them all. Those for
+    /// which there is no time are left to them.
+    pub fn write_together(connections: &mut [&mut Connection], until: Option<Instant>) {
         let mut pipeline = Pipeline::default();
         // How many replies go where.
         let mut counts = Vec::with_capacity(connections.len());
@@ -391,7 +428,7 @@ impl Connection {
             // Its right has ended since they came.
             Authority::Nobody => Err(Refusal::Text("NOAUTH Authentication required.".to_owned())),
             _ => first.context(|context| {
-                pipeline.run(context, |reply| {
+                pipeline.run(context, until, |reply| {
                     unanswered -= 1;
                     answer(&reply);
                 })
@@ -402,12 +439,18 @@ impl Connection {
             closed = matches!(&refusal, Refusal::Engine(e) if e.kind() == ErrorKind::Closed);
             let reply = refusal.reply();
             (0..unanswered).for_each(|_| answer(&reply));
+            unanswered = 0;
         }
-        let mut args = pipeline.into_args().rev();
+        let only = counts.len() == 1;
         for ((connection, count), (_, output)) in connections.iter_mut().zip(counts).zip(outputs).rev() {
             connection.output = output;
             connection.closing |= closed;
-            args.by_ref().take(count).for_each(|args| connection.parser.recycle(args));
+            let left = unanswered.min(count);
+            unanswered -= left;
+            connection.pipeline = pipeline.split_off(pipeline.len() - left);
+            connection.alone |= only && left > 0;
+            let done = pipeline.split_off(pipeline.len() - (count - left));
+            done.into_args().rev().for_each(|args| connection.parser.recycle(args));
         }
     }
 
@@ -467,6 +510,8 @@ impl Connection {
         if self.authority == Authority::Nobody && command.flags & table::NO_AUTH == 0 {
             return Err(Refusal::Text("NOAUTH Authentication required.".to_owned()));
         }
+        // What took more than a moment once will do so again.
+        self.alone |= !command.is_quick(args);
         self.check_listening(command)?;
         command.check(args, self.is_admin()).inspect_err(|_| self.transaction.spoil())?;
         self.check_route(command, args)?;
@@ -584,7 +629,7 @@ impl Connection {
     }
 
     /// Ends a right that the registry gives no more.
-    fn revalidate(&mut self) -> Result<()> {
+    pub fn revalidate(&mut self) -> Result<()> {
         let holds = {
             let work;
             let generation = match &self.work {

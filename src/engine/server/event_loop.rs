@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
@@ -13,6 +14,7 @@ use rustix::fd::OwnedFd;
 
 use super::Server;
 use super::connection::{Connection, READ_BYTES, Turn};
+use crate::engine::clock;
 use crate::engine::error::{Error, Result};
 
 /// The connections of one such thread, by the ids of their clients.
@@ -30,6 +32,8 @@ type Connections = HashMap<u64, Connection>;
 
 /// The id of no client.
 const WOKEN: u64 = 0;
+/// How long those wait that do not write, for those that do.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// The most threads that a listener's connections share.
 const MOST: usize = 8;
 
@@ -61,6 +65,7 @@ impl EventLoop {
         match &mut *arriving {
             Some(connections) => {
                 connections.push(connection);
+                // Under the lock, behind which the end of the loop is told.
                 self.count.fetch_add(1, Relaxed);
                 drop(arriving);
                 self.wake();
@@ -81,6 +86,7 @@ impl EventLoop {
     /// Serves connections until their listener is closed.
     pub fn run(&self, server: &Server) {
         const EVENTS: usize = 64;
+        let _ended = Ended(self);
         let mut connections = Connections::new();
         let mut events = Vec::with_capacity(EVENTS);
         let mut buffer = vec![0; READ_BYTES];
@@ -108,10 +114,8 @@ impl EventLoop {
                     }
                 }
             }
-            self.write(writers, &mut connections);
+            self.write(server, writers, &mut connections);
         }
-        let late = self.arriving.lock().take();
-        drop((late, connections));
     }
 
     fn welcome(&self, connections: &mut Connections) {
@@ -128,24 +132,39 @@ impl EventLoop {
         }
     }
 
-    /// Does what those asked who have something to write, together where they work alike.
-    fn write(&self, mut writers: Vec<Connection>, connections: &mut Connections) {
-        while let Some(first) = writers.first() {
-            let others = writers.iter().position(|writer| !writer.works_as(first)).unwrap_or(writers.len());
-            let rest = writers.split_off(others);
-            let written = guarded(|| {
-                let mut alike: Vec<_> = writers.iter_mut().collect();
-                Connection::write_together(&mut alike);
-                Turn::Writes
-            });
-            for mut writer in writers {
-                let turn = match written {
-                    Turn::Writes => guarded(|| writer.end_turn()),
-                    _ => Turn::Over,
-                };
-                self.go_on(turn, writer, connections);
+    /// Does what those asked who have something to write, together where they work alike, and answers what came behind it.
+    fn write(&self, server: &Server, mut writers: Vec<Connection>, connections: &mut Connections) {
+        while !writers.is_empty() {
+            let until = clock::after(PATIENCE);
+            // Who only reads is not to wait for whoever keeps others from writing.
+            let in_time = server.takes_writes_within(PATIENCE);
+            if in_time {
+                // Rights may have ended in the turns of others.
+                writers.iter_mut().for_each(|writer| drop(writer.revalidate()));
             }
-            writers = rest;
+            let mut again = Vec::new();
+            while let Some(first) = writers.first() {
+                let others = writers.iter().position(|writer| !writer.works_as(first)).unwrap_or(writers.len());
+                let rest = writers.split_off(others);
+                let written = guarded(|| {
+                    if in_time {
+                        Connection::write_together(&mut writers.iter_mut().collect::<Vec<_>>(), Some(until));
+                    }
+                    Turn::Writes
+                });
+                for mut writer in writers {
+                    let turn = match written {
+                        Turn::Writes => guarded(|| writer.go_on_turn()),
+                        _ => Turn::Over,
+                    };
+                    match turn {
+                        Turn::Writes => again.push(writer),
+                        turn => self.go_on(turn, writer, connections),
+                    }
+                }
+                writers = rest;
+            }
+            writers = again;
         }
     }
 
@@ -163,8 +182,75 @@ impl EventLoop {
     }
 }
 
-/// A panic ends the connection in whose turn it comes and no other; what it may have left half done is poisoned where that
-/// is known.
+/// Has a loop take no more connections once its thread has ended, however that came.
+struct Ended<'a>(&'a EventLoop);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let mut arriving = self.0.arriving.lock();
+        let late = arriving.take();
+        self.0.count.store(usize::MAX, Relaxed);
+        drop(arriving);
+        drop(late);
+    }
+}
+
+/// A panic ends the connections whose turn it is, those that write together among them, and no other; what it may have left
+/// half done is poisoned where that is known.
 fn guarded(turn: impl FnOnce() -> Turn) -> Turn {
     catch_unwind(AssertUnwindSafe(turn)).unwrap_or(Turn::Over)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use crate::{Engine, Options, ServeOptions};
+
+    fn client(address: &str) -> TcpStream {
+        let client = TcpStream::connect(address).unwrap();
+        // A test that hangs is no use; nothing is measured by it.
+        client.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        client
+    }
+
+    fn expect(client: &mut TcpStream, reply: &[u8]) {
+        let mut got = vec![0; reply.len()];
+        client
+            .read_exact(&mut got)
+            .unwrap_or_else(|e| panic!("{e} for {}, got {}", reply.escape_ascii(), got.escape_ascii()));
+        assert_eq!(got.escape_ascii().to_string(), reply.escape_ascii().to_string());
+    }
+
+    /// While somebody keeps all others from writing, those who read are answered, those who write wait, and what they asked
+    /// behind their writes keeps its place.
+    #[test]
+    fn nobody_may_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), &Options::default()).unwrap();
+        let listener = engine.serve("127.0.0.1:0", &ServeOptions::default()).unwrap();
+        let address = listener.address().to_string();
+        let (mut writers, mut readers) = ([(); 20].map(|()| client(&address)), [(); 20].map(|()| client(&address)));
+        readers[0].write_all(b"SET a 1\r\n").unwrap();
+        expect(&mut readers[0], b"+OK\r\n");
+        let guard = engine.node.instance.lock().unwrap();
+        for (number, writer) in writers.iter_mut().enumerate() {
+            writer
+                .write_all(format!("PING\r\nINCR w{number}\r\nINCR w{number}\r\nGET w{number}\r\n").as_bytes())
+                .unwrap();
+        }
+        for _ in 0..5 {
+            for reader in &mut readers {
+                reader.write_all(b"GET a\r\n").unwrap();
+                expect(reader, b"$1\r\n1\r\n");
+            }
+        }
+        drop(guard);
+        for writer in &mut writers {
+            expect(writer, b"+PONG\r\n:1\r\n:2\r\n$1\r\n2\r\n");
+            writer.write_all(b"ECHO x\r\n").unwrap();
+            expect(writer, b"$1\r\nx\r\n");
+        }
+    }
 }

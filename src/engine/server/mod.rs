@@ -91,6 +91,11 @@ impl Server {
         started.map(drop).map_err(|e| Error::io("start a thread of a listener", e))
     }
 
+    /// Whether a write would be begun within that time; also where the engine is gone, which is then told at once.
+    fn takes_writes_within(&self, wait: Duration) -> bool {
+        self.node().map_or(true, |node| node.instance.takes_writes_within(wait))
+    }
+
     /// Whether connections may share threads.
     fn shares_threads(&self) -> bool {
         !self.loops.is_empty()

@@ -193,7 +193,12 @@ impl RequestParser {
 
     /// Whether more has come than was given.
     pub fn has_more(&self) -> bool {
-        !self.buffer.unread().is_empty()
+        self.unread() > 0
+    }
+
+    /// How many bytes came of which nothing was made yet.
+    pub fn unread(&self) -> usize {
+        self.buffer.unread().len()
     }
 
     /// What was not read yet: after a request that ends the conversation in RESP.
