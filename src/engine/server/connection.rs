@@ -42,7 +42,9 @@ pub struct Connection {
     closing: bool,
     /// While others wait for their turn: until when it may take its own, in which it does only what takes a moment.
     until: Option<Instant>,
-    /// Whether it asked for more than that once.
+    /// Whether that was not time enough for all that has come.
+    late: bool,
+    /// Whether it asked for more than a moment once.
     alone: bool,
     /// A request for which it needs a thread of its own.
     held: Option<Vec<Vec<u8>>>,
@@ -82,8 +84,10 @@ pub enum Turn {
 
 /// What is read at a time.
 pub const READ_BYTES: usize = 64 << 10;
-/// How long a turn on a shared thread may take, and what may wait there to become a request.
+/// How long a turn on a shared thread may take, how much longer nobody takes twice, and what may wait there to become a
+/// request.
 const MOST_TIME: Duration = Duration::from_millis(5);
+const LONG: Duration = Duration::from_millis(100);
 const MOST_UNREAD: usize = 1 << 20;
 /// How much is held back to be written at once.
 const WRITE_BYTES: usize = 1 << 20;
@@ -109,6 +113,7 @@ impl Connection {
             deadline: None,
             closing: false,
             until: None,
+            late: false,
             alone: false,
             held: None,
             latest: None,
@@ -235,7 +240,7 @@ impl Connection {
     /// only for what takes a moment and was done.
     pub fn may_share(&self) -> bool {
         let simple = !self.alone && self.deadline.is_none() && self.subscription.is_none();
-        let done = self.pipeline.is_empty() && self.held.is_none();
+        let done = self.pipeline.is_empty() && self.held.is_none() && !self.late;
         simple && done && self.server.shares_threads() && self.client.stream.is_plain()
     }
 
@@ -252,18 +257,13 @@ impl Connection {
     /// Answers what has come, up to the next writes. Those of before are done, or left for a thread of its own.
     pub fn go_on_turn(&mut self) -> Turn {
         self.until = Some(clock::after(MOST_TIME));
-        let goes_on = self.pipeline.is_empty() && !self.alone && !self.closing;
+        let goes_on = self.pipeline.is_empty() && !self.alone && !self.closing && !self.late;
         if !goes_on {
             return self.end_turn();
         }
         self.closing = self.answer_all() == Flow::Close;
         self.alone |= self.parser.unread() > MOST_UNREAD;
         if self.pipeline.is_empty() { self.end_turn() } else { Turn::Writes }
-    }
-
-    /// Whether its turn has taken too long for those that wait for theirs.
-    fn is_late(&self) -> bool {
-        self.until.is_some_and(|until| clock::instant() >= until)
     }
 
     /// Sends what was answered.
@@ -319,8 +319,9 @@ impl Connection {
         Turn::Over
     }
 
-    /// Answers all requests that have come whole.
+    /// Answers all requests that have come whole, or as many as there is time for.
     fn answer_all(&mut self) -> Flow {
+        self.late = false;
         loop {
             let request = match self.held.take() {
                 Some(args) => Ok(Some(args)),
@@ -364,8 +365,11 @@ impl Connection {
             if flow == Flow::Close || self.closing || (self.output.len() >= WRITE_BYTES && self.flush().is_err()) {
                 return Flow::Close;
             }
-            if shares && (self.output.len() >= WRITE_BYTES || self.is_late()) {
-                self.alone = true;
+            let over = self.until.map_or(Duration::ZERO, |until| clock::instant().saturating_duration_since(until));
+            if shares && (self.output.len() >= WRITE_BYTES || over > Duration::ZERO) {
+                // It may be the machine that did something else meanwhile, but not for so long.
+                self.alone |= over > LONG;
+                self.late = true;
                 return Flow::Continue;
             }
         }
@@ -441,14 +445,16 @@ impl Connection {
             (0..unanswered).for_each(|_| answer(&reply));
             unanswered = 0;
         }
-        let only = counts.len() == 1;
+        // Whose writes alone take so long has no place among others.
+        let long = |until: Instant| clock::instant().saturating_duration_since(until) > LONG;
+        let alone = counts.len() == 1 && until.is_some_and(long);
         for ((connection, count), (_, output)) in connections.iter_mut().zip(counts).zip(outputs).rev() {
             connection.output = output;
             connection.closing |= closed;
             let left = unanswered.min(count);
             unanswered -= left;
             connection.pipeline = pipeline.split_off(pipeline.len() - left);
-            connection.alone |= only && left > 0;
+            connection.alone |= alone;
             let done = pipeline.split_off(pipeline.len() - (count - left));
             done.into_args().rev().for_each(|args| connection.parser.recycle(args));
         }
