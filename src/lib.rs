@@ -31,6 +31,11 @@
 #[allow(missing_docs, reason = "what is public is re-exported below, and documented where it is")]
 mod engine;
 
+/// What the README shows is compiled with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(feature = "capi")]
 mod capi;
 #[cfg(feature = "cli")]
