@@ -1,7 +1,10 @@
 """A namespace is a mutable mapping: the laws of dict, in order, and a model that random traces are compared with."""
 
 import collections.abc
+import contextlib
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pumice
@@ -69,6 +72,35 @@ def test_reads_and_writes_as_a_dict_does(users: pumice.Namespace) -> None:
         users.popitem()
     with pytest.raises(TypeError):
         hash(users)
+
+
+def test_what_is_popped_was_there_once(users: pumice.Namespace) -> None:
+    """However many threads pop and put, every value that was put is popped once, and none twice."""
+    put: list[bytes] = []
+    popped: list[list[bytes]] = [[], [], []]
+    done = threading.Event()
+
+    def puts() -> None:
+        for number in range(20_000):
+            if users.put_if("k", str(number), None):
+                put.append(str(number).encode())
+        done.set()
+
+    def pops(own: list[bytes], pop: Callable[[], bytes]) -> None:
+        while not done.is_set():
+            with contextlib.suppress(KeyError):
+                own.append(pop())
+
+    takers: list[Callable[[], bytes]] = [lambda: users.pop("k"), lambda: users.pop("k"), lambda: users.popitem()[1]]
+    threads = [threading.Thread(target=puts)]
+    threads += [threading.Thread(target=pops, args=pair) for pair in zip(popped, takers, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rest = [users["k"]] if "k" in users else []
+    assert len(put) > 1
+    assert sorted(popped[0] + popped[1] + popped[2] + rest) == sorted(put)
 
 
 def test_missing_keys_are_key_errors(users: pumice.Namespace) -> None:

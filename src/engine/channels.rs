@@ -34,8 +34,8 @@ pub enum What {
 
 /// The most bytes that may lie in an outbox: who reads slower than that is dropped.
 const MOST_BYTES: usize = 32 << 20;
-/// The most steps that a pattern may take on one name; beyond that it does not fit.
-const MOST_STEPS: usize = 1 << 16;
+/// The most bytes of a pattern that are looked at for one name; beyond that it does not fit. Writers wait meanwhile.
+const MOST_STEPS: usize = 1 << 13;
 /// What a piece takes besides its bytes.
 const ITEM: usize = 64;
 
@@ -131,8 +131,8 @@ impl Listening {
 
 fn fits(pattern: &[u8], name: &[u8]) -> bool {
     let mut steps = 0;
-    let mut step = || {
-        steps += 1;
+    let mut step = |bytes| {
+        steps += bytes;
         if steps > MOST_STEPS { Err(()) } else { Ok(()) }
     };
     pattern.len() <= MAX_PATTERN && matches_by_steps(pattern, name, &mut step).unwrap_or(false)
@@ -375,6 +375,9 @@ mod tests {
     #[test]
     fn patterns_are_bounded() {
         assert!(!fits(&b"*a".repeat(2000), &vec![b'a'; 1 << 20]));
+        let class = [b"*[".as_slice(), &[b'b'; 4000], b"]a*"].concat();
+        assert!(!fits(&class, b"ccba"));
+        assert!(fits(b"*[b-d]a*", &[&[b'c'; 500][..], b"a"].concat()));
         let channels = Channels::default();
         let long = vec![b'*'; MAX_PATTERN + 1];
         assert!(channels.subscribe(What::Pattern, &long, &Arc::default()).is_err());

@@ -7,24 +7,30 @@ pub const MAX_PATTERN: usize = 4 << 10;
 
 /// Whether a pattern fits all of a text. Takes at most the product of both lengths.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let Ok(fits) = matches_by_steps(pattern, text, &mut || Ok::<_, Infallible>(()));
+    let Ok(fits) = matches_by_steps(pattern, text, &mut |_| Ok::<_, Infallible>(()));
     fits
 }
 
-/// As [`matches`], which a step can end; each takes at most the length of the pattern.
-pub fn matches_by_steps<E>(pattern: &[u8], text: &[u8], step: &mut impl FnMut() -> Result<(), E>) -> Result<bool, E> {
+/// As [`matches`], which `step` can end. It is told how many bytes of the pattern were looked at.
+pub fn matches_by_steps<E>(
+    pattern: &[u8],
+    text: &[u8],
+    step: &mut impl FnMut(usize) -> Result<(), E>,
+) -> Result<bool, E> {
     let (mut p, mut t) = (0, 0);
     // Behind the last star, and where in the text it stopped.
     let mut star: Option<(usize, usize)> = None;
     loop {
-        step()?;
         if pattern.get(p) == Some(&b'*') {
+            step(1)?;
             p += 1;
             star = Some((p, t));
             continue;
         }
         let Some(&c) = text.get(t) else { return Ok(p == pattern.len()) };
-        if let Some(next) = fits(pattern, p, c) {
+        let (fits, next) = fits(pattern, p, c);
+        step((next - p).max(1))?;
+        if fits {
             (p, t) = (next, t + 1);
         } else if let Some((behind, stopped)) = star {
             star = Some((behind, stopped + 1));
@@ -35,16 +41,14 @@ pub fn matches_by_steps<E>(pattern: &[u8], text: &[u8], step: &mut impl FnMut() 
     }
 }
 
-/// Where the pattern goes on when what stands at `p` fits the byte.
-fn fits(pattern: &[u8], p: usize, c: u8) -> Option<usize> {
-    match *pattern.get(p)? {
-        b'?' => Some(p + 1),
-        b'[' => {
-            let (fits, next) = class(pattern, p + 1, c);
-            fits.then_some(next)
-        }
-        b'\\' if p + 1 < pattern.len() => (pattern[p + 1] == c).then_some(p + 2),
-        literal => (literal == c).then_some(p + 1),
+/// Whether what stands at `p` fits the byte, and where it ends.
+fn fits(pattern: &[u8], p: usize, c: u8) -> (bool, usize) {
+    match pattern.get(p..).unwrap_or_default() {
+        [] => (false, p),
+        [b'?', ..] => (true, p + 1),
+        [b'[', ..] => class(pattern, p + 1, c),
+        [b'\\', escaped, ..] => (*escaped == c, p + 2),
+        [literal, ..] => (*literal == c, p + 1),
     }
 }
 
@@ -89,12 +93,19 @@ mod tests {
     /// A match ends at the step that says so, however much of it is left.
     #[test]
     fn interrupted() {
-        let mut left = 1000;
-        let mut step = || {
-            left -= 1;
-            if left == 0 { Err("enough") } else { Ok(()) }
+        let looks = |pattern: &[u8], most: usize| {
+            let mut looked = 0;
+            let mut step = |bytes| {
+                looked += bytes;
+                if looked > most { Err("enough") } else { Ok(()) }
+            };
+            matches_by_steps(pattern, &[b'a'; 500], &mut step)
         };
-        assert_eq!(matches_by_steps(b"*aaaaaaaaab", &[b'a'; 5000], &mut step), Err("enough"));
+        assert_eq!(looks(b"*aaaaaaaaab", 1000), Err("enough"));
+        // A class is looked at to its end for every byte of the text.
+        let class = [b"*[".as_slice(), &[b'b'; 4000], b"]"].concat();
+        assert_eq!(looks(&class, 1_999_999), Err("enough"));
+        assert_eq!(looks(&class, 2_002_000), Ok(false));
     }
 
     /// Patterns fit what they fit in Redis.

@@ -7,7 +7,7 @@ use super::error::{Error, ErrorKind, Result, shown};
 use super::format::key::DEFAULT_NAMESPACE;
 use super::format::metadata::Kind;
 use super::generation::Generation;
-use super::instance::Instance;
+use super::instance::{CommitGuard, Instance};
 use super::namespace::{self, Namespace, check_openable};
 use super::replication::position::Position;
 use super::storage::db;
@@ -54,14 +54,20 @@ pub struct SnapshotNamespace {
 
 impl Snapshot {
     pub(super) fn take(instance: &Arc<Instance>) -> Result<Snapshot> {
-        let guard = instance.lock()?;
+        Ok(Snapshot::of(&instance.lock()?, instance))
+    }
+
+    /// What the holder of the commit lock would see for as long as it holds it.
+    pub(super) fn of(guard: &CommitGuard<'_>, instance: &Arc<Instance>) -> Snapshot {
         let generation = Arc::clone(&guard.generation);
         let rows = generation.store.db.snapshot();
         let position = Position { replication_id: generation.store.replication_id(), sequence: rows.sequence() };
-        drop(guard);
-        Ok(Snapshot {
-            view: Arc::new(View { instance: Arc::clone(instance), rows: Arc::new(rows), generation, position }),
-        })
+        Snapshot { view: Arc::new(View { instance: Arc::clone(instance), rows: Arc::new(rows), generation, position }) }
+    }
+
+    /// A namespace that was admitted to the same generation.
+    pub(super) fn of_namespace(&self, namespace: &Namespace) -> SnapshotNamespace {
+        SnapshotNamespace { view: Arc::clone(&self.view), namespace: namespace.clone() }
     }
 
     /// The position that it shows.

@@ -8,7 +8,7 @@ use pyo3::types::PyBytes;
 use super::arguments::{self, Bytes};
 use super::elements::{ElementIterator, Walk};
 use super::leases::Shared;
-use super::namespace::{Fallback, missing};
+use super::namespace::{Fallback, missing, pop_first};
 use crate::Range;
 
 /// The hash of one key, as a mutable mapping from fields to values: in the order of the fields, with bytes on both sides.
@@ -96,6 +96,11 @@ impl Hash {
             (None, Fallback::Given(default)) => Ok(default),
             (None, Fallback::Raise) => Err(missing(key)),
         }
+    }
+
+    /// Takes the first field away and gives it with its value; KeyError where there is none.
+    fn popitem<'py>(slf: Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        pop_first(slf.as_any())
     }
 
     /// The value of a field, which is stored as `default` when it is not there, with nothing in between.

@@ -108,7 +108,7 @@ fn cli(py: Python<'_>, arguments: Vec<std::ffi::OsString>) -> i32 {
 /// follow from the others.
 fn be_mappings(py: Python<'_>) -> PyResult<()> {
     const COMPARED: &[&str] = &["__eq__", "__hash__"];
-    const CHANGED: &[&str] = &["popitem", "update"];
+    const CHANGED: &[&str] = &["update"];
     const SET: &[&str] = &[
         "__eq__",
         "__le__",
@@ -137,7 +137,7 @@ fn be_mappings(py: Python<'_>) -> PyResult<()> {
     };
     borrow(py.get_type::<ReadOnlyNamespace>(), "Mapping", COMPARED)?;
     borrow(py.get_type::<Namespace>(), "MutableMapping", CHANGED)?;
-    const MAPPING: &[&str] = &["__eq__", "__hash__", "keys", "values", "items", "popitem", "update"];
+    const MAPPING: &[&str] = &["__eq__", "__hash__", "keys", "values", "items", "update"];
     const IN_PLACE: &[&str] = &["__ior__", "__iand__", "__ixor__", "__isub__"];
     borrow(py.get_type::<Hash>(), "MutableMapping", MAPPING)?;
     borrow(py.get_type::<SortedSet>(), "MutableMapping", MAPPING)?;

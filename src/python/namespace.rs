@@ -22,7 +22,7 @@ use super::sorted_sets::SortedSet;
 use super::streams::Stream;
 use super::views::{ItemsView, KeysView, ValuesView};
 use super::{buffer, calls, reply};
-use crate::{Items, Kind, Range, SnapshotNamespace, Ttl, Value, WriteOptions};
+use crate::{Items, Kind, Range, Reply, SnapshotNamespace, Ttl, Value, WriteOptions};
 
 /// What a namespace reads: the dataset of now, or that of a snapshot.
 pub enum Source {
@@ -140,6 +140,20 @@ impl<'py> FromPyObject<'_, 'py> for Fallback<'py> {
 /// The error for a key that is not there, with the key as it was given.
 pub fn missing(key: &Bound<'_, PyAny>) -> PyErr {
     PyKeyError::new_err(key.clone().unbind())
+}
+
+/// Takes the first item of a mapping away by its `pop`; the next one where somebody else has taken that meanwhile.
+pub fn pop_first<'py>(mapping: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    loop {
+        let Some(key) = mapping.try_iter()?.next() else {
+            return Err(PyKeyError::new_err("popitem: got nothing to take"));
+        };
+        let key = key?;
+        match mapping.call_method1("pop", (&key,)) {
+            Err(gone) if gone.is_instance_of::<PyKeyError>(mapping.py()) => {}
+            value => return Ok((key, value?)),
+        }
+    }
 }
 
 #[pymethods]
@@ -371,16 +385,17 @@ impl Namespace {
         key: &Bound<'py, PyAny>,
         default: Fallback<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let bytes = Bytes::extract(key.as_borrowed())?;
-        if let Some(value) = self.live.get(&bytes)?
-            && py.detach(|| self.live.delete(&bytes))?
-        {
-            return Ok(PyBytes::new(py, &value).into_any());
+        let words = [b"GETDEL".to_vec(), Bytes::extract(key.as_borrowed())?.to_vec()];
+        match (py.detach(|| self.live.execute_words(&words))?, default) {
+            (Reply::Bulk(value), _) => Ok(PyBytes::new(py, &value).into_any()),
+            (_, Fallback::Given(default)) => Ok(default),
+            (_, Fallback::Raise) => Err(missing(key)),
         }
-        match default {
-            Fallback::Given(default) => Ok(default),
-            Fallback::Raise => Err(missing(key)),
-        }
+    }
+
+    /// Takes the first string away and gives it with its key; KeyError where there is none.
+    fn popitem<'py>(slf: Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        pop_first(slf.as_any())
     }
 
     /// The value of a string, which is stored as `default` when there is no such key, with nothing in between.

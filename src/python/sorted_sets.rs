@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyFloat};
 use super::arguments::{self, Bytes};
 use super::elements::{ElementIterator, Walk};
 use super::leases::Shared;
-use super::namespace::{Fallback, missing};
+use super::namespace::{Fallback, missing, pop_first};
 use crate::{Add, Part, ScoreBound, Span};
 
 /// The sorted set of one key, as a mutable mapping from members, which are bytes, to scores: in the order of the scores.
@@ -117,6 +117,11 @@ impl SortedSet {
             (None, Fallback::Given(default)) => Ok(default),
             (None, Fallback::Raise) => Err(missing(key)),
         }
+    }
+
+    /// Takes the member with the lowest score away and gives it with its score; KeyError where there is none.
+    fn popitem<'py>(slf: Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        pop_first(slf.as_any())
     }
 
     /// The score of a member, which is stored as `default` when it is not there, with nothing in between.

@@ -274,10 +274,11 @@ fn many_streams_at_once() {
 fn damaged_records() {
     let dir = tempfile::tempdir().unwrap();
     drop(Engine::open(dir.path(), &Options::default()).unwrap());
-    let bloom = |filters: u16, bytes: u32| {
-        [&filters.to_be_bytes()[..], &[0, 2], &[0xFF; 4], &[0xBF, 0x84, 0, 0, 0, 0, 0, 0], &bytes.to_be_bytes()]
-            .concat()
+    let chain = |filters: u16, capacity: u32, bytes: u32| {
+        let (capacity, bytes) = (capacity.to_be_bytes(), bytes.to_be_bytes());
+        [&filters.to_be_bytes()[..], &[0, 2], &capacity, &[0xBF, 0x84, 0, 0, 0, 0, 0, 0], &bytes].concat()
     };
+    let bloom = |filters: u16, bytes: u32| chain(filters, u32::MAX, bytes);
     let many = u64::MAX;
     let bad: Vec<(&str, u8, u64, Vec<u8>)> = vec![
         ("bitmap", 6, many, vec![]),
@@ -290,6 +291,7 @@ fn damaged_records() {
         ("bloom", 9, 1, bloom(32, u32::MAX)),
         ("bloom1", 9, 1, bloom(60_000, 1)),
         ("bloom2", 9, 1, bloom(1, 4)),
+        ("bloom3", 9, many, chain(1, 10, 32)),
         ("ints", 7, many, vec![]),
     ];
     for (name, kind, size, rest) in &bad {
@@ -317,6 +319,7 @@ fn damaged_records() {
         ("hll", b"3", vec![1; 767]),
         ("bloom", &[0, 0], vec![1; 33]),
         ("bloom2", &[0, 0], vec![]),
+        ("bloom3", &[0, 0], vec![0; 32]),
         ("ints", b"abc", vec![]),
     ] {
         raw_write(dir.path(), "default", &raw_subkey(name, sub), Some(&value));
@@ -351,6 +354,7 @@ fn damaged_records() {
         ("BF.EXISTS bloom a", "bloom filter"),
         ("BF.ADD bloom1 a", "60000 filters"),
         ("BF.EXISTS bloom2 a", "power of two"),
+        ("BF.ADD bloom3 a", "no room for one more"),
         ("SIRANGE ints 0 10", "expected 8 bytes"),
         ("JSON.GET json", "no JSON"),
         ("JSON.SET json1 $.a 1", "CBOR"),

@@ -82,7 +82,7 @@ pub fn expiretime(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     Ok(match context.read(|reading| Ok(reading.metadata(&args[1])?))? {
         None => Reply::Integer(-2),
         Some(metadata) if metadata.expire_ms == 0 => Reply::Integer(-1),
-        Some(metadata) if is(&args[0], "expiretime") => integer((metadata.expire_ms + 500) / 1000),
+        Some(metadata) if is(&args[0], "expiretime") => integer(metadata.expire_ms.saturating_add(500) / 1000),
         Some(metadata) => integer(metadata.expire_ms),
     })
 }

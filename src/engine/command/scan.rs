@@ -20,8 +20,8 @@ impl Steps<'_, '_> {
     /// After how many steps it asks.
     const LOOK_AROUND: u32 = 1 << 16;
 
-    fn step(&mut self) -> Result<(), Refusal> {
-        self.taken += 1;
+    fn step(&mut self, steps: u32) -> Result<(), Refusal> {
+        self.taken = self.taken.saturating_add(steps);
         if self.taken < Steps::LOOK_AROUND {
             return Ok(());
         }
@@ -30,7 +30,7 @@ impl Steps<'_, '_> {
     }
 
     fn fits(&mut self, pattern: &[u8], key: &[u8]) -> Result<bool, Refusal> {
-        matches_by_steps(pattern, key, &mut || self.step())
+        matches_by_steps(pattern, key, &mut |bytes| self.step(bytes as u32))
     }
 }
 
@@ -65,7 +65,7 @@ fn page(context: &Context<'_>, walk: &Walk<'_>, mut items: Items<'_>) -> Answer 
     let (mut seen, mut bytes) = (0u64, 0);
     let mut last = Vec::new();
     while let Some(item) = items.next_item()? {
-        steps.step()?;
+        steps.step(1)?;
         let fits = walk.pattern.map_or(Ok(true), |pattern| steps.fits(pattern, item.key))?;
         if fits && walk.kind.is_none_or(|kind| is(kind, item.kind.name())) {
             found.push(bulk(item.key));
@@ -164,7 +164,7 @@ fn all(context: &Context<'_>, pattern: &[u8], mut items: Items<'_>) -> Answer {
     let mut found = Vec::new();
     let mut bytes = 0;
     while let Some(item) = items.next_item()? {
-        steps.step()?;
+        steps.step(1)?;
         if steps.fits(pattern, item.key)? {
             bytes += item.key.len() + size_of::<Reply>();
             if bytes > MOST_BYTES {

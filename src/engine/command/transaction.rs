@@ -7,6 +7,7 @@ use super::watch::Watch;
 use super::{Answer, Attempt, Context, Refusal, error, ok};
 use crate::engine::error::{Error, ErrorKind};
 use crate::engine::format::resp::Reply;
+use crate::engine::snapshot::Snapshot;
 use crate::engine::types::writing::Writing;
 
 /// What a client has begun and not ended: the commands that EXEC will run, and the keys that it watches.
@@ -134,14 +135,17 @@ pub fn exec(transaction: &mut Transaction, context: &Context<'_>, _: &[Vec<u8>])
         watch.look(&instance.generation()?.store)?;
     }
     if !queue.commands.iter().any(|(command, _)| command.flags & table::WRITE != 0) {
-        // Nothing is written while the lock is held: all see the same.
         let guard = instance.lock()?;
+        context.namespace.admit(&guard.generation)?;
         if let Some(watch) = &mut watch
             && watch.look(&guard.generation.store)?
         {
             return Ok(Reply::NilArray);
         }
-        return Ok(run_all(&queue, &Context { transaction: None, ..*context }, None));
+        // All see the same, and nobody waits for them however much they read.
+        let snapshot = Snapshot::of(&guard, instance).of_namespace(context.namespace);
+        drop(guard);
+        return Ok(run_all(&queue, &Context { transaction: None, snapshot: Some(&snapshot), ..*context }, None));
     }
     let replies = instance.write(None, |generation, batch| {
         context.namespace.admit(generation)?;

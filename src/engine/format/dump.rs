@@ -9,6 +9,8 @@ const NEWEST_VERSION: u16 = 12;
 
 /// The most bytes that the parts of one object may have together once unpacked.
 const MAX_UNPACKED: u64 = 1 << 30;
+/// What an item takes beside its bytes.
+const ITEM_BYTES: u64 = 48;
 
 /// An object, as the commands of its type see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -243,8 +245,9 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Counts an item of that length before it is made.
     fn charge(&mut self, length: u64) -> Result<()> {
-        self.unpacked = self.unpacked.saturating_add(length);
+        self.unpacked = self.unpacked.saturating_add(length).saturating_add(ITEM_BYTES);
         if self.unpacked > MAX_UNPACKED {
             return Err(bad(format_args!("got more than {MAX_UNPACKED} bytes of content")));
         }
@@ -253,11 +256,8 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Result<Vec<u8>> {
         Ok(match self.length_or_special()? {
-            Length::Plain(length) => {
-                self.charge(length.min(self.bytes.len() as u64))?;
-                self.take(length)?.to_vec()
-            }
-            Length::Special(encoding @ 0..=2) => self.little(1 << encoding)?.to_string().into_bytes(),
+            Length::Plain(length) => self.item(length)?,
+            Length::Special(encoding @ 0..=2) => self.integer(1 << encoding)?,
             Length::Special(3) => {
                 let (packed, length) = (self.length()?, self.length()?);
                 let packed = self.take(packed)?;
@@ -268,16 +268,36 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// An item of that length.
+    fn item(&mut self, length: u64) -> Result<Vec<u8>> {
+        self.charge(length.min(self.bytes.len() as u64))?;
+        Ok(self.take(length)?.to_vec())
+    }
+
+    /// An integer of that many bytes, as the item that it stands for.
+    fn integer(&mut self, length: u64) -> Result<Vec<u8>> {
+        self.charge(0)?;
+        Ok(self.little(length)?.to_string().into_bytes())
+    }
+
+    /// An integer that its head is.
+    fn small(&mut self, integer: u8) -> Result<Vec<u8>> {
+        self.charge(0)?;
+        Ok(integer.to_string().into_bytes())
+    }
+
     fn strings(&mut self) -> Result<Vec<Vec<u8>>> {
         let count = self.length()?;
         (0..count).map(|_| self.string()).collect()
     }
 
-    fn packed(&mut self, unpack: fn(&[u8]) -> Result<Vec<Vec<u8>>>) -> Result<Vec<Vec<u8>>> {
+    /// The items of a string that packs many, within the same bounds.
+    fn packed(&mut self, unpack: fn(&mut Reader<'_>) -> Result<Vec<Vec<u8>>>) -> Result<Vec<Vec<u8>>> {
         let packed = self.string()?;
-        let items = unpack(&packed)?;
-        self.charge(items.iter().map(|item| item.len() as u64).sum())?;
-        Ok(items)
+        let mut inner = Reader { bytes: &packed, unpacked: self.unpacked };
+        let items = unpack(&mut inner);
+        self.unpacked = inner.unpacked;
+        items
     }
 
     fn object(&mut self) -> Result<Object> {
@@ -364,17 +384,15 @@ fn scored(items: Vec<Vec<u8>>) -> Result<Vec<(Vec<u8>, f64)>> {
     paired(items)?.into_iter().map(|(member, score)| Ok((member, parse_score(&score)?))).collect()
 }
 
-fn intset(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut reader = Reader { bytes, unpacked: 0 };
+fn intset(reader: &mut Reader<'_>) -> Result<Vec<Vec<u8>>> {
     let (width, count) = (reader.little(4)? as u64, reader.little(4)? as u32);
     if ![2, 4, 8].contains(&width) {
         return Err(bad(format_args!("got integers of {width} bytes, expected 2, 4 or 8")));
     }
-    (0..count).map(|_| Ok(reader.little(width)?.to_string().into_bytes())).collect()
+    (0..count).map(|_| reader.integer(width)).collect()
 }
 
-fn ziplist(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut reader = Reader { bytes, unpacked: 0 };
+fn ziplist(reader: &mut Reader<'_>) -> Result<Vec<Vec<u8>>> {
     reader.take(10)?;
     let mut items = Vec::new();
     loop {
@@ -392,20 +410,19 @@ fn ziplist(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
             _ => None,
         };
         items.push(match (length, head) {
-            (Some(length), _) => reader.take(length)?.to_vec(),
-            (None, 0xC0) => reader.little(2)?.to_string().into_bytes(),
-            (None, 0xD0) => reader.little(4)?.to_string().into_bytes(),
-            (None, 0xE0) => reader.little(8)?.to_string().into_bytes(),
-            (None, 0xF0) => reader.little(3)?.to_string().into_bytes(),
-            (None, 0xFE) => reader.little(1)?.to_string().into_bytes(),
-            (None, 0xF1..=0xFD) => (head - 0xF1).to_string().into_bytes(),
+            (Some(length), _) => reader.item(length)?,
+            (None, 0xC0) => reader.integer(2)?,
+            (None, 0xD0) => reader.integer(4)?,
+            (None, 0xE0) => reader.integer(8)?,
+            (None, 0xF0) => reader.integer(3)?,
+            (None, 0xFE) => reader.integer(1)?,
+            (None, 0xF1..=0xFD) => reader.small(head - 0xF1)?,
             (None, _) => return Err(bad(format_args!("got the ziplist entry {head:#04x}"))),
         });
     }
 }
 
-fn listpack(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut reader = Reader { bytes, unpacked: 0 };
+fn listpack(reader: &mut Reader<'_>) -> Result<Vec<Vec<u8>>> {
     reader.take(6)?;
     let mut items = Vec::new();
     loop {
@@ -413,21 +430,22 @@ fn listpack(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
         let head = reader.byte()?;
         let item = match head {
             0xFF => return Ok(items),
-            0x00..=0x7F => head.to_string().into_bytes(),
-            0x80..=0xBF => reader.take(u64::from(head & 0x3F))?.to_vec(),
+            0x00..=0x7F => reader.small(head)?,
+            0x80..=0xBF => reader.item(u64::from(head & 0x3F))?,
             0xC0..=0xDF => {
                 let raw = i64::from(head & 0x1F) << 8 | i64::from(reader.byte()?);
+                reader.charge(0)?;
                 ((raw << 51) >> 51).to_string().into_bytes()
             }
             0xE0..=0xEF => {
                 let length = u64::from(head & 0x0F) << 8 | u64::from(reader.byte()?);
-                reader.take(length)?.to_vec()
+                reader.item(length)?
             }
             0xF0 => {
                 let length = reader.little(4)? as u32;
-                reader.take(length.into())?.to_vec()
+                reader.item(length.into())?
             }
-            0xF1..=0xF4 => reader.little([2, 3, 4, 8][usize::from(head - 0xF1)])?.to_string().into_bytes(),
+            0xF1..=0xF4 => reader.integer([2, 3, 4, 8][usize::from(head - 0xF1)])?,
             _ => return Err(bad(format_args!("got the listpack entry {head:#04x}"))),
         };
         // The entry's own length follows it, in groups of seven bits.
@@ -536,5 +554,38 @@ mod tests {
             payload.extend(crc64(&payload).to_le_bytes());
             assert!(decode_dump(&payload).is_err(), "{body}");
         }
+    }
+
+    /// Many items that are nothing, or were packed into less than a byte each, count as what they take.
+    #[test]
+    fn many_small_items() {
+        let sealed = |mut payload: Vec<u8>| {
+            payload.extend(6u16.to_le_bytes());
+            payload.extend(crc64(&payload).to_le_bytes());
+            payload
+        };
+        let zeros = |count: u32| {
+            let mut set = hex("02 80");
+            set.extend(count.to_be_bytes());
+            set.resize(set.len() + count as usize, 0);
+            sealed(set)
+        };
+        assert!(matches!(decode_dump(&zeros(1000)), Ok(Object::Set(items)) if items.len() == 1000));
+        assert!(decode_dump(&zeros((MAX_UNPACKED / ITEM_BYTES) as u32 + 1)).is_err());
+
+        // A listpack of integers of two bytes, by LZF copies of 264 bytes.
+        let copied = |copies: u32| {
+            let (length, packed) = (8 + 264 * copies, 9 + 3 * copies + 2);
+            let mut list = hex("14 c3 80");
+            list.extend(packed.to_be_bytes());
+            list.push(0x80);
+            list.extend((length + 1).to_be_bytes());
+            list.extend(hex("07 000000000000 0101"));
+            list.extend(hex("e0ff01").repeat(copies as usize));
+            list.extend(hex("00 ff"));
+            sealed(list)
+        };
+        assert!(matches!(decode_dump(&copied(10)), Ok(Object::Set(items)) if items.len() == 1 + 132 * 10));
+        assert!(decode_dump(&copied(180_000)).is_err());
     }
 }

@@ -44,6 +44,12 @@ pub struct Incoming {
     dataset: Option<String>,
 }
 
+impl Incoming {
+    pub fn dataset(&self) -> Option<String> {
+        self.dataset.clone()
+    }
+}
+
 /// One full sync, for the wish under which the link runs.
 pub struct FullSync<'a> {
     pub instance: &'a Instance,

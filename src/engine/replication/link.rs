@@ -556,6 +556,7 @@ impl Attempt<'_> {
             layout: store.layout,
             last,
             admitted: synced.as_ref().filter(|synced| synced.sequence == sequence).map(|synced| synced.dataset.clone()),
+            received: self.received.as_ref().and_then(Incoming::dataset),
             run_id: self.link.run_id.clone(),
             node_id,
             epoch,

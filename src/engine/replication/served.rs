@@ -5,7 +5,7 @@
 //! stays within a limit. No file of the database goes meanwhile, those of the log too, so that a replica that took long
 //! finds the entry at which it must go on.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::sync_in::Watch;
 use super::sync_out::{self, LinkedFiles};
@@ -29,8 +29,6 @@ use crate::engine::storage::files;
 
 const IDLE_MS: u64 = 10 * 60 * 1000;
 const OLDEST_MS: u64 = 24 * 60 * 60 * 1000;
-/// A checkpoint that is this old is not given to another replica.
-const SHARED_MS: u64 = 10 * 60 * 1000;
 /// How often what is kept is measured.
 const LOOK: Duration = Duration::from_secs(10);
 /// What may be kept, where nobody said: the dataset's size again, or this where that is more.
@@ -61,9 +59,11 @@ impl Drop for Reading {
     fn drop(&mut self) {
         let Some(serving) = self.serving.upgrade() else { return };
         let state = serving.state.lock();
-        self.uses.readings.fetch_sub(1, Ordering::Relaxed);
+        let last = self.uses.readings.fetch_sub(1, Ordering::Relaxed) == 1;
         drop(state);
-        serving.woken.notify_all();
+        if last {
+            serving.woken.notify_all();
+        }
     }
 }
 
@@ -167,11 +167,18 @@ pub struct Serving {
 #[derive(Default)]
 struct State {
     served: Option<Arc<Served>>,
-    /// Replicas that have listed it and not come back yet: the run of a Pumice, the address of a Kvrocks' host.
-    awaited: HashSet<String>,
+    /// Replicas that have listed a checkpoint and not come back yet, and its id: the run of a Pumice, the address of a Kvrocks'
+    /// host.
+    awaited: HashMap<String, String>,
     watched: bool,
     watching: Option<JoinHandle<()>>,
     closed: bool,
+}
+
+impl State {
+    fn is_used(&self, served: &Served) -> bool {
+        !self.awaited.is_empty() || served.uses.readings.load(Ordering::Relaxed) > 0
+    }
 }
 
 impl Serving {
@@ -184,16 +191,16 @@ impl Serving {
     /// `create_checkpoint` does. What is kept for it may take `limit` bytes beside the dataset.
     pub fn list(self: &Arc<Serving>, replica: &str, limit: Option<u64>) -> Result<Arc<Served>> {
         let _making = self.making.lock();
+        self.list_making(replica, limit)
+    }
+
+    fn list_making(self: &Arc<Serving>, replica: &str, limit: Option<u64>) -> Result<Arc<Served>> {
         let now_ms = clock::monotonic_ms();
         let shared = self.state.lock().served.clone();
-        let shared = shared.filter(|served| now_ms - served.made_ms <= SHARED_MS && !served.is_over(now_ms));
+        let shared = shared.filter(|served| !served.is_over(now_ms));
         let served = match shared {
             Some(served) => served,
-            None => {
-                let made = Arc::new(self.make(limit)?);
-                self.state.lock().served = Some(Arc::clone(&made));
-                made
-            }
+            None => Arc::new(self.make(limit)?),
         };
         served.touch();
         let mut state = self.state.lock();
@@ -201,7 +208,18 @@ impl Serving {
             state.served = None;
             return Err(Error::new(ErrorKind::Closed, "checkpoint: the engine is closed"));
         }
-        state.awaited.insert(replica.to_owned());
+        if served.is_gone() {
+            // It was let go of meanwhile.
+            drop(state);
+            drop(served);
+            return self.list_making(replica, limit);
+        }
+        // Whoever still reads another than this one must end.
+        let former = state.served.replace(Arc::clone(&served)).filter(|former| !Arc::ptr_eq(former, &served));
+        if let Some(former) = &former {
+            former.uses.gone.store(true, Ordering::Relaxed);
+        }
+        state.awaited.insert(replica.to_owned(), served.id.clone());
         if !state.watched {
             let serving = Arc::clone(self);
             let started = std::thread::Builder::new().name("pumice-served".to_owned()).spawn(move || serving.watch());
@@ -215,6 +233,7 @@ impl Serving {
             }
             state.watched = true;
         }
+        drop(state);
         Ok(served)
     }
 
@@ -227,6 +246,12 @@ impl Serving {
         })?;
         served.touch();
         Ok(served)
+    }
+
+    /// The checkpoint that a replica has listed, the newest for who has listed none, while it is served.
+    pub fn find_listed(&self, replica: &str) -> Result<Arc<Served>> {
+        let id = self.state.lock().awaited.get(replica).cloned();
+        self.find(id.as_deref())
     }
 
     /// Replicas that may have listed it have come back. The log is to be kept for them until they have what was written so
@@ -255,11 +280,11 @@ impl Serving {
     pub fn withdraw(&self) {
         let mut state = self.state.lock();
         let withdrawn = state.served.take();
-        state.awaited.clear();
-        drop(state);
-        if let Some(served) = withdrawn {
+        if let Some(served) = &withdrawn {
             served.uses.gone.store(true, Ordering::Relaxed);
         }
+        state.awaited.clear();
+        drop(state);
         self.woken.notify_all();
     }
 
@@ -307,22 +332,25 @@ impl Serving {
         })
     }
 
-    /// Lets go of it when its time is over. Ends when there is nothing to watch.
+    /// Lets go of it when nobody uses it, or its time is over. Ends when there is nothing to watch.
     fn watch(&self) {
+        let mut look = clock::after(LOOK);
         let mut state = self.state.lock();
         while let Some(served) = state.served.clone() {
-            drop(state);
-            let over = served.is_over(clock::monotonic_ms());
-            state = self.state.lock();
-            let done = state.awaited.is_empty() && served.uses.readings.load(Ordering::Relaxed) == 0;
-            if (over || done) && state.served.as_ref().is_some_and(|now| Arc::ptr_eq(now, &served)) {
+            let mut over = !state.is_used(&served);
+            if !over && clock::instant() >= look {
+                look = clock::after(LOOK);
+                over = MutexGuard::unlocked(&mut state, || served.is_over(clock::monotonic_ms()));
+            }
+            if over && state.served.as_ref().is_some_and(|now| Arc::ptr_eq(now, &served)) {
                 served.uses.gone.store(true, Ordering::Relaxed);
                 state.served = None;
                 state.awaited.clear();
             }
-            drop(served);
-            if state.served.is_some() {
-                self.woken.wait_until(&mut state, clock::after(LOOK));
+            // Whoever lets go of it last deletes its files.
+            MutexGuard::unlocked(&mut state, || drop(served));
+            if state.served.as_ref().is_some_and(|served| state.is_used(served)) {
+                self.woken.wait_until(&mut state, look);
             }
         }
         state.watched = false;

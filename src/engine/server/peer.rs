@@ -95,7 +95,7 @@ fn answer(
             Ok(Flow::Close)
         }
         Ask::Files(names) => {
-            let served = node.serving.find(None)?;
+            let served = node.serving.find_listed(&session.awaited_as(None))?;
             connection.reading = Some(node.serving.read(&served));
             // Every name before the first byte: a peer that asks for another gets nothing.
             let files = names.iter().map(|name| served.file(name)).collect::<Result<Vec<_>>>()?;

@@ -26,6 +26,8 @@ pub struct Subscription {
 
 /// The most bytes that the names of one connection take.
 const MOST_BYTES: usize = 16 << 20;
+/// The most patterns of one connection: each is held against every message while writers wait.
+const MOST_PATTERNS: usize = 1 << 10;
 /// What a name takes besides its bytes.
 const ITEM: usize = 128;
 
@@ -86,6 +88,9 @@ impl Subscription {
             return Err(error(format_args!(
                 "subscriptions: got more than {MOST_BYTES} bytes of names in one connection"
             )));
+        }
+        if what == What::Pattern && self.names(what).len() >= MOST_PATTERNS {
+            return Err(error(format_args!("subscriptions: got more than {MOST_PATTERNS} patterns in one connection")));
         }
         self.outbox.hold();
         self.channels.subscribe(what, name, &self.outbox)?;

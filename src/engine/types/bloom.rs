@@ -139,7 +139,11 @@ pub fn add(
         if let Some(filter) = filters.last_mut() {
             bloom::insert(filter, hash);
         }
-        chain.metadata.size += 1;
+        let size = chain.metadata.size;
+        chain.metadata.size = size.checked_add(1).ok_or_else(|| {
+            let message = format!("key {}: its metadata says {size} items, which leaves no room for one more", shown(key));
+            Error::new(ErrorKind::Corruption, message)
+        })?;
         out.push(Added::New);
     }
     if chain.metadata.size != before {

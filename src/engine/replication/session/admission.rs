@@ -53,10 +53,11 @@ impl Admissions {
         self.put(address, Standing::Refused, peer_ip);
     }
 
-    /// A peer got the names of the files of a checkpoint that ends at `sequence`.
+    /// A peer got the names of the files of a checkpoint that ends at `sequence`. Another replica on its host may have taken
+    /// files before, and is still to come back.
     pub fn listed(&mut self, peer_ip: &str, sequence: u64) {
         for known in self.of_peer(peer_ip) {
-            if matches!(known.standing, Standing::Refused | Standing::Listed(_) | Standing::Synced(_)) {
+            if matches!(known.standing, Standing::Refused | Standing::Listed(_)) {
                 known.standing = Standing::Listed(sequence);
             }
         }
@@ -152,7 +153,12 @@ mod tests {
         admissions.taken("192.168.0.1");
         assert_eq!(admits(&admissions), [false, true, false]);
         assert!(!admissions.admits(&address(2), 10));
+        // Another replica of that host lists a later checkpoint: this one has its files all the same.
+        admissions.listed("192.168.0.1", 10);
+        assert_eq!(admits(&admissions), [false, true, false]);
         // A second try of the full sync begins again.
+        admissions.refused(address(1), "192.168.0.1");
+        assert_eq!(admits(&admissions), [false; 3]);
         admissions.listed("192.168.0.1", 10);
         assert_eq!(admits(&admissions), [false; 3]);
         admissions.taken("192.168.0.1");

@@ -321,7 +321,8 @@ fn our_replica() {
                 let own = Own {
                     position: Position { replication_id: recording.id.to_owned(), sequence: next - 1 },
                     layout: recording.layout,
-                    admitted: last.is_none().then(|| "process 7".to_owned()),
+                    admitted: last.is_none().then(|| "process 7 at , since 0".to_owned()),
+                    received: None,
                     last: last.clone(),
                     run_id: "1".repeat(16),
                     node_id: None,

@@ -19,6 +19,8 @@ const LONGEST_SILENCE_MS: u64 = 30_000;
 const SLOWEST_FRAME: u64 = 1_000;
 /// How often the primary hears of what was applied.
 const ACK_INTERVAL_MS: u64 = 1_000;
+/// How far apart two answers may lie that say when the same process was started, in seconds.
+const STARTED: i64 = 3;
 /// What may come before the feed. INFO is a bulk; the longest reply is a table of namespaces.
 const HANDSHAKE: Limits =
     Limits { count: 1 << 20, bulk: 1 << 20, line: 64 << 10, inline: false, total: 16 << 20, depth: 2 };
@@ -34,6 +36,8 @@ pub struct Own {
     /// Its data was just taken by a full sync of this dataset of the primary (see `ReplicaSession::dataset`), and
     /// nothing was applied since.
     pub admitted: Option<String>,
+    /// An earlier try has received files of this dataset.
+    pub received: Option<String>,
     /// 16 characters, drawn when the engine was opened.
     pub run_id: String,
     /// Who it is in a topology.
@@ -441,7 +445,15 @@ impl ReplicaSession {
             return Err(Error::new(ErrorKind::Unsupported, message).into());
         };
         self.check_layout(mode)?;
-        self.dataset = Some(format!("process {}", find("process_id:").unwrap_or_default()));
+        // In containers every process has the same number: when it was started tells them apart. What it says of that is in
+        // whole seconds, and some way back.
+        let uptime = find("uptime_in_seconds:").and_then(|text| text.parse::<i64>().ok());
+        let started = uptime.map_or(0, |uptime| (self.heard_ms as i64 / 1000).saturating_sub(uptime));
+        let (process, port) = (find("process_id:").unwrap_or_default(), find("tcp_port:").unwrap_or_default());
+        let dataset = |away: i64| format!("process {process} at {port}, since {}", started.saturating_add(away));
+        let known = [&self.own.admitted, &self.own.received];
+        let same = (-STARTED..=STARTED).map(dataset).find(|one| known.iter().any(|known| known.as_ref() == Some(one)));
+        self.dataset = Some(same.unwrap_or_else(|| dataset(0)));
         out.push(Action::Send(encode_request(&[b"CONFIG", b"GET", b"repl-namespace-enabled"])));
         self.step = Step::NamespaceOption;
         Ok(())
@@ -594,8 +606,11 @@ impl ReplicaSession {
         } else if frame == GET_ACK {
             (self.acks, self.ack_wanted) = (true, true);
         } else if let (Some(Peer::Pumice), Some(words)) = (self.peer, frame.strip_prefix(HEARTBEAT)) {
-            let words: Vec<&[u8]> = words.split(|&byte| byte == b' ').collect();
-            let find = |name: &[u8]| words.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1]);
+            let find = |name: &[u8]| {
+                let mut words = words.split(|&byte| byte == b' ');
+                let mut pairs = std::iter::from_fn(|| words.next().zip(words.next()));
+                pairs.find(|pair| pair.0 == name).map(|pair| pair.1)
+            };
             if let Some(latest) = find(b"latest").and_then(parse_sequence) {
                 self.heartbeat(latest, out);
             }

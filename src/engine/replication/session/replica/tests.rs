@@ -20,6 +20,7 @@ fn own(id: &str, sequence: u64, last: Option<(u64, Vec<u8>)>) -> Own {
         layout: Layout::Standalone,
         last,
         admitted: None,
+        received: None,
         run_id: RUN.to_owned(),
         node_id: None,
         epoch: None,
@@ -104,7 +105,8 @@ fn written(actions: Vec<Action>) -> Vec<String> {
 }
 
 fn info(mode: &str) -> String {
-    let text = format!("# Server\r\nkvrocks_version:2.10.0\r\nkvrocks_mode:{mode}\r\nprocess_id:7\r\nos:Linux\r\n");
+    let server = "process_id:7\r\ntcp_port:6666\r\nuptime_in_seconds:5";
+    let text = format!("# Server\r\nkvrocks_version:2.10.0\r\nkvrocks_mode:{mode}\r\n{server}\r\nos:Linux\r\n");
     format!("${}\r\n{text}\r\n", text.len())
 }
 
@@ -194,10 +196,15 @@ fn first_question() {
         (own("", 9, last.clone()), "PSYNC 8", "PSYNC 8"),
         (own(ID, 9, None), "full sync, diverged false", "PSYNC ABCDEFGHIJKLMNOP 10"),
         (own("", 9, None), "full sync, diverged false", "full sync, diverged false"),
-        (admitted("process 7", None), "PSYNC 10", "full sync, diverged false"),
+        (admitted("process 7 at 6666, since -5", None), "PSYNC 10", "full sync, diverged false"),
+        // When it was started is known to some seconds; another process of that number was started later.
+        (admitted("process 7 at 6666, since -7", None), "PSYNC 10", "full sync, diverged false"),
+        (admitted("process 7 at 6666, since -60", None), "full sync, diverged false", "full sync, diverged false"),
+        (admitted("process 7 at 6667, since -5", None), "full sync, diverged false", "full sync, diverged false"),
+        (admitted("process 8 at 6666, since -5", None), "full sync, diverged false", "full sync, diverged false"),
         (admitted("run 0therrunning0one generation 3", None), "full sync, diverged false", "PSYNC 10"),
         (admitted("run 0therrunning0one generation 4", None), "full sync, diverged false", "full sync, diverged false"),
-        (admitted("process 7", last.clone()), "PSYNC 8", "PSYNC 8"),
+        (admitted("process 7 at 6666, since -5", last.clone()), "PSYNC 8", "PSYNC 8"),
         // An entry that does not end where the replica is proves nothing.
         (own("", 9, Some((7, batch(7, 2)))), "full sync, diverged false", "full sync, diverged false"),
         (own("", 9, Some((7, batch(8, 2)))), "full sync, diverged false", "full sync, diverged false"),
@@ -210,6 +217,7 @@ fn first_question() {
             epoch: None,
             layout: own.layout,
             admitted: own.admitted.clone(),
+            received: None,
         };
         let (mut talk, _) = Talk::new(None, None, own);
         talk.hear("-ERR unknown option\r\n");
@@ -218,6 +226,22 @@ fn first_question() {
         assert_eq!(talk.hear("db\r\n"), [kvrocks]);
         let (mut talk, _) = Talk::new(None, None, again);
         assert_eq!(talk.hear(hello("standalone", "0therrunning0one", 900)), [pumice]);
+    }
+}
+
+/// The dataset that files were received of is known again, and no other is taken for it.
+#[test]
+fn received() {
+    for (received, dataset) in [
+        (None, "process 7 at 6666, since -5"),
+        (Some("process 7 at 6666, since -6"), "process 7 at 6666, since -6"),
+        (Some("process 7 at 6666, since -60"), "process 7 at 6666, since -5"),
+    ] {
+        let own = Own { received: received.map(str::to_owned), ..own("", 9, None) };
+        let (mut talk, _) = Talk::new(None, None, own);
+        talk.hear("-ERR unknown option\r\n");
+        talk.hear(info("standalone"));
+        assert_eq!(talk.session.dataset(), Some(dataset), "{received:?}");
     }
 }
 

@@ -183,6 +183,7 @@ impl Node {
             layout: Layout::Standalone,
             last: last.map(|entry| (entry.first, entry.bytes.to_vec())),
             admitted: self.admitted.clone(),
+            received: None,
             run_id: self.run_id.clone(),
             node_id: None,
             epoch: None,
