@@ -179,6 +179,24 @@ fn snapshot_outlives_its_engine() {
     open(&path).close().unwrap();
 }
 
+/// A checkpoint is not made where the engine keeps and deletes files of its own.
+#[test]
+fn checkpoints_lie_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("e");
+    let engine = open(&path);
+    std::fs::create_dir(path.join("checkpoints")).unwrap();
+    for inside in ["generations/000009", "generations/000001/sub", "db/sub", "checkpoints/x", "checkpoints/a/b", "../e/db/sub"] {
+        let refused = engine.create_checkpoint(path.join(inside));
+        assert!(matches!(refused, Err(e) if e.kind() == ErrorKind::InvalidArgument), "{inside}");
+        assert!(!path.join(inside).exists(), "{inside}");
+    }
+    engine.create_checkpoint(path.join("backup")).unwrap();
+    drop(engine);
+    open(&path).close().unwrap();
+    assert!(path.join("backup").join("CURRENT").exists());
+}
+
 /// An iteration that meets a damaged block answers Corruption once and is at its end then.
 #[test]
 fn iteration_over_damage_ends() {

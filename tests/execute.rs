@@ -52,6 +52,9 @@ fn errors_have_kinds_and_words() {
     let (kind, words) = failed(&users, &["CONFIG", "GET", "dir"]);
     assert_eq!((kind, &*words), (ErrorKind::InvalidArgument, "ERR admin permission required to perform the command"));
     assert!(matches!(ns.execute(&["CONFIG", "GET", "dir"]).unwrap(), Reply::Array(found) if found.len() == 2));
+    // Who is in the process is an admin without a password.
+    assert_eq!(ns.execute(&["NAMESPACE", "ADD", "more", "token"]).unwrap(), ok());
+    assert_eq!(engine.namespace("more").unwrap().token().unwrap().as_deref(), Some("token"));
 
     support::copy_tree(&support::fixture("plain-lz4").join("db"), &dir.path().join("k").join("db"));
     let kvrocks = Engine::open(dir.path().join("k"), &Options::default()).unwrap();

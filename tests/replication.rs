@@ -155,7 +155,28 @@ fn a_diverged_engine_is_full_synced() {
     assert_eq!(link.full_syncs, 1);
     let warning = link.warning.unwrap();
     assert!(warning.contains("gave up 3 entries of its own after sequence 0"), "{warning}");
+    // Nor does it go with a release.
+    replica.close().unwrap();
+    drop((reader, old, replica));
+    let path = dir.path().join("r");
+    assert_error(pumice::release(&path), ErrorKind::InvalidArgument, &["generations/000001", "discard()"]);
+    let replica = open_replica(path);
     assert_eq!(replica.discard().unwrap(), 1);
+    assert_eq!(replica.discard().unwrap(), 0);
+}
+
+/// A new engine that follows before anything was written to it gives up nothing, whatever it was opened as.
+#[test]
+fn a_new_engine_has_nothing_to_give_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (primary, replica) = (open(dir.path().join("p")), open(dir.path().join("r")));
+    primary.create_namespace("new", None).unwrap().put(b"k", b"new").unwrap();
+    let listener = serve(&primary);
+    follow(&replica, &listener);
+    linked(&replica);
+    assert_follows(&replica, &primary);
+    let link = replica.link().unwrap().unwrap();
+    assert_eq!((link.full_syncs, link.warning), (1, None));
     assert_eq!(replica.discard().unwrap(), 0);
 }
 
@@ -218,13 +239,16 @@ fn roles_are_handed_over() {
     let (a, b) = (open(dir.path().join("a")), open_replica(dir.path().join("b")));
     let third = open_replica(dir.path().join("c"));
     let password = |text: &str| ServeOptions { password: Some(text.to_owned()), ..Default::default() };
-    let (at_a, at_b) =
-        (a.serve("127.0.0.1:0", &password("pw")).unwrap(), b.serve("127.0.0.1:0", &password("pw")).unwrap());
+    let at_a = a.serve("127.0.0.1:0", &password("pw")).unwrap();
     let options = FollowOptions { password: Some("pw".to_owned()), ..Default::default() };
     for replica in [&b, &third] {
         replica.follow("127.0.0.1", at_a.address().port(), &options).unwrap();
         linked(replica);
     }
+    // The primary hears of a listener that comes later.
+    let at_b = b.serve("127.0.0.1:0", &password("pw")).unwrap();
+    wait_until("b is announced", || a.feeds().unwrap().iter().any(|feed| feed.port == at_b.address().port()));
+    assert_eq!(full_syncs(&b), 0);
     a.create_namespace("ns", None).unwrap().put(b"k", b"v").unwrap();
     assert_error(a.hand_over("127.0.0.1", 1, SOON), ErrorKind::NotFound, &["127.0.0.1:1"]);
     a.hand_over("127.0.0.1", at_b.address().port(), SOON).unwrap();

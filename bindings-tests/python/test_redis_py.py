@@ -194,6 +194,7 @@ def test_documents(engine: pumice.Engine, protocol: int | None) -> None:
         documents = connected.json()
         assert documents.set("d", "$", {"a": 1, "b": [1.5, None]}) is True
         assert documents.get("d", "$") == [{"a": 1, "b": [1.5, None]}]
+        assert documents.get("d") == {"a": 1, "b": [1.5, None]} and documents.set("e", ".", 1) is True
         # As of RedisJSON, which has one more list around them in RESP3.
         kinds = [documents.type("d", path) for path in ("$", "$.b")]
         assert kinds == ([[[b"object"]], [[b"array"]]] if protocol == 3 else [[b"object"], [b"array"]])

@@ -15,6 +15,9 @@ def test_bitmap(names):
     """A bitmap is set and read by index, counted and searched by ranges of bits."""
     bitmap = names.bitmap("b")
     assert bitmap[7] is False and bitmap.count() == 0 and bitmap.find() is None
+    for walk in (list, iter, lambda bits: True in bits):
+        with pytest.raises(TypeError):
+            walk(bitmap)
     bitmap[7] = True
     bitmap[100_000] = True
     assert bitmap[7] is True and bitmap.count() == 2

@@ -467,6 +467,7 @@ class Bitmap:
     another type raises WrongTypeError.
     """
 
+    __iter__: ClassVar[None]
     def __getitem__(self, offset: int, /) -> bool: ...
     def __setitem__(self, offset: int, on: bool, /) -> None: ...
     def count(self, start: int = 0, end: int | None = None) -> int:

@@ -399,6 +399,16 @@ pub fn release(path: &Path) -> Result<()> {
         Entry::Folder => check_is_rocksdb(&path.join("db"))?,
         _ => match directory.recover(&|_| Ok(()))? {
             Some(Current::Generation(number)) => {
+                if let Some(kept) = directory.kept()?.into_iter().find(|&kept| kept != number) {
+                    let kept = directory.generation(kept);
+                    let message = format!(
+                        "release {}: {} holds data that was given up when this engine had diverged; open it and discard(), or \
+                         move that folder and the .kept file beside it elsewhere",
+                        path.display(),
+                        kept.display()
+                    );
+                    return Err(Error::new(ErrorKind::InvalidArgument, message));
+                }
                 let (db, folder) = (path.join("db"), directory.generation(number));
                 let _held = RocksLock::take(&folder)?;
                 step!("release::begin");
@@ -466,6 +476,10 @@ fn cannot_exchange() -> Result<()> {
 
 /// Refuses, before anything is made there, a path that cannot be a data directory.
 fn check_place(path: &Path, create: bool) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        let message = "path: got an empty one, expected the folder that holds db/; . is the current one";
+        return Err(Error::new(ErrorKind::InvalidArgument, message));
+    }
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => Err(Error::new(
             ErrorKind::InvalidArgument,
@@ -509,6 +523,6 @@ fn check_is_rocksdb(folder: &Path) -> Result<()> {
 fn nothing_here(path: &Path) -> Error {
     Error::new(
         ErrorKind::NotFound,
-        format!("{} holds no database; open it with create to make one there", path.display()),
+        format!("{} holds no database, and none was to be created; give the folder that holds db/", path.display()),
     )
 }

@@ -198,6 +198,8 @@ fn wrong_addresses() {
     assert_error(served.engine.serve("127.0.0.1:0", &options), ErrorKind::InvalidArgument, &["password"]);
     let options = ServeOptions { max_connections: 0, ..Default::default() };
     assert_error(served.engine.serve("127.0.0.1:0", &options), ErrorKind::InvalidArgument, &["max_connections"]);
+    let options = ServeOptions { sync_bytes_per_second: Some(0), ..Default::default() };
+    assert_error(served.engine.serve("127.0.0.1:0", &options), ErrorKind::InvalidArgument, &["sync_bytes_per_second"]);
     let options = ServeOptions { password: Some("hidden".to_owned()), ..Default::default() };
     assert!(!format!("{options:?}").contains("hidden"));
     match served.engine.serve("[::1]:0", &ServeOptions::default()) {

@@ -64,7 +64,8 @@ fn alter(
 }
 
 pub fn set(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
-    let (path, value) = (JsonPath::parse(&args[2])?, parse_text(&args[3])?);
+    let path = if args[2] == b"." { b"$" } else { args[2].as_slice() };
+    let (path, value) = (JsonPath::parse(path)?, parse_text(&args[3])?);
     context.write(|writing| {
         json::set(writing, &args[1], &path, value)?;
         Ok(ok())
@@ -108,6 +109,12 @@ pub fn get(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         }
         pretty = true;
         rest = after;
+    }
+    // What stood for the document before there were paths, and redis-py still says by default.
+    if let [path] = rest
+        && path == b"."
+    {
+        rest = &[];
     }
     let paths = rest.iter().map(|path| JsonPath::parse(path)).collect::<Result<Vec<_>, Error>>()?;
     let Some(document) = context.read(|reading| Ok(json::read(reading, &args[1])?))? else { return Ok(Reply::Nil) };

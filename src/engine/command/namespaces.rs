@@ -56,16 +56,18 @@ fn check(context: &Context<'_>, name: &[u8], token: &[u8]) -> Result<(), Refusal
     if name.last() == Some(&0xFF) {
         return Err(error("namespace contain illegal letter"));
     }
-    let Some(password) = password(context) else {
+    let password = password(context);
+    // Without one everybody on the network would be an admin. In the process everybody is.
+    if password.is_none() && context.server.is_some() {
         return Err(error("forbidden to add namespace when requirepass was empty"));
-    };
+    }
     if context.namespace.instance().generation()?.store.layout == Layout::Cluster {
         return Err(error("forbidden to add namespace when cluster mode was enabled"));
     }
     if name == DEFAULT_NAMESPACE {
         return Err(error("forbidden to add the default namespace"));
     }
-    if token == password.as_bytes() {
+    if password.is_some_and(|password| token == password.as_bytes()) {
         return Err(error("the token is duplicated with requirepass or masterauth"));
     }
     Ok(())

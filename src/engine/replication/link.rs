@@ -191,6 +191,20 @@ impl Link {
         Ok(())
     }
 
+    /// Tells the primary where this engine listens by now: it connects anew, unless it announces something else.
+    pub fn announce(&self) {
+        let Ok((_, Some(desired))) = self.instance.desired() else { return };
+        let run = self.run.lock();
+        // After a full sync it connects anew by itself.
+        let is_syncing = run.seen.as_ref().is_some_and(|seen| seen.state == LinkState::Syncing);
+        if let Some((_, stop)) = &run.following
+            && desired.announce_port == 0
+            && !is_syncing
+        {
+            stop.stop();
+        }
+    }
+
     /// Ends it for good, and waits for its thread.
     pub fn close(&self) {
         let mut run = self.run.lock();
@@ -335,7 +349,10 @@ impl Link {
                 return Some((wish, desired, Arc::clone(stop), false));
             }
             let stop = Arc::new(Stop::default());
-            run.following = Some((wish, Arc::clone(&stop)));
+            let former = run.following.replace((wish, Arc::clone(&stop)));
+            if former.is_some_and(|(followed, _)| followed == wish) && run.seen.is_some() {
+                return Some((wish, desired, stop, false));
+            }
             run.seen = Some(Seen {
                 state: LinkState::Connecting,
                 since_ms: clock::now_ms(),

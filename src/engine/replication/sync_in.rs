@@ -157,10 +157,15 @@ pub fn install(
     }
     // Who is ahead of its primary has entries that the primary does not have.
     let ahead = guard.generation.store.db.latest_sequence() > next.db.latest_sequence();
-    let kept = linked.is_some_and(|linked| linked.diverged || ahead);
+    let kept = linked.is_some_and(|linked| linked.diverged || ahead) && has_data(&guard.generation)?;
     let next = Generation::of(Arc::new(next))?;
     step!("apply::opened");
     guard.swap(next, kept).map(|()| kept)
+}
+
+/// Whether there is a key or a namespace: what is written before that is the engine's own.
+fn has_data(generation: &Generation) -> Result<bool> {
+    Ok(!generation.registry.is_empty() || sniff_layout(&generation.store.db)?.is_some())
 }
 
 /// Deletes what a failed install leaves. After the link was renamed the generation is current, whatever went wrong

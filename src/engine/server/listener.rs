@@ -78,6 +78,8 @@ impl ServeOptions {
             "password: got an empty one, expected at least one byte, or none".to_owned()
         } else if self.max_connections == 0 {
             "max_connections: got 0, expected at least 1".to_owned()
+        } else if self.sync_bytes_per_second == Some(0) {
+            "sync_bytes_per_second: got 0, expected at least 1, or none for no limit".to_owned()
         } else if self.authenticate_timeout < SHORTEST || self.send_timeout < SHORTEST {
             let (a, b) = (self.authenticate_timeout, self.send_timeout);
             format!("authenticate_timeout and send_timeout: got {a:?} and {b:?}, expected at least {SHORTEST:?}")
@@ -169,6 +171,7 @@ impl Engine {
         *self.node.password.lock() = options.password.clone();
         *self.node.peer_tls.lock() = options.tls.as_ref().and_then(TlsServer::peers);
         self.node.listens.store(server.address.port(), Relaxed);
+        self.node.link.announce();
         let listener = Listener { server: Arc::clone(&server) };
         let weak = Arc::downgrade(&server);
         self.node.on_close(Box::new(move || {

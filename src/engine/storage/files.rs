@@ -199,6 +199,13 @@ pub fn make_whole<R>(what: &str, path: &Path, id: &str, make: impl FnOnce(&Path)
     made
 }
 
+/// Whether a path, of which something may not exist yet, is a folder or lies in it.
+pub fn is_inside(path: &Path, folder: &Path) -> bool {
+    let Ok(folder) = fs::canonicalize(folder) else { return false };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.ancestors().find_map(|parent| fs::canonicalize(parent).ok()).is_some_and(|real| real.starts_with(folder))
+}
+
 /// Removes a folder with all in it; one that is not there is fine.
 pub fn remove_dir(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
