@@ -80,6 +80,7 @@ fn a_token_opens_its_namespace() {
             ("_fetch_file CURRENT", ADMIN),
             ("_db_name", ADMIN),
             ("PUMICE CHECKPOINT", ADMIN),
+            ("FLUSHALL", ADMIN),
             ("FLUSHDB", "+OK"),
             ("DBSIZE", ":0"),
         ],
@@ -87,6 +88,11 @@ fn a_token_opens_its_namespace() {
     assert!(served.engine.default_namespace().exists(b"other").unwrap());
     let admin = &mut served.client_with("secret");
     converse(admin, &[("NAMESPACE CURRENT", "\"__namespace\""), ("GET other", "\"1\""), ("GET ada", "nil")]);
+    // All that there is goes by FLUSHALL, and all names stay.
+    let users = served.engine.namespace("users").unwrap();
+    users.put(b"ada", b"countess").unwrap();
+    converse(admin, &[("FLUSHALL NOW", "-ERR syntax error"), ("FLUSHALL", "+OK"), ("DBSIZE", ":0")]);
+    assert!(users.is_empty().unwrap() && users.token().unwrap().is_some());
 }
 
 /// A session ends with the right that it stands on: when its token is another, its namespace is gone, or a dataset

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{Answer, Context, Refusal, bulk, bulks, error, integer, is, ok, parse_integer};
 use crate::engine::clock::now_ms;
+use crate::engine::error::ErrorKind;
 use crate::engine::format::metadata::Kind;
 use crate::engine::format::resp::Reply;
 use crate::engine::types::keys::{self, CopyTo, Ttl};
@@ -220,12 +221,32 @@ pub fn dbsize(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     }
 }
 
-pub fn flushdb(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+/// What FLUSHDB and FLUSHALL may be told; both are done when they are answered.
+fn check_flush(args: &[Vec<u8>]) -> Result<(), Refusal> {
     match args {
-        [_] => {}
-        [_, how] if is(how, "sync") || is(how, "async") => {}
-        _ => return Err(Refusal::syntax()),
+        [_] => Ok(()),
+        [_, how] if is(how, "sync") || is(how, "async") => Ok(()),
+        _ => Err(Refusal::syntax()),
     }
+}
+
+/// Every namespace, one after the other. They stay registered.
+pub fn flushall(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    check_flush(args)?;
+    let engine = context.engine()?;
+    let names = engine.namespaces()?.into_iter().map(String::into_bytes);
+    for name in names.chain(engine.unregistered_namespaces()?) {
+        match engine.namespace(&name).and_then(|namespace| namespace.clear()) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+            // It may have been dropped meanwhile.
+            _ => {}
+        }
+    }
+    Ok(ok())
+}
+
+pub fn flushdb(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
+    check_flush(args)?;
     context.write(|writing| Ok(keys::clear(writing)?))?;
     Ok(ok())
 }

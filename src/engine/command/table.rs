@@ -147,6 +147,7 @@ pub static COMMANDS: &[Command] = &[
     data("expire", -3, WRITE | QUICK, ONE, keys::expire),
     data("expireat", -3, WRITE | QUICK, ONE, keys::expire),
     data("expiretime", 2, READ | QUICK, ONE, keys::expiretime),
+    data("flushall", -1, WRITE | ADMIN | NO_MULTI, NONE, keys::flushall),
     data("flushdb", -1, WRITE, NONE, keys::flushdb),
     data("geoadd", -5, WRITE, ONE, geo::geoadd),
     data("geodist", -4, READ, ONE, geo::geodist),

@@ -166,6 +166,7 @@ mod tests {
             "discard",
             "echo",
             "exec",
+            "flushall",
             "flushdb",
             "hello",
             "info",
