@@ -1305,7 +1305,8 @@ pumice_status pumice_engine_promote(const pumice_engine *engine,
 
 /**
  * Makes the `db` of a closed data directory a plain folder again and removes everything that is not a Kvrocks' own.
- * Opened again, it is adopted anew. PUMICE_BUSY while it is open anywhere.
+ * Opened again, it is adopted anew. PUMICE_BUSY while it is open anywhere; PUMICE_INVALID_ARGUMENT while it keeps data that
+ * was given up (pumice_engine_discard).
  */
 pumice_status pumice_release(const char *path,
                              pumice_error **error);

@@ -224,7 +224,8 @@ pub extern "C" fn pumice_engine_promote(
 }
 
 /// Makes the `db` of a closed data directory a plain folder again and removes everything that is not a Kvrocks' own.
-/// Opened again, it is adopted anew. PUMICE_BUSY while it is open anywhere.
+/// Opened again, it is adopted anew. PUMICE_BUSY while it is open anywhere; PUMICE_INVALID_ARGUMENT while it keeps data that
+/// was given up (pumice_engine_discard).
 #[unsafe(no_mangle)]
 pub extern "C" fn pumice_release(
     path: *const c_char,

@@ -390,7 +390,8 @@ impl Directory {
 }
 
 /// Makes `db` a plain folder again and removes everything that is ours, so that the directory is a Kvrocks' own.
-/// Fails with Busy while it is open anywhere. Read back with [`crate::Engine::open`], it is adopted anew.
+/// Fails with Busy while it is open anywhere, and with InvalidArgument while it keeps data that was given up
+/// ([`crate::Engine::discard`]). Read back with [`crate::Engine::open`], it is adopted anew.
 pub fn release(path: &Path) -> Result<()> {
     super::failpoint::arm();
     check_place(path, false)?;

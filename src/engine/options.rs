@@ -80,7 +80,8 @@ pub struct WriteOptions {
 pub struct FollowOptions {
     /// The primary's admin password. It is kept in the file `state`, which only the owner can read.
     pub password: Option<String>,
-    /// The port under which others can reach this engine, announced to the primary; 0 for none.
+    /// The port under which others can reach this engine, announced to the primary; 0 for that of its listener, once there
+    /// is one.
     pub announce_port: u16,
     /// How to reach it over TLS; without it in the clear. Needs the feature `tls`.
     pub tls: Option<TlsClient>,

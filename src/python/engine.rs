@@ -66,7 +66,7 @@ pub fn open(
 }
 
 /// Makes the closed directory `path` a plain Kvrocks directory again, for handing it over for good: `db` becomes a
-/// folder, and Pumice's own files go.
+/// folder, and Pumice's own files go. InvalidArgumentError while it keeps data that was given up: discard() it first.
 #[pyfunction]
 pub fn release(py: Python<'_>, path: PathBuf) -> PyResult<()> {
     calls::run(py, None, move |_| crate::release(&path))

@@ -4,12 +4,22 @@
 mod support;
 
 mod model;
+mod model_bits;
+mod model_bloom;
+mod model_group;
+mod model_int;
+mod model_json;
+mod model_log;
+mod model_place;
+mod model_special;
+mod model_stream;
 
 use std::fmt::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use model::{Model, Value};
+use model_special::{Special, questions};
 use pumice::{Engine, ErrorKind, Kind, Namespace, Options, Part, Range, SnapshotNamespace, Span};
 use support::client::{Client, Reply};
 use support::commands::{MAIN, OWN, SPECIAL, Words};
@@ -73,11 +83,14 @@ type Asked = (Vec<String>, Reply);
 struct Run {
     engine: Engine,
     model: Model,
+    special: Special,
     kvrocks: Option<Client>,
     /// A snapshot with what was asked of it when it was taken.
     then: Option<(SnapshotNamespace, Vec<Asked>)>,
     recent: Vec<Vec<String>>,
     modelled: u64,
+    /// The same of types that are not basic.
+    specially_modelled: u64,
     seen_again: u64,
 }
 
@@ -95,6 +108,9 @@ impl Run {
                 // What it does not know it takes over.
                 None => words.iter().filter(|word| is_key(word)).for_each(|key| self.adopt(namespace, key)),
             }
+        } else if let Some(reply) = self.special.answer(kind, words, &our) {
+            assert_eq!(our, reply, "{words:?}: the model answers the right one");
+            self.specially_modelled += 1;
         }
         if !is_in(&OWN) {
             self.recent.push(words.to_vec());
@@ -136,12 +152,18 @@ impl Run {
         }
     }
 
-    /// All keys of the basic types hold what the model holds, and a snapshot shows what it showed when it was taken.
-    fn look(&mut self, namespace: &Namespace) {
+    /// All keys hold what the models hold, and a snapshot shows what it showed when it was taken.
+    fn look(&mut self, namespace: &Namespace, own: &Namespace) {
         for kind in MAIN.map(|group| group.0) {
             for key in (0..4).map(|number| format!("{kind}{number}")) {
                 assert_eq!(held(namespace, &key).as_ref(), self.model.0.get(&key), "{key}");
             }
+        }
+        for (kind, words) in questions() {
+            let is_own = OWN.iter().any(|group| group.0 == kind);
+            let our = answer(if is_own { own } else { namespace }.execute(&words));
+            let reply = self.special.answer(kind, &words, &our);
+            assert_eq!(Some(our), reply, "{words:?}: the model answers the right one");
         }
         if let Some((then, seen)) = self.then.take() {
             for (words, reply) in seen {
@@ -187,10 +209,12 @@ fn trace(seed: u64, commands: u64) -> String {
     let mut run = Run {
         engine: engine.clone(),
         model: Model::default(),
+        special: Special::default(),
         kvrocks,
         then: None,
         recent: Vec::new(),
         modelled: 0,
+        specially_modelled: 0,
         seen_again: 0,
     };
     let mut client = redis.as_ref().map(Redis::client);
@@ -219,15 +243,18 @@ fn trace(seed: u64, commands: u64) -> String {
             assert_eq!(engine.position().unwrap().sequence, before, "{command:?}: a line too long of a write");
         }
         if round % 200 == 0 {
-            run.look(&shared);
+            run.look(&shared, &own);
         }
     }
-    run.look(&shared);
+    run.look(&shared, &own);
+    let special = commands - main;
     println!(
-        "{commands} commands, {} of {main} on basic types in the model, {} on snapshots",
-        run.modelled, run.seen_again
+        "{commands} commands, {} of {main} on basic types in the model, {} of {special} on others, {} on snapshots",
+        run.modelled, run.specially_modelled, run.seen_again
     );
     assert!(run.modelled > main / 3 && lines > commands * 9 / 10, "{} {main} {lines}", run.modelled);
+    assert!(run.specially_modelled >= special * 9 / 10, "{} {special}", run.specially_modelled);
+    run.special.check();
     assert!(run.seen_again > commands / 10, "{}", run.seen_again);
     assert_sound(&engine);
     writeln!(trace, "lines => {lines}\nclose e => ok").unwrap();

@@ -19,7 +19,7 @@ pub enum Value {
 pub struct Model(pub BTreeMap<String, Value>);
 
 /// What a command answers: an error is one with its words, or without them a command that the model does not know.
-type Answer = Result<Reply, Option<Reply>>;
+pub type Answer = Result<Reply, Option<Reply>>;
 
 /// The collection of a key, which is made where there is none.
 macro_rules! open {
@@ -35,27 +35,27 @@ fn wrong_type() -> Option<Reply> {
     Some(Reply::Error("WRONGTYPE Operation against a key holding the wrong kind of value".into()))
 }
 
-fn error<T>(words: &str) -> Result<T, Option<Reply>> {
+pub fn error<T>(words: &str) -> Result<T, Option<Reply>> {
     Err(Some(Reply::Error(format!("ERR {words}"))))
 }
 
-fn ok() -> Reply {
+pub fn ok() -> Reply {
     Reply::Simple("OK".into())
 }
 
-fn bulk(text: impl AsRef<str>) -> Reply {
+pub fn bulk(text: impl AsRef<str>) -> Reply {
     Reply::Bulk(text.as_ref().into())
 }
 
-fn bulks<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> Reply {
+pub fn bulks<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> Reply {
     Reply::Array(items.into_iter().map(bulk).collect())
 }
 
-fn optional(text: Option<impl AsRef<str>>) -> Reply {
+pub fn optional(text: Option<impl AsRef<str>>) -> Reply {
     text.map_or(Reply::Nil, bulk)
 }
 
-fn count(number: usize) -> Reply {
+pub fn count(number: usize) -> Reply {
     Reply::Integer(number as i64)
 }
 
@@ -64,7 +64,7 @@ fn number(text: &str, otherwise: &str) -> Result<i64, Option<Reply>> {
     text.parse().ok().filter(|number: &i64| number.to_string() == text).map_or_else(|| error(otherwise), Ok)
 }
 
-fn integer(text: &str) -> Result<i64, Option<Reply>> {
+pub fn integer(text: &str) -> Result<i64, Option<Reply>> {
     number(text, "value is not an integer or out of range")
 }
 

@@ -295,6 +295,9 @@ impl Link {
             if attempt.streamed {
                 (wait, syncs) = (FIRST_WAIT, 0);
             }
+            if stop.is_stopped() {
+                continue;
+            }
             let pause = match ended {
                 Ended::Synced if syncs < SYNCS_IN_A_ROW => {
                     syncs += 1;

@@ -34,7 +34,7 @@ pub struct ServeOptions {
     pub authenticate_timeout: Duration,
     /// How long the other side may read nothing of what is sent to it.
     pub send_timeout: Duration,
-    /// How fast the files of a full sync are sent, all replicas together; without it as fast as can be.
+    /// How fast the files of a full sync are sent, all replicas together, at least 1; without it as fast as can be.
     pub sync_bytes_per_second: Option<u64>,
     /// How many bytes a checkpoint that replicas fetch may keep on the disk when the engine needs them no more; without it
     /// as many as the database's folder has, and 1 GiB at least.
