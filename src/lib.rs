@@ -45,8 +45,8 @@ mod python;
 
 pub use engine::batch::Batch;
 pub use engine::collections::{
-    Bitmap, BloomFilter, Elements, Fields, Geo, Hash, HyperLogLog, Json, List, Members, Scores, Set, SortedInt,
-    SortedSet, Stream, StreamGroup,
+    Bitmap, BloomFilter, Elements, Entries, Fields, Geo, Hash, HyperLogLog, Json, List, Members, Scores, Set,
+    SortedInt, SortedSet, Stream, StreamGroup,
 };
 #[cfg(feature = "python")]
 pub(crate) use engine::command::execute::Session;

@@ -186,7 +186,9 @@ fn checkpoints_lie_elsewhere() {
     let path = dir.path().join("e");
     let engine = open(&path);
     std::fs::create_dir(path.join("checkpoints")).unwrap();
-    for inside in ["generations/000009", "generations/000001/sub", "db/sub", "checkpoints/x", "checkpoints/a/b", "../e/db/sub"] {
+    for inside in
+        ["generations/000009", "generations/000001/sub", "db/sub", "checkpoints/x", "checkpoints/a/b", "../e/db/sub"]
+    {
         let refused = engine.create_checkpoint(path.join(inside));
         assert!(matches!(refused, Err(e) if e.kind() == ErrorKind::InvalidArgument), "{inside}");
         assert!(!path.join(inside).exists(), "{inside}");

@@ -1,9 +1,10 @@
-"""Hashes, lists, sets and sorted sets are the collections that Python has."""
+"""Hashes, lists, sets and sorted sets are the collections that Python has; streams are looped over as they are."""
 
 import collections.abc
 import os
 import random
 from collections import deque
+from typing import Any
 
 import pumice
 import pytest
@@ -172,6 +173,70 @@ def test_iterators_see_one_moment(users: pumice.Namespace, engine: pumice.Engine
         len(users.list("l"))
 
 
+def test_a_stream_is_iterated(users: pumice.Namespace) -> None:
+    """A loop over a stream gives what `entries` gives, both ways, and nothing of its groups."""
+    jobs = users.stream("jobs")
+    assert list(jobs) == [] and list(reversed(jobs)) == []
+    ids = [jobs.append({"n": b"%d" % n, "same": "x"}) for n in range(3)]
+    rows = [(id, {b"n": b"%d" % n, b"same": b"x"}) for n, id in enumerate(ids)]
+    workers = jobs.group("workers")
+    assert workers.create() and workers.read("ada") == rows
+    assert list(jobs) == jobs.entries() == rows and list(reversed(jobs)) == rows[::-1]
+    assert dict(jobs)[ids[1]] == {b"n": b"1", b"same": b"x"}
+    anything: Any = jobs
+    with pytest.raises(TypeError):
+        ids[0] in anything
+    jobs.trim(0)
+    assert list(jobs) == [] and users.kind("jobs") == "stream"
+
+
+def test_a_loop_over_a_stream_sees_one_moment(users: pumice.Namespace, engine: pumice.Engine) -> None:
+    """An iterator goes on over the entries that were there when it was made, and ends with the engine."""
+    jobs = users.stream("jobs")
+    for n in range(1, 5001):
+        jobs.append({"n": b"%d" % n}, id=f"{n}-0")
+    entries, back = iter(jobs), reversed(jobs)
+    assert next(entries) == ("1-0", {b"n": b"1"}) and next(back) == ("5000-0", {b"n": b"5000"})
+    assert jobs.trim_before("4000") == 3999
+    jobs.append({"n": "new"}, id="5001-0")
+    assert [id for id, _ in entries] == [f"{n}-0" for n in range(2, 5001)] and next(entries, None) is None
+    assert [id for id, _ in back] == [f"{n}-0" for n in range(4999, 0, -1)]
+    jobs.clear()
+    assert list(jobs) == []
+    jobs.append({"n": "left"})
+    left = iter(jobs)
+    engine.close()
+    with pytest.raises(pumice.ClosedError):
+        next(left)
+    with pytest.raises(pumice.ClosedError):
+        iter(jobs)
+
+
+def test_what_is_pending_is_read_again(users: pumice.Namespace) -> None:
+    """A consumer is given again what it has not acknowledged, and what was deleted meanwhile does not come."""
+    jobs = users.stream("jobs")
+    assert jobs.trim_before("5") == 0
+    ids = [jobs.append({"n": b"%d" % n}) for n in range(4)]
+    workers = jobs.group("workers")
+    with pytest.raises(pumice.NotFoundError):
+        workers.read_pending("ada")
+    workers.create()
+    assert workers.read_pending("ada") == []
+    workers.read("ada", 3)
+    workers.read("grace")
+    assert workers.read_pending("ada") == jobs.entries(count=3)
+    assert workers.read_pending("grace") == jobs.entries(ids[3])
+    assert [id for id, _ in workers.read_pending("ada", ids[0], 1)] == [ids[1]]
+    assert workers.read_pending("ada", behind=ids[2]) == [] and workers.read_pending("ada", count=0) == []
+    assert workers.acknowledge([ids[1]]) == 1
+    assert jobs.trim_before(ids[1]) == 1 and jobs.trim_before(ids[1]) == 0
+    assert [id for id, _ in workers.read_pending("ada")] == [ids[2]]
+    assert [id for id, _ in jobs] == ids[1:]
+    for wrong in (lambda: jobs.trim_before("x"), lambda: workers.read_pending("ada", "x")):
+        with pytest.raises(ValueError):
+            wrong()
+
+
 def test_other_types_are_refused(users: pumice.Namespace) -> None:
     """A key of another type raises WrongTypeError, whatever is asked of it, and stays as it is."""
     users["s"] = b"text"
@@ -181,6 +246,8 @@ def test_other_types_are_refused(users: pumice.Namespace) -> None:
         lambda: users.list("s").append("x"),
         lambda: list(users.set("s")),
         lambda: users.sorted_set("s").__setitem__("m", 1.0),
+        lambda: iter(users.stream("s")),
+        lambda: users.stream("s").trim_before("5"),
     ):
         with pytest.raises(pumice.WrongTypeError):
             use()

@@ -55,7 +55,8 @@ def open(
     """
 
 def release(path: _Path) -> None:
-    """Makes the closed directory `path` a plain Kvrocks directory again, for handing it over for good."""
+    """Makes the closed directory `path` a plain Kvrocks directory again, for handing it over for good.
+    InvalidArgumentError while it keeps data that was given up: discard() it first."""
 
 def convert(
     source: _Path,
@@ -660,10 +661,14 @@ class SortedInt:
 class Stream:
     """The stream of one key: a log of entries, each an id like "1700000000000-0" and a dict of fields.
 
-    It need not be there. Each call is one write or one look. A key of another type raises WrongTypeError.
+    A loop over it gives pairs of both in the order of the ids, as they were when it began; nothing is loaded ahead. It
+    need not be there. Each call is one write or one look. A key of another type raises WrongTypeError.
     """
 
+    __contains__: ClassVar[None]
     def __len__(self) -> int: ...
+    def __iter__(self) -> ElementIterator[tuple[str, dict[bytes, bytes]]]: ...
+    def __reversed__(self) -> ElementIterator[tuple[str, dict[bytes, bytes]]]: ...
     def append(self, fields: dict[_Bytes, _Bytes], *, id: str | None = None) -> str:
         """Appends an entry, with the next id or with one that is behind the last. Gives its id."""
 
@@ -678,6 +683,9 @@ class Stream:
 
     def trim(self, count: int) -> int:
         """Deletes the oldest entries but `count`. How many went."""
+
+    def trim_before(self, id: str) -> int:
+        """Deletes the entries before an id. How many went."""
 
     def group(self, name: _Bytes) -> StreamGroup:
         """A group of consumers of this stream, there or not."""
@@ -699,6 +707,12 @@ class StreamGroup:
 
     def read(self, consumer: _Bytes, count: int = 100) -> list[tuple[str, dict[bytes, bytes]]]:
         """Gives a consumer entries that none of the group was given, `count` at most."""
+
+    def read_pending(
+        self, consumer: _Bytes, behind: str = "0-0", count: int = 100
+    ) -> list[tuple[str, dict[bytes, bytes]]]:
+        """Gives a consumer again what is pending for it, behind an id, `count` entries at most. What was deleted meanwhile
+        is counted, and does not come. Goes through what is pending for others, too."""
 
     def acknowledge(self, ids: list[str]) -> int:
         """Entries are done with. How many were pending."""

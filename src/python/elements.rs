@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::leases::{Lease, Shared};
-use crate::{Elements, Fields, Members, Scores};
+use super::streams;
+use crate::{Elements, Entries, Fields, Members, Scores};
 
 /// What is walked through, and what comes of each step.
 pub enum Walk {
@@ -17,6 +18,7 @@ pub enum Walk {
     Members(Members),
     Scored(Scores),
     ScoredWithScores(Scores),
+    Entries(Entries),
 }
 
 /// After how many steps signals are looked at and other threads are let in.
@@ -73,6 +75,10 @@ impl ElementIterator {
             Walk::ScoredWithScores(scores) => {
                 scores.next_member()?.map(|(member, score)| pair(member, score)).transpose()?
             }
+            Walk::Entries(entries) => match entries.next_entry()? {
+                Some(entry) => Some(streams::row(py, entry)?.into_pyobject(py)?.into_any()),
+                None => None,
+            },
         };
         if next.is_none() {
             *lent = Some(None);

@@ -473,7 +473,7 @@ impl Namespace {
 
     /// The stream of that key. Nothing is looked up before it is used.
     fn stream(slf: &Bound<'_, Self>, key: Bytes<'_>) -> Stream {
-        Stream { live: slf.get().live.stream(&*key) }
+        Stream::new(&slf.as_super().get().shared, slf.get().live.stream(&*key))
     }
 
     /// Deletes all keys: one range delete, whatever their number.

@@ -86,7 +86,7 @@ pub fn named(id: Id) -> Reply {
 
 /// An entry by its id, without values where there is none.
 fn entry(entries: &Entries, id: Id) -> Reply {
-    let values = entries.get(&id).map_or(Reply::Nil, |values| bulks(values));
+    let values = entries.get(&id).map_or(Reply::Nil, bulks);
     Reply::Array(vec![named(id), values])
 }
 

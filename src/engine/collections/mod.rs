@@ -29,7 +29,7 @@ pub use list::{Elements, List};
 pub use set::{Members, Set};
 pub use sorted_int::SortedInt;
 pub use sorted_set::{Scores, SortedSet};
-pub use stream::{Stream, StreamGroup};
+pub use stream::{Entries, Stream, StreamGroup};
 
 impl Namespace {
     /// The hash of that key. Nothing is looked up before it is used, and nothing stored before it has a field.

@@ -6,7 +6,7 @@ use super::super::format::stream::StreamId;
 use super::super::types::reading::Budget;
 use super::super::types::stream::{self, Keep, NewId, StreamEntry, Trim};
 use super::super::types::stream_group::{self, Claim, Created};
-use super::Key;
+use super::{Key, Walk};
 
 /// A stream: a log of entries, each with an id of milliseconds and a number, and fields with values; read from any id on,
 /// or by groups that share it. A handle of a key, which need not be there; WrongType when it is of another type.
@@ -23,6 +23,10 @@ use super::Key;
 /// let first = jobs.add(&[("task", "wash")])?;
 /// jobs.add(&[("task", "dry")])?;
 /// assert_eq!(jobs.entries(StreamId::MIN, StreamId::MAX, 10)?[0].values, [b"task", b"wash"]);
+/// let mut newest = jobs.iter_reversed(StreamId::MIN, StreamId::MAX)?;
+/// while let Some(entry) = newest.next_entry()? {
+///     assert_eq!(entry.values[0], b"task");
+/// }
 ///
 /// let workers = jobs.group("workers");
 /// assert!(workers.create(StreamId::MIN)?);
@@ -67,7 +71,8 @@ impl Stream {
         Ok(self.len()? == 0)
     }
 
-    /// The entries from one id to another, which is among them, in order, `count` at most.
+    /// The entries from one id to another, which is among them, in order, `count` at most. They are in memory together: more
+    /// than 512 MiB are InvalidArgument. [`Stream::iter`] holds one at a time.
     pub fn entries(&self, from: StreamId, to: StreamId, count: u64) -> Result<Vec<StreamEntry>> {
         self.range(from, to, false, count)
     }
@@ -82,6 +87,21 @@ impl Stream {
             Some(found) => found.range(reading, from, to, reverse, count, &mut Budget::default()),
             None => Ok(Vec::new()),
         })
+    }
+
+    /// The entries from one id to another, which is among them, in order, as they are at this moment. Nothing is loaded
+    /// ahead, however long the stream is.
+    pub fn iter(&self, from: StreamId, to: StreamId) -> Result<Entries> {
+        self.walk(from, to, false)
+    }
+
+    /// [`Stream::iter`] from the last to the first.
+    pub fn iter_reversed(&self, from: StreamId, to: StreamId) -> Result<Entries> {
+        self.walk(from, to, true)
+    }
+
+    fn walk(&self, from: StreamId, to: StreamId, reverse: bool) -> Result<Entries> {
+        self.key.view(|reading, key| Ok(Entries(Walk::of(stream::entries(reading, key, from, to, reverse)?))))
     }
 
     /// Deletes entries. How many were there.
@@ -107,6 +127,25 @@ impl Stream {
     /// Removes the stream with its entries and groups: one record, whatever their number.
     pub fn clear(&self) -> Result<()> {
         self.key.clear(Kind::STREAM)
+    }
+}
+
+/// An ordered walk through the entries of a stream, seeing one moment. It holds one entry at a time, and its dataset open.
+pub struct Entries(Walk);
+
+impl Entries {
+    /// The next entry; `None` at the end, and from then on.
+    pub fn next_entry(&mut self) -> Result<Option<StreamEntry>> {
+        self.0.next()?.map(|(sub, value)| stream::entry_of(sub, value)).transpose()
+    }
+}
+
+/// What [`Entries::next_entry`] gives.
+impl Iterator for Entries {
+    type Item = Result<StreamEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_entry().transpose()
     }
 }
 
@@ -147,7 +186,8 @@ impl StreamGroup {
         given.ok_or_else(|| self.missing())
     }
 
-    /// Gives a consumer again what is pending for it, behind an id. What was deleted meanwhile does not come.
+    /// Gives a consumer again what is pending for it, behind an id, `count` entries at most. What was deleted meanwhile is
+    /// counted, and does not come. Goes through what is pending for others, too.
     pub fn read_pending(&self, consumer: impl AsRef<[u8]>, behind: StreamId, count: u64) -> Result<Vec<StreamEntry>> {
         let given = self.key.write(|writing, key| {
             let budget = &mut Budget::default();

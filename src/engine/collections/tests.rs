@@ -1,4 +1,4 @@
-//! Reading through a batch that is still being made.
+//! Reading through a batch that is still being made, and walks through streams.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::engine::collections::stream::Entries;
 use crate::engine::engine::Engine;
 use crate::engine::error::{ErrorKind, Result};
 use crate::engine::format::batch::DEFAULT;
 use crate::engine::format::metadata::{Kind, Metadata};
+use crate::engine::format::stream::StreamId;
 use crate::engine::namespace::Namespace;
 use crate::engine::options::Options;
 use crate::engine::types::keys;
+use crate::engine::types::stream::StreamEntry;
 use crate::engine::types::writing::Writing;
 
 fn namespace() -> (tempfile::TempDir, Engine, Namespace) {
@@ -199,4 +202,44 @@ fn taking_back_metadata() {
         })
         .unwrap();
     assert_eq!(namespace.hash(b"h").len().unwrap(), 5);
+}
+
+/// A walk through a stream gives the entries of the moment when it began, by their ids, and no record of its groups; what is
+/// asked of it beyond them is nothing.
+#[test]
+fn streams_are_walked() {
+    let (_dir, _engine, namespace) = namespace();
+    let (first, last) = (StreamId::MIN, StreamId::MAX);
+    let id = |ms| StreamId { ms, seq: 0 };
+    let seen = |walk: Result<Entries>| -> Vec<u64> { walk.unwrap().map(|entry| entry.unwrap().id.ms).collect() };
+    let stream = namespace.stream(b"s");
+    assert!(seen(stream.iter(first, last)).is_empty());
+    for ms in [1, 255, 256, 70_000] {
+        stream.add_with(id(ms), &[("ms", ms.to_string())]).unwrap();
+    }
+    let group = stream.group("workers");
+    assert!(group.create(first).unwrap());
+    assert_eq!(group.read("ada", 2).unwrap().len(), 2);
+    assert_eq!(group.read_pending("ada", id(1), 9).unwrap().len(), 1);
+    assert!(group.read_pending("ada", first, 0).unwrap().is_empty());
+
+    let mut walk = stream.iter(first, last).unwrap();
+    let back = stream.iter_reversed(id(255), last);
+    let one = StreamEntry { id: id(1), values: vec![b"ms".to_vec(), b"1".to_vec()] };
+    assert_eq!(walk.next_entry().unwrap(), Some(one));
+    assert_eq!(stream.trim_before(id(256)).unwrap(), 2);
+    stream.add_with(id(70_001), &[("ms", "70001")]).unwrap();
+    let rest: Vec<u64> = walk.by_ref().map(|entry| entry.unwrap().id.ms).collect();
+    assert_eq!(rest, [255, 256, 70_000]);
+    assert!(walk.next_entry().unwrap().is_none());
+    assert_eq!(seen(back), [70_000, 256, 255]);
+    assert!(group.read_pending("ada", first, 9).unwrap().is_empty(), "they were deleted");
+
+    assert_eq!(seen(stream.iter(first, id(70_000))), [256, 70_000]);
+    assert_eq!(seen(stream.iter_reversed(id(257), last)), [70_001, 70_000]);
+    for (from, to) in [(id(70_002), last), (last, last), (last, first), (id(70_000), id(256))] {
+        assert!(seen(stream.iter(from, to)).is_empty() && seen(stream.iter_reversed(from, to)).is_empty());
+    }
+    namespace.put(b"text", b"").unwrap();
+    assert_eq!(namespace.stream(b"text").iter(first, last).err().unwrap().kind(), ErrorKind::WrongType);
 }

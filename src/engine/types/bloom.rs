@@ -141,7 +141,8 @@ pub fn add(
         }
         let size = chain.metadata.size;
         chain.metadata.size = size.checked_add(1).ok_or_else(|| {
-            let message = format!("key {}: its metadata says {size} items, which leaves no room for one more", shown(key));
+            let message =
+                format!("key {}: its metadata says {size} items, which leaves no room for one more", shown(key));
             Error::new(ErrorKind::Corruption, message)
         })?;
         out.push(Added::New);

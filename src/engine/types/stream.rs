@@ -117,7 +117,7 @@ impl Stream {
         let mut walk = self.walk(reading, from, to, reverse);
         while (out.len() as u64) < limit {
             let Some((sub, value)) = walk.next()? else { break };
-            let entry = StreamEntry { id: entry_id(sub)?, values: decode_entry(value)? };
+            let entry = entry_of(sub, value)?;
             entry.take(budget)?;
             out.push(entry);
         }
@@ -238,6 +238,23 @@ fn entry_id(sub: &[u8]) -> Result<StreamId> {
         StreamSub::Entry(id) => Ok(id),
         _ => Err(Error::new(ErrorKind::Corruption, format!("stream record {}: expected an entry", shown(sub)))),
     }
+}
+
+/// An entry from what a walk gives of it.
+pub fn entry_of(sub: &[u8], value: &[u8]) -> Result<StreamEntry> {
+    Ok(StreamEntry { id: entry_id(sub)?, values: decode_entry(value)? })
+}
+
+/// The entries from one id to another, both included; in order, or backwards.
+pub fn entries<'a>(
+    reading: &Reading<'a>,
+    key: &[u8],
+    from: StreamId,
+    to: StreamId,
+    reverse: bool,
+) -> Result<Option<Subkeys<'a>>> {
+    let stream = Stream::find(reading, key)?;
+    Ok(stream.map(|stream| stream.walk(reading, from, to, reverse)))
 }
 
 /// Appends an entry; `None` when there is no such key and none shall be made.

@@ -284,7 +284,7 @@ pub fn read_pending(
     let now = now_ms();
     work.make_consumer(&reading, consumer, now)?;
     let (mut out, mut again) = (Vec::new(), Vec::new());
-    if let Some(from) = behind.next() {
+    if let Some(from) = behind.next().filter(|_| limit > 0) {
         pending_from(&reading, &work.stream, name, from, StreamId::MAX, |id, mut pending| {
             if pending.consumer == consumer {
                 let entry = work.stream.entry(&reading, id)?;
