@@ -77,8 +77,8 @@ const PAGES: &[Page] = &[
         name: "serve",
         synopsis: "DIR [--listen ADDRESS] [--password-file FILE] [--tls-cert FILE --tls-key FILE] [--json]",
         about: "Serve a data directory to Redis clients and to replicas",
-        details: "Makes DIR where it is missing. A replica goes on following its primary meanwhile. SIGINT and SIGTERM end it \
-cleanly.\n\n  \
+        details: "Makes DIR where it is missing. A replica goes on following its primary meanwhile. SIGINT, SIGTERM and \
+SIGHUP end it cleanly.\n\n  \
 --listen ADDRESS    HOST:PORT, port 0 for a free one, or unix:/path (127.0.0.1:6666)\n  \
 --password-file FILE what clients and replicas must say first, the file's first line; or the environment's \
 PUMICE_PASSWORD. Without one, whoever reaches the address may do everything\n  \
@@ -93,8 +93,8 @@ PUMICE_PASSWORD. Without one, whoever reaches the address may do everything\n  \
         synopsis: "DIR HOST:PORT [--password-file FILE] [--tls-ca FILE] [--once] [--give-up] [--json]",
         about: "Make a data directory a replica of a Kvrocks or a Pumice",
         details: "Makes DIR where it is missing, brings the primary's data or goes on from where it stands, and shows how it \
-goes until SIGINT or SIGTERM ends it cleanly. It is kept in DIR whom it follows: `pumice serve DIR`, and a program that \
-opens it, goes on.\n\n  \
+goes until SIGINT, SIGTERM or SIGHUP ends it cleanly. It is kept in DIR whom it follows: `pumice serve DIR`, and a \
+program that opens it, goes on.\n\n  \
 --password-file FILE the primary's password, the file's first line; or the environment's PUMICE_PASSWORD\n  \
 --tls-ca FILE       reach the primary over TLS: its certificate must be signed by this CA, in PEM, and name HOST\n  \
 --tls-cert FILE     our own certificate, for a primary that asks for one\n  \
@@ -226,7 +226,7 @@ fn command(page: &Page, parser: &mut lexopt::Parser) -> Result<Asked, String> {
             Long("compression") if of("convert") => {
                 given.compression = Some(choice("--compression", parser, &CODECS)?);
             }
-            Long("listen") if of("serve") => given.listen = Some(value(parser)?.string().map_err(|e| e.to_string())?),
+            Long("listen") if of("serve") => given.listen = Some(listen(parser)?),
             Long("password-file") if of("serve") || of("follow") => given.password_file = Some(value(parser)?.into()),
             Long("tls-cert") if of("serve") || of("follow") => given.tls.certificate = Some(value(parser)?.into()),
             Long("tls-key") if of("serve") || of("follow") => given.tls.key = Some(value(parser)?.into()),
@@ -259,12 +259,13 @@ fn command(page: &Page, parser: &mut lexopt::Parser) -> Result<Asked, String> {
         "checkpoint" => Command::Checkpoint { directory: next(), target: next() },
         "apply" => Command::Apply { directory: next(), checkpoint: next(), verify: given.verify.is_some() },
         "release" => Command::Release { directory: next() },
-        "serve" => Command::Serve(Serve {
-            directory: next(),
-            listen: given.listen.unwrap_or_else(|| LISTEN.to_owned()),
-            password_file: given.password_file,
-            tls: given.tls.server()?,
-        }),
+        "serve" => {
+            let (listen, tls) = (given.listen.unwrap_or_else(|| LISTEN.to_owned()), given.tls.server()?);
+            if tls.is_some() && listen.starts_with("unix:") {
+                return Err(format!("--listen: got {listen:?} and TLS, expected HOST:PORT with it"));
+            }
+            Command::Serve(Serve { directory: next(), listen, password_file: given.password_file, tls })
+        }
         "follow" => {
             let (directory, (host, port)) = (next(), address(next().as_os_str())?);
             Command::Follow(Follow {
@@ -317,14 +318,31 @@ fn value(parser: &mut lexopt::Parser) -> Result<OsString, String> {
 }
 
 /// Host and port of `HOST:PORT`, where the host may be an IPv6 address in brackets.
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = if host.contains(':') { inner? } else { host };
+    let port = port.parse().ok()?;
+    (!host.is_empty() && !host.contains(['[', ']'])).then(|| (host.to_owned(), port))
+}
+
+/// Where a primary is.
 fn address(text: &std::ffi::OsStr) -> Result<(String, u16), String> {
-    let split = text.to_str().and_then(|text| text.rsplit_once(':'));
-    let parsed = split.and_then(|(host, port)| {
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let host = if host.contains(':') { inner? } else { host };
-        Some((host.to_owned(), port.parse().ok().filter(|port| *port != 0 && !host.is_empty())?))
-    });
+    let parsed = text.to_str().and_then(host_and_port).filter(|(_, port)| *port != 0);
     parsed.ok_or_else(|| format!("{text:?}: expected HOST:PORT, as 127.0.0.1:6666 or [::1]:6666"))
+}
+
+/// The value behind `--listen`: `HOST:PORT`, or `unix:` and a path.
+fn listen(parser: &mut lexopt::Parser) -> Result<String, String> {
+    let text = value(parser)?.string().map_err(|e| e.to_string())?;
+    let is_address = match text.strip_prefix("unix:") {
+        Some(path) => !path.is_empty(),
+        None => host_and_port(&text).is_some(),
+    };
+    if is_address {
+        return Ok(text);
+    }
+    Err(format!("--listen: got {text:?}, expected HOST:PORT, as 127.0.0.1:6666 or [::1]:6666, or unix:/path"))
 }
 
 /// The value of an option, one of a few.
@@ -432,9 +450,17 @@ mod tests {
             ("follow d host", "\"host\": expected HOST:PORT"),
             ("follow d ::1:6666", "\"::1:6666\": expected HOST:PORT"),
             ("follow d host:0", "expected HOST:PORT"),
+            ("follow d [host]:1", "expected HOST:PORT"),
             ("follow d host:70000", "expected HOST:PORT"),
             ("follow d host:1 --announce-port x", "--announce-port: got \"x\""),
             ("serve d --listen", "missing argument for option '--listen'"),
+            ("serve d --listen foo", "--listen: got \"foo\", expected HOST:PORT"),
+            ("serve d --listen 127.0.0.1:99999", "--listen: got \"127.0.0.1:99999\""),
+            ("serve d --listen :6666", "--listen: got \":6666\""),
+            ("serve d --listen [x]:6666", "--listen: got \"[x]:6666\""),
+            ("serve d --listen ::1:6666", "--listen: got \"::1:6666\""),
+            ("serve d --listen unix:", "--listen: got \"unix:\""),
+            ("serve d --listen unix:s --tls-cert c --tls-key k", "got \"unix:s\" and TLS, expected HOST:PORT"),
             ("serve d --tls-cert c", "--tls-cert and --tls-key: got one of them"),
             ("serve d --tls-client-ca c", "expected --tls-cert and --tls-key with them"),
             ("serve d --tls-ca c", "invalid option '--tls-ca'"),
@@ -454,6 +480,11 @@ mod tests {
             [("host:6666", "host", 6666), ("10.0.0.1:1", "10.0.0.1", 1), ("[::1]:6666", "::1", 6666)]
         {
             assert_eq!(address(text.as_ref()), Ok((host.to_owned(), port)));
+        }
+        for text in ["host:0", "10.0.0.1:65535", "[::1]:6666", "unix:socket"] {
+            let asked = parsed(&format!("serve d --listen {text}"));
+            let Ok(Asked::Run(Call { command: Command::Serve(serve), .. })) = asked else { panic!("{text}") };
+            assert_eq!(serve.listen, text);
         }
     }
 

@@ -63,15 +63,15 @@ fn received(stream: &mut TcpStream) -> String {
     String::from_utf8(reply[..length].to_vec()).unwrap()
 }
 
-/// Serve says where it listens, answers clients that know the password, holds its directory, and ends cleanly on SIGINT
-/// and SIGTERM: what was written is there, and the address is free.
+/// Serve says where it listens, answers clients that know the password, holds its directory, and ends cleanly on SIGINT,
+/// SIGTERM and SIGHUP: what was written is there, and the address is free.
 #[test]
 fn serves() {
     let dir = tempfile::tempdir().unwrap();
     let (path, password) = (dir.path().join("data"), dir.path().join("password"));
     let port = Port::reserve();
     fs::write(&password, "a secret\nnot this\n").unwrap();
-    for (round, signal) in [Signal::INT, Signal::TERM].into_iter().enumerate() {
+    for (round, signal) in [Signal::INT, Signal::TERM, hangup()].into_iter().enumerate() {
         let mut command = pumice([&"serve", &path, &"--listen", &port.address(), &"--json"]);
         command.arg("--password-file").arg(&password);
         let mut running = Running::start(command);
@@ -102,7 +102,7 @@ fn serves_nothing() {
     let missing = dir.path().join("missing");
     for (arguments, words) in [
         ([&address as &dyn AsRef<std::ffi::OsStr>, &"--json"], address.as_str()),
-        ([&"nowhere", &"--json"], "nowhere"),
+        ([&"unix:/nowhere/socket", &"--json"], "/nowhere/socket"),
         ([&"127.0.0.1:0", &format!("--password-file={}", missing.display())], "missing: No such file"),
     ] {
         let mut command = pumice([&"serve", &path, &"--listen", arguments[0]]);
@@ -149,6 +149,21 @@ fn follows_nobody() {
     let mut running = Running::start(pumice([&"serve", &path, &"--listen", &"127.0.0.1:0"]));
     assert!(running.until("waiting").contains("replica, waiting"));
     assert_eq!(running.end(Signal::TERM).1, Some(0));
+}
+
+/// What was started to outlive its terminal does.
+#[test]
+fn nohup() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let follow = pumice([&"follow", &dir.path().join("data"), &port.address(), &"--once"]);
+    let mut command = Command::new("nohup");
+    command.arg(follow.get_program()).args(follow.get_args()).env_remove("PUMICE_PASSWORD");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(command);
+    running.until("waiting");
+    send(&running.child, Signal::HUP);
+    assert_eq!(running.end(Signal::TERM).1, Some(143));
 }
 
 /// Told to wait for the data, follow does not take a link that streams for data that is here.

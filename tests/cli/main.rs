@@ -29,6 +29,14 @@ fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
+/// SIGHUP, or SIGTERM where these tests were started with it ignored, as by `nohup`, and with them what they start.
+fn hangup() -> Signal {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let is_ignored = u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1;
+    if is_ignored { Signal::TERM } else { Signal::HUP }
+}
+
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
@@ -380,6 +388,9 @@ fn bad_input() {
         (vec!["checkpoint".into(), at("data")], 2, "TARGET is missing; type: pumice checkpoint DIR TARGET"),
         (vec!["release".into(), at("data"), at("x")], 2, "expected nothing behind DIR; type: pumice release DIR"),
         (vec!["convert".into(), at("data"), at("x")], 2, "--to is missing; type: pumice convert SOURCE TARGET"),
+        (vec!["serve".into(), none.clone(), "--listen=foo".into()], 2, "--listen: got \"foo\", expected HOST:PORT"),
+        (vec!["serve".into(), none.clone(), "--listen=127.0.0.1:99999".into()], 2, "99999\", expected HOST:PORT"),
+        (vec!["follow".into(), none.clone(), "foo".into()], 2, "\"foo\": expected HOST:PORT"),
         (vec!["inspect".into(), at("data"), "--jason".into()], 2, "invalid option '--jason'; type: pumice inspect"),
     ] {
         let mut command = pumice([]);
@@ -476,8 +487,9 @@ mod at_a_step {
         at
     }
 
-    /// Ctrl-C, and SIGTERM, in the middle of convert, apply and checkpoint ends them with a word and 128 and its number, and
-    /// leaves nothing half: no target, no directory that was not there, the old dataset where there was one.
+    /// Ctrl-C, SIGTERM, and a terminal that closes, in the middle of convert, apply and checkpoint ends them with a word and
+    /// 128 and its number, and leaves nothing half: no target, no directory that was not there, the old dataset where there
+    /// was one.
     #[test]
     fn signals() {
         let dir = tempfile::tempdir().unwrap();
@@ -486,6 +498,7 @@ mod at_a_step {
         let before = names(dir.path());
         for (step, mut command, signal) in [
             ("convert::write", pumice([&"convert", &source, &target, &"--to", &"cluster"]), Signal::INT),
+            ("convert::write", pumice([&"convert", &source, &target, &"--to", &"cluster"]), hangup()),
             ("apply::some", pumice([&"apply", &new, &backup]), Signal::INT),
             ("apply::some", pumice([&"apply", &old, &backup]), Signal::INT),
             ("apply::received", pumice([&"apply", &old, &backup]), Signal::TERM),
@@ -497,6 +510,10 @@ mod at_a_step {
             // The first thing said behind `open` is said inside of what can be stopped.
             assert!(lines.any(|line| !line.unwrap().contains("open")), "{step}: it ended before it began");
             send(&child, signal);
+            if signal == Signal::HUP {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                send(&child, signal);
+            }
             let rest: Vec<String> = lines.map(Result::unwrap).collect();
             let output = child.wait_with_output().unwrap();
             assert_eq!(output.status.code(), Some(128 + signal.as_raw()), "{step}: {rest:?}");
