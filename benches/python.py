@@ -50,7 +50,6 @@ class Rocksdict:
         table.set_block_size(16 * 1024)
         options = Options(raw_mode=True)
         options.set_block_based_table_factory(table)
-        options.set_write_buffer_size(16 << 20)
         self.db = Rdict(path, options)
         for key in KEY:
             self.db[key] = VALUE
