@@ -203,6 +203,7 @@ fn refused_or_left_out() {
         (convert(&cluster, &target, false, Some("")), ErrorKind::InvalidArgument, "is empty"),
         (convert(&plain, &cluster, true, None), ErrorKind::AlreadyExists, "name one that does not"),
         (convert(&dir.path().join("none"), &target, true, None), ErrorKind::NotFound, "holds no database"),
+        (convert(&plain, &plain.join("generations/000009"), true, None), ErrorKind::InvalidArgument, "its own files"),
     ] {
         assert_error(result, kind, &[words]);
     }

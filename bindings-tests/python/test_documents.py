@@ -40,7 +40,7 @@ def test_blocks_that_import_pumice_run_as_they_are(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{place}: {done.stderr}"
 
 
-def test_other_blocks_are_accepted_by_mypy(tmp_path: Path) -> None:
+def test_blocks_are_accepted_by_mypy(tmp_path: Path) -> None:
     """Every name and argument that a block uses is one that pumice has."""
     pytest.importorskip("mypy")
     names = {}

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::directory::check_outside;
 use super::error::{Error, ErrorKind, Result, shown};
 use super::failpoint::step;
 use super::format::batch::{BatchBuilder, DEFAULT, METADATA, PROPAGATE, SEARCH, STREAM, ZSET_SCORE};
@@ -105,6 +106,7 @@ pub fn convert(
     let source = Instance::open(source.as_ref(), &opened)?;
     let generation = source.generation()?.clone();
     let plan = Plan::new(&source, &generation, options)?;
+    check_outside("target", target.as_ref(), source.path())?;
     let mut watch = Watch::new(&source, progress);
     let mut converted = files::make_whole("target", target.as_ref(), &random_id()?, |beside| {
         let converted = fill(&generation, &plan, beside, options, &mut watch)?;

@@ -435,6 +435,21 @@ pub fn release(path: &Path) -> Result<()> {
     directory.sync()
 }
 
+/// Refuses to make something for a user where a data directory keeps files of its own, with which it would go.
+pub fn check_outside(what: &str, path: &Path, directory: &Path) -> Result<()> {
+    if ["generations", "checkpoints"].iter().all(|own| !files::is_inside(path, &directory.join(own))) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!(
+            "{what} {}: it would lie where {} keeps its own files, and go with them; name a folder elsewhere",
+            path.display(),
+            directory.display()
+        ),
+    ))
+}
+
 /// Deletes a generation's folder, what was being received for it, and its history.
 pub fn remove_generation(directory: &Path, number: u64) -> Result<()> {
     let folder = directory.join(generation_name(number));

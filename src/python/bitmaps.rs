@@ -16,6 +16,10 @@ pub struct Bitmap {
 
 #[pymethods]
 impl Bitmap {
+    /// Python would go through all 2^32 of them by their index.
+    #[classattr]
+    const __iter__: Option<Py<PyAny>> = None;
+
     fn __getitem__(&self, py: Python<'_>, offset: u32) -> PyResult<bool> {
         Ok(py.detach(|| self.live.get(offset))?)
     }

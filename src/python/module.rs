@@ -139,8 +139,6 @@ fn be_mappings(py: Python<'_>) -> PyResult<()> {
     borrow(py.get_type::<Namespace>(), "MutableMapping", CHANGED)?;
     const MAPPING: &[&str] = &["__eq__", "__hash__", "keys", "values", "items", "update"];
     const IN_PLACE: &[&str] = &["__ior__", "__iand__", "__ixor__", "__isub__"];
-    // It has an index, by which Python would go through all 2^32 of them.
-    py.get_type::<Bitmap>().setattr("__iter__", py.None())?;
     borrow(py.get_type::<Hash>(), "MutableMapping", MAPPING)?;
     borrow(py.get_type::<SortedSet>(), "MutableMapping", MAPPING)?;
     borrow(py.get_type::<List>(), "MutableSequence", &["index", "count", "reverse", "__iadd__"])?;

@@ -132,6 +132,39 @@ fn counting() {
     assert_eq!(*found, *(3 * ROUNDS).to_string().as_bytes());
 }
 
+/// A transaction that only reads sees one moment, however much is written meanwhile.
+#[test]
+fn reads_of_one_moment() {
+    let served = Served::open();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mut writer = served.client();
+        let ended = &done;
+        let writing = scope.spawn(move || {
+            let mut number = 0;
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                number += 1;
+                assert_eq!(writer.ask(&["MSET", "a", &number.to_string(), "b", &number.to_string()]), "+OK");
+            }
+            number
+        });
+        let mut reader = served.client();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..2000 {
+            reader.ask(&["MULTI"]);
+            reader.ask(&["GET", "a"]);
+            (0..50).for_each(|_| drop(reader.ask(&["GET", "none"])));
+            reader.ask(&["GET", "b"]);
+            let found = reader.ask(&["EXEC"]);
+            let (first, last) = (found.split(' ').next().unwrap(), found.split(' ').next_back().unwrap());
+            assert_eq!(first.trim_matches(['[', ']']), last.trim_matches(['[', ']']), "{found}");
+            seen.insert(first.to_owned());
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(writing.join().unwrap() > 1 && seen.len() > 1);
+    });
+}
+
 /// On a replica a transaction that only reads is done, and one that writes is refused.
 #[test]
 fn on_a_replica() {

@@ -50,15 +50,13 @@ fn reads_of_a_kvrocks() {
     }
 }
 
-/// The records of keys, without what is not the same twice or is kept otherwise here: versions, the times and counts of
-/// groups, and how long the last fragment of a bitmap is.
+/// The records of keys, without what is not the same twice or is kept otherwise here: versions, and the times and counts of
+/// groups.
 fn shapes(path: &Path, cluster: bool, keys: &BTreeSet<Vec<u8>>) -> BTreeSet<(String, Vec<u8>, Vec<u8>)> {
     let mut shapes = BTreeSet::new();
-    let mut kinds = BTreeMap::new();
     let all = records(path);
     for (key, value) in all["metadata"].iter().filter(|(key, _)| keys.contains(key)) {
         let mut value = value.clone();
-        kinds.insert(key.clone(), value[0] & 0x0F);
         if ![1, 10].contains(&(value[0] & 0x0F)) {
             value[9..17].fill(b'v');
         }

@@ -7,10 +7,10 @@ mod model;
 mod model_bits;
 mod model_bloom;
 mod model_group;
-mod model_int;
+mod model_hyperloglog;
 mod model_json;
-mod model_log;
 mod model_place;
+mod model_sorted_int;
 mod model_special;
 mod model_stream;
 

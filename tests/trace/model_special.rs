@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use crate::model::{Answer, count};
 use crate::model_bits::Bits;
 use crate::model_bloom::Filters;
-use crate::model_int::Ints;
+use crate::model_hyperloglog::Logs;
 use crate::model_json::Documents;
-use crate::model_log::Logs;
 use crate::model_place::Places;
+use crate::model_sorted_int::Ints;
 use crate::model_stream::Streams;
 use crate::support::client::Reply;
 

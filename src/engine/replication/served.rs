@@ -191,29 +191,25 @@ impl Serving {
     /// `create_checkpoint` does. What is kept for it may take `limit` bytes beside the dataset.
     pub fn list(self: &Arc<Serving>, replica: &str, limit: Option<u64>) -> Result<Arc<Served>> {
         let _making = self.making.lock();
-        self.list_making(replica, limit)
-    }
-
-    fn list_making(self: &Arc<Serving>, replica: &str, limit: Option<u64>) -> Result<Arc<Served>> {
         let now_ms = clock::monotonic_ms();
-        let shared = self.state.lock().served.clone();
-        let shared = shared.filter(|served| !served.is_over(now_ms));
-        let served = match shared {
-            Some(served) => served,
-            None => Arc::new(self.make(limit)?),
+        let (served, mut state) = loop {
+            let shared = self.state.lock().served.clone();
+            let shared = shared.filter(|served| !served.is_over(now_ms));
+            let served = match shared {
+                Some(served) => served,
+                None => Arc::new(self.make(limit)?),
+            };
+            served.touch();
+            let mut state = self.state.lock();
+            if state.closed {
+                state.served = None;
+                return Err(Error::new(ErrorKind::Closed, "checkpoint: the engine is closed"));
+            }
+            // It may have been let go of meanwhile.
+            if !served.is_gone() {
+                break (served, state);
+            }
         };
-        served.touch();
-        let mut state = self.state.lock();
-        if state.closed {
-            state.served = None;
-            return Err(Error::new(ErrorKind::Closed, "checkpoint: the engine is closed"));
-        }
-        if served.is_gone() {
-            // It was let go of meanwhile.
-            drop(state);
-            drop(served);
-            return self.list_making(replica, limit);
-        }
         // Whoever still reads another than this one must end.
         let former = state.served.replace(Arc::clone(&served)).filter(|former| !Arc::ptr_eq(former, &served));
         if let Some(former) = &former {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::full_sync::is_unchanging;
 use super::position::Position;
 use super::sync_in::{Progress, Stage, Watch};
+use crate::engine::directory::check_outside;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::failpoint::step;
 use crate::engine::format::side::{
@@ -39,16 +40,7 @@ pub fn create(instance: &Instance, path: &Path, watch: &mut Watch<'_>) -> Result
             format!("checkpoint of {}: it is open read-only; open it for writing", instance.path().display()),
         ));
     }
-    if ["generations", "checkpoints"].iter().any(|own| files::is_inside(path, &instance.path().join(own))) {
-        return Err(Error::new(
-            ErrorKind::InvalidArgument,
-            format!(
-                "checkpoint {}: it would lie where {} keeps its own files, and go with them; name a folder elsewhere",
-                path.display(),
-                instance.path().display()
-            ),
-        ));
-    }
+    check_outside("checkpoint", path, instance.path())?;
     let mut checkpoint = files::make_whole("checkpoint", path, &random_id()?, |beside| {
         let checkpoint = fill(instance, &generation.store, beside, watch)?;
         step!("checkpoint::ready");

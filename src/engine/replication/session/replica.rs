@@ -20,7 +20,7 @@ const SLOWEST_FRAME: u64 = 1_000;
 /// How often the primary hears of what was applied.
 const ACK_INTERVAL_MS: u64 = 1_000;
 /// How far apart two answers may lie that say when the same process was started, in seconds.
-const STARTED: i64 = 3;
+const STARTED_APART_S: i64 = 3;
 /// What may come before the feed. INFO is a bulk; the longest reply is a table of namespaces.
 const HANDSHAKE: Limits =
     Limits { count: 1 << 20, bulk: 1 << 20, line: 64 << 10, inline: false, total: 16 << 20, depth: 2 };
@@ -452,7 +452,9 @@ impl ReplicaSession {
         let (process, port) = (find("process_id:").unwrap_or_default(), find("tcp_port:").unwrap_or_default());
         let dataset = |away: i64| format!("process {process} at {port}, since {}", started.saturating_add(away));
         let known = [&self.own.admitted, &self.own.received];
-        let same = (-STARTED..=STARTED).map(dataset).find(|one| known.iter().any(|known| known.as_ref() == Some(one)));
+        let same = (-STARTED_APART_S..=STARTED_APART_S)
+            .map(dataset)
+            .find(|one| known.iter().any(|known| known.as_ref() == Some(one)));
         self.dataset = Some(same.unwrap_or_else(|| dataset(0)));
         out.push(Action::Send(encode_request(&[b"CONFIG", b"GET", b"repl-namespace-enabled"])));
         self.step = Step::NamespaceOption;
