@@ -10,8 +10,8 @@ listener: `redis-benchmark` with 50 connections, 100-byte values and a million k
     commands at a time, to `pumice serve`, to that redis-server and to the Kvrocks that PUMICE_KVROCKS names, all with
     their own settings. The client takes its share of the processors, so that slow and quick servers come out nearer
     than they are.
-range: 100 members of a million, by place in the middle and by score, beside 100 neighbouring raw keys of a million, in
-    CPU time of the same process. A place is found by going to it, here and in Kvrocks.
+range: 100 members of a million, by place and by score, beside 100 neighbouring raw keys of a million, and ranks, in
+    CPU time of the same process. Ranks are asked for again and again, also after one score changed each time.
 
 Figures are medians over the rounds with least and most, a ratio is the median of the rounds' own. A part begins no
 round after its time is over. The raw figures go to benches/results/commands.json.
@@ -249,14 +249,34 @@ def ranges(folder, keep):
             return list(itertools.islice(ns.items(start=b"raw:%08d" % n), some))
 
         def by_rank(n):
-            # All near the middle, the farthest way.
-            n = middle + n % 1000
             return list(members.by_rank(n, n + some - 1))
 
-        ways = {"by score": (by_score, each), "by place in the middle": (by_rank, 3), "raw keys": (raw, each)}
-        for call, _ in ways.values():
-            assert len(call(middle)) == some
+        def rank(n):
+            return members.rank(name % n)
+
+        def written(ask):
+            def ask_after_a_write(n):
+                other = draw.randrange(count)
+                # Its score stays between the same two.
+                members[name % other] = other + draw.random() / 2
+                return ask(n)
+
+            return ask_after_a_write
+
+        # Whoever asks first goes through the half that is nearer.
+        start = time.process_time_ns()
+        assert rank(middle) == middle
+        keep("first question for a rank", "us", (time.process_time_ns() - start) / 1000)
+        ways = {
+            "by score": (by_score, each),
+            "by place": (by_rank, each),
+            "raw keys": (raw, each),
+            "a rank": (rank, each),
+            "a score changed, by place": (written(by_rank), each),
+            "a score changed, a rank": (written(rank), each),
+        }
         assert by_score(middle) == by_rank(middle) == [(name % n, n) for n in range(middle, middle + some)]
+        assert len(raw(middle)) == some and rank(count - 1) == count - 1
         for number in rounds("range"):
             for what, (call, times) in ways.items():
                 places = [draw.randrange(count - some) for _ in range(times)]
@@ -268,7 +288,7 @@ def ranges(folder, keep):
                     keep(what, "us", took)
     print(f"\nCPU microseconds for {some} of {count:,}, medians of {keep.rounds} rounds (least to most)\n")
     for what, row in keep.figures.items():
-        beside = "" if what == "raw keys" else ratio(row["us"], keep.figures["raw keys"]["us"], 2, most=True)
+        beside = "" if not what.startswith("by ") else ratio(row["us"], keep.figures["raw keys"]["us"], 2, most=True)
         print(f"  {what:24}{text(row['us']):>28}   {beside}")
 
 

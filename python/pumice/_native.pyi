@@ -943,8 +943,8 @@ class SortedSet(MutableMapping[bytes, float]):
         """Adds to the score of a member, which is 0 where it is not there. Gives what it is then."""
 
     def rank(self, member: _Bytes, *, reverse: bool = False) -> int | None:
-        """How many members come before one, or with `reverse` after it; None when it is not there. Goes through
-        them."""
+        """How many members come before one, or with `reverse` after it; None when it is not there. In a
+        long sorted set only the first question goes through them."""
 
     def by_rank(self, first: int = 0, last: int = -1, *, reverse: bool = False) -> ElementIterator[tuple[bytes, float]]:
         """Pairs of member and score from one place to another, which is among them, at one moment. Places count in the

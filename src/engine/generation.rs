@@ -14,6 +14,7 @@ use super::format::key::{DEFAULT_NAMESPACE, Layout, looks_like_cluster, prefix_e
 use super::format::registry::{REGISTRY_KEY, REPLICATION_ID_KEY, Registry, check_replication_id, decode_registry};
 use super::format::side::{History, ManifestFile};
 use super::format::state::Role;
+use super::ranks::{Ranks, Remembered};
 use super::storage::db::Db;
 use super::storage::filter::{GRACE, GRACE_OF_REPLICA};
 use super::storage::iterator::Cursor;
@@ -50,6 +51,8 @@ struct Arrivals {
     wanted: Option<u64>,
     /// Who waits for changes of keys.
     waiters: Waiters,
+    /// Whose ranks somebody asks for.
+    remembered: Remembered,
     /// Who is offered each entry where it is written.
     offers: Vec<(u64, Box<Offer>)>,
     offered: u64,
@@ -224,6 +227,9 @@ impl Store {
         let mut arrivals = self.arrivals.lock();
         arrivals.latest = last;
         let ready = if arrivals.waiters.is_empty() { Vec::new() } else { arrivals.waiters.changed_by(bytes) };
+        if !arrivals.remembered.is_empty() {
+            arrivals.remembered.note(last, bytes);
+        }
         arrivals.offer(Some((first, last, bytes)));
         arrivals.backlog.push(first, last, bytes);
         let wakes = arrivals.wanted.is_some_and(|wanted| wanted <= last);
@@ -275,6 +281,23 @@ impl Store {
             }
         }
         arrivals.latest >= sequence
+    }
+
+    /// What is remembered of the ranks of a sorted set, by what its subkeys start with. It follows the log from now on.
+    pub fn follow_ranks(&self, start: &[u8]) -> Arc<Mutex<Ranks>> {
+        let mut arrivals = self.arrivals.lock();
+        let latest = arrivals.latest;
+        arrivals.remembered.follow(start, latest)
+    }
+
+    /// Where a sorted set was written up to `until` since that was asked for last. `None` when it is not followed any more.
+    pub fn written_places(&self, start: &[u8], ranks: &Arc<Mutex<Ranks>>, until: u64) -> Option<Vec<Box<[u8]>>> {
+        self.arrivals.lock().remembered.take(start, ranks, until)
+    }
+
+    /// Forgets what is remembered of the ranks of a sorted set.
+    pub fn forget_ranks(&self, start: &[u8], ranks: &Arc<Mutex<Ranks>>) {
+        self.arrivals.lock().remembered.forget(start, ranks);
     }
 
     /// Has every entry offered from now on, until [`Store::offer_no_more`] is called with the number that this gives.

@@ -22,6 +22,7 @@ mod generation;
 mod group_sync;
 mod instance;
 pub mod options;
+mod ranks;
 mod reclaim;
 mod waiters;
 // Floor 4: what is done on a generation.

@@ -157,7 +157,8 @@ impl SortedSet {
         Ok(py.detach(|| self.live.increment(&member, by))?)
     }
 
-    /// How many members come before one, or with `reverse` after it; None when it is not there. Goes through them.
+    /// How many members come before one, or with `reverse` after it; None when it is not there. In a long
+    /// sorted set only the first question goes through them.
     #[pyo3(signature = (member, *, reverse=false))]
     fn rank(&self, py: Python<'_>, member: Bytes<'_>, reverse: bool) -> PyResult<Option<u64>> {
         Ok(py.detach(|| if reverse { self.live.rank_from_last(&member) } else { self.live.rank(&member) })?)

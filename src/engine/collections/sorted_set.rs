@@ -12,6 +12,13 @@ use super::Key;
 /// Each call is one write, which survives a killed process when it returns, or one look at one moment. Members are bytes,
 /// at most 512 MiB long; scores are doubles, infinities among them, and never NaN, which is InvalidArgument.
 ///
+/// The format keeps no counts by which a rank could be found. So the first question for a rank far from both ends of a sorted
+/// set with 4,096 members or more goes through those before it, and how many there are in each stretch of 64 or so is
+/// remembered in memory: later ones, while others write or not, look there and go through one stretch, and through those that
+/// were written since. 16 sorted sets of an engine are remembered, those that were asked for last, with a megabyte or so for a
+/// million members. Questions in a batch of pending writes, and on a snapshot that is older than what is remembered, go
+/// through the members.
+///
 /// ```
 /// use pumice::{Engine, Options, Part, ScoreBound, Span};
 ///
@@ -85,19 +92,19 @@ impl SortedSet {
         })
     }
 
-    /// How many members come before one. Goes through them.
+    /// How many members come before one. In a long sorted set only the first question goes through them: see [`SortedSet`].
     pub fn rank(&self, member: &[u8]) -> Result<Option<u64>> {
-        self.key.view(|reading, key| Ok(zset::rank(reading, key, member, false)?.map(|(rank, _)| rank)))
+        self.key.read(|reading, key| Ok(zset::rank(reading, key, member, false)?.map(|(rank, _)| rank)))
     }
 
-    /// How many members come after one. Goes through them.
+    /// How many members come after one. In a long sorted set only the first question goes through them: see [`SortedSet`].
     pub fn rank_from_last(&self, member: &[u8]) -> Result<Option<u64>> {
-        self.key.view(|reading, key| Ok(zset::rank(reading, key, member, true)?.map(|(rank, _)| rank)))
+        self.key.read(|reading, key| Ok(zset::rank(reading, key, member, true)?.map(|(rank, _)| rank)))
     }
 
     /// The members of a range with their scores, as they are at this moment.
     pub fn range(&self, span: &Span, part: Part) -> Result<Scores> {
-        self.key.view(|reading, key| Ok(Scores(zset::range(reading, key, span, part)?.map(Scored::kept))))
+        self.key.read(|reading, key| Ok(Scores(zset::range(reading, key, span, part)?.map(Scored::kept))))
     }
 
     /// How many members are in a range. Goes through them.

@@ -185,7 +185,7 @@ pub fn zrange(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
     let asked = Asked { by, part: Part { reverse, ..Part::ALL }, scores: false, limited: false };
     let asked = range_options(&args[4..], asked, chooses, by != By::Member)?;
     let span = asked.span(&args[2], &args[3])?;
-    context.view(|reading| {
+    context.read(|reading| {
         let found = zset::range(reading, &args[1], &span, asked.part)?;
         Ok(members(found.map_or(Ok(Vec::new()), |scored| scored.gather())?, asked.scores))
     })
@@ -227,7 +227,7 @@ pub fn zrank(context: &Context<'_>, args: &[Vec<u8>]) -> Answer {
         _ => return Err(Refusal::syntax()),
     };
     let reverse = is(&args[0], "zrevrank");
-    let found = context.view(|reading| Ok(zset::rank(reading, &args[1], &args[2], reverse)?))?;
+    let found = context.read(|reading| Ok(zset::rank(reading, &args[1], &args[2], reverse)?))?;
     Ok(match (found, scores) {
         (Some((rank, score)), true) => Reply::Array(vec![integer(rank), float(score)]),
         (Some((rank, _)), false) => integer(rank),

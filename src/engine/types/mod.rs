@@ -13,6 +13,7 @@ pub mod keys;
 pub mod list;
 pub mod pending;
 pub mod random;
+pub mod ranking;
 pub mod reading;
 pub mod set;
 pub mod sorted_int;

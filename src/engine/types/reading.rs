@@ -97,6 +97,11 @@ impl<'a> Reading<'a> {
         Ok(self.find(key, kind)?.map_or(0, |opened| opened.metadata.size))
     }
 
+    /// A snapshot, for a reading of now, which sees one moment only with it.
+    pub fn moment(&self) -> Option<Arc<Snapshot>> {
+        (self.snapshot.is_none() && self.pending.is_none()).then(|| Arc::new(self.store.db.snapshot()))
+    }
+
     /// A key as it is on disk.
     pub fn full_key(&self, key: &[u8]) -> Vec<u8> {
         let mut full = Vec::new();

@@ -4,6 +4,7 @@
 use super::hash::invalid;
 use super::list::bounds;
 use super::random::{self, Draw};
+use super::ranking;
 use super::reading::{Budget, Opened, Reading, Subkeys};
 use super::writing::Writing;
 use crate::engine::error::{Error, ErrorKind, Result, shown};
@@ -156,9 +157,55 @@ pub fn scores(reading: &Reading<'_>, key: &[u8], members: &[impl AsRef<[u8]>]) -
     members.iter().map(|member| score(member.as_ref())).collect()
 }
 
-/// The members of a range in order; `None` when there is no such key.
+/// The members of a range in order, as they are at one moment; `None` when there is no such key.
 pub fn range<'a>(reading: &Reading<'a>, key: &[u8], span: &Span, part: Part) -> Result<Option<Scored<'a>>> {
-    let Some(zset) = reading.find(key, Kind::ZSET)? else { return Ok(None) };
+    let moment = reading.moment();
+    let now = Reading { snapshot: moment.as_ref().or(reading.snapshot), ..*reading };
+    let Some(zset) = now.find(key, Kind::ZSET)? else { return Ok(None) };
+    if let Span::Rank(start, stop) = *span
+        && let Some(far) = far_ranks(reading, key, &zset, (start, stop), part)?
+    {
+        return Ok(Some(far));
+    }
+    Ok(Some(if reading.pending.is_some() {
+        near(reading, &zset, span, part)
+    } else {
+        near(&now, &zset, span, part).kept()
+    }))
+}
+
+/// How many members come before those of a range of ranks, and how many it has.
+fn ranks((start, stop): (i64, i64), part: Part, size: u64) -> (u64, u64) {
+    let (from, to) = bounds(start, stop, size).unwrap_or((0, 0));
+    (from.saturating_add(part.offset), (to - from).saturating_sub(part.offset).min(part.count))
+}
+
+/// A range of ranks that begins far from the end that it is counted from; `None` where it does not, or must be gone to.
+fn far_ranks(
+    reading: &Reading<'_>,
+    key: &[u8],
+    zset: &Opened,
+    range: (i64, i64),
+    part: Part,
+) -> Result<Option<Scored<'static>>> {
+    let (skip, left) = ranks(range, part, zset.metadata.size);
+    if left == 0 || skip <= ranking::FEW || zset.metadata.size < ranking::MANY {
+        return Ok(None);
+    }
+    ranking::ask(reading, key, &zset.start, |ranking| {
+        let size = ranking.zset.metadata.size;
+        let (before, left) = ranks(range, part, size);
+        if left == 0 {
+            return Ok(None);
+        }
+        let rank = if part.reverse { size - 1 - before } else { before };
+        let walk = ranking.walk(rank, part.reverse)?;
+        Ok(walk.map(|(walk, skip)| Scored { walk, by_member: false, skip, left }))
+    })
+}
+
+/// A range whose members are gone to.
+fn near<'a>(reading: &Reading<'a>, zset: &Opened, span: &Span, part: Part) -> Scored<'a> {
     let Part { reverse, offset, count } = part;
     let open = |family, from: &[u8], to: Option<&[u8]>| Scored {
         walk: reading.subkeys(family, &zset.start, from, to, reverse),
@@ -166,13 +213,10 @@ pub fn range<'a>(reading: &Reading<'a>, key: &[u8], span: &Span, part: Part) -> 
         skip: offset,
         left: count,
     };
-    Ok(Some(match span {
+    match span {
         Span::Rank(start, stop) => {
-            let mut scored = open(ZSET_SCORE, b"", None);
-            let (from, to) = bounds(*start, *stop, zset.metadata.size).unwrap_or((0, 0));
-            scored.skip = from.saturating_add(offset);
-            scored.left = (to - from).saturating_sub(offset).min(count);
-            scored
+            let (skip, left) = ranks((*start, *stop), part, zset.metadata.size);
+            Scored { skip, left, ..open(ZSET_SCORE, b"", None) }
         }
         Span::Score(min, max) => {
             // The two zeros are one score, with the negative one first.
@@ -207,12 +251,16 @@ pub fn range<'a>(reading: &Reading<'a>, key: &[u8], span: &Span, part: Part) -> 
                 None => open(DEFAULT, b"", Some(b"")),
             }
         }
-    }))
+    }
 }
 
 /// How many members are in a range. Goes through them, but for ranks.
 pub fn count(reading: &Reading<'_>, key: &[u8], span: &Span) -> Result<u64> {
-    let Some(mut scored) = range(reading, key, span, Part::ALL)? else { return Ok(0) };
+    let Some(zset) = reading.find(key, Kind::ZSET)? else { return Ok(0) };
+    if let Span::Rank(start, stop) = *span {
+        return Ok(ranks((start, stop), Part::ALL, zset.metadata.size).1);
+    }
+    let mut scored = near(reading, &zset, span, Part::ALL);
     let mut count = 0;
     while scored.walk.advance()? {
         count += 1;
@@ -220,17 +268,32 @@ pub fn count(reading: &Reading<'_>, key: &[u8], span: &Span) -> Result<u64> {
     Ok(count)
 }
 
-/// How many members come before one, or with `reverse` after it, and its score. Goes through them.
+/// How many members come before one, or with `reverse` after it, and its score, at one moment.
 pub fn rank(reading: &Reading<'_>, key: &[u8], member: &[u8], reverse: bool) -> Result<Option<(u64, f64)>> {
-    let Some(zset) = reading.find(key, Kind::ZSET)? else { return Ok(None) };
-    let Some(stored) = reading.subkey(DEFAULT, &zset.start, member)? else { return Ok(None) };
+    let moment = reading.moment();
+    let now = Reading { snapshot: moment.as_ref().or(reading.snapshot), ..*reading };
+    let Some(zset) = now.find(key, Kind::ZSET)? else { return Ok(None) };
+    if zset.metadata.size >= ranking::MANY {
+        let known = ranking::ask(reading, key, &zset.start, |ranking| {
+            let stored = ranking.reading.subkey(DEFAULT, &ranking.zset.start, member)?;
+            let Some(stored) = stored else { return Ok(Some(None)) };
+            let size = ranking.zset.metadata.size;
+            let before = ranking.before(&[&stored, member].concat(), reverse)?.filter(|before| *before < size);
+            let Some(before) = before else { return Ok(None) };
+            Ok(Some(Some((if reverse { size - 1 - before } else { before }, score_of(&stored)?))))
+        })?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
+    }
+    let Some(stored) = now.subkey(DEFAULT, &zset.start, member)? else { return Ok(None) };
     let score = score_of(&stored)?;
     let mut place = [&stored, member].concat();
     let mut walk = if reverse {
         place.push(0);
-        reading.subkeys(ZSET_SCORE, &zset.start, &place, None, false)
+        now.subkeys(ZSET_SCORE, &zset.start, &place, None, false)
     } else {
-        reading.subkeys(ZSET_SCORE, &zset.start, b"", Some(&place), false)
+        now.subkeys(ZSET_SCORE, &zset.start, b"", Some(&place), false)
     };
     let mut rank = 0;
     while walk.advance()? {
