@@ -324,7 +324,9 @@ def asked(client: Any, words: list[bytes]) -> Any:
 def plain(words: list[bytes], found: Any) -> Any:
     """What was asked about another than a basic type, without what this and a Redis say otherwise."""
     if isinstance(found, str):
-        return found.partition(" ")[0]
+        # redis-py leaves out the word ERR, and no other.
+        code = found.partition(" ")[0]
+        return code if code.isupper() else "ERR"
     if words[0] == b"XINFO" and found:
         # How many consumers a group has had, and how many entries it has read and has left, which are estimates.
         unlike = {b"consumers", b"entries-read", b"lag"}
