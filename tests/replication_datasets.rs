@@ -144,7 +144,7 @@ fn replicas_on_one_host() {
     // Time for what it must not do: nothing could tell that it will not be done.
     std::thread::sleep(Duration::from_millis(500));
     assert!(held(), "it was given up with one replica still to come");
-    let current = Raw::connect(port).ask(&["PUMICE", "RANGE", &listed[0], "CURRENT", "0"]);
+    let current = Raw::connect(port).ask(&["PUMICE", "RANGE", &listed[0], "CURRENT", "0", "16"]);
     assert!(current[0].starts_with("MANIFEST-"), "{current:?}");
     let _second = back(runs[1]);
     wait_until("the checkpoint goes", || !held());

@@ -363,11 +363,11 @@ fn a_checkpoint_is_shared() {
     assert_eq!(back.ask(&["PSYNC", &replication_id, &(sequence + 1).to_string()]), ["OK"]);
     wait_until("it is fed", || primary.feeds().unwrap().len() == 1);
     drop(first);
-    let current = second.ask(&["PUMICE", "RANGE", &id, "CURRENT", "0"]);
+    let current = second.ask(&["PUMICE", "RANGE", &id, "CURRENT", "0", "16"]);
     assert!(current[0].starts_with("MANIFEST-"), "{current:?}");
     drop(second);
     wait_until("the checkpoint goes", || names(&dir.path().join("p/checkpoints")).is_empty());
-    assert!(Raw::pumice(port).ask(&["PUMICE", "RANGE", &id, "CURRENT", "0"])[0].contains("not served any more"));
+    assert!(Raw::pumice(port).ask(&["PUMICE", "RANGE", &id, "CURRENT", "0", "16"])[0].contains("not served any more"));
 }
 
 /// Two primaries take turns at one port: the replica has the data of the one or of the other, never of both. A sequence
@@ -576,16 +576,23 @@ fn hostile_replicas() {
     let id = fetching.ask(&["PUMICE", "CHECKPOINT"])[0].clone();
     let outside = dir.path().join("secret").display().to_string();
     for name in ["../../secret", "../LOCK", &outside, "..", "", "LOCK", "000000.sst", "CURRENT/", "PUMICE-MANIFEST"] {
-        let refused = fetching.ask(&["PUMICE", "RANGE", &id, name, "0"]);
+        let refused = fetching.ask(&["PUMICE", "RANGE", &id, name, "0", "1"]);
         assert!(refused[0].starts_with("ERR") || refused[0].contains("does not list"), "{name}: {refused:?}");
         let refused = Raw::connect(port).ask(&["_fetch_file", &format!("CURRENT,{name}")]);
         assert!(refused[0].starts_with("ERR") || refused[0].contains("does not list"), "{name}: {refused:?}");
     }
-    for offset in ["17", "18446744073709551615", "18446744073709551616", "-1", "x"] {
-        let refused = fetching.ask(&["PUMICE", "RANGE", &id, "CURRENT", offset]);
-        assert!(refused[0].starts_with("ERR"), "{offset}: {refused:?}");
+    let most = u64::MAX.to_string();
+    for range in [["17", "0"], ["16", "1"], ["0", "17"], ["1", &most], [&most, "1"], [&most, &most], ["0", "-1"]] {
+        let refused = fetching.ask(&["PUMICE", "RANGE", &id, "CURRENT", range[0], range[1]]);
+        assert!(refused[0].starts_with("ERR"), "{range:?}: {refused:?}");
     }
-    assert!(fetching.ask(&["PUMICE", "RANGE", &id, "CURRENT", "0"])[0].starts_with("MANIFEST-"));
+    for number in ["18446744073709551616", "-1", "x", ""] {
+        for range in [[number, "1"], ["1", number]] {
+            let refused = fetching.ask(&["PUMICE", "RANGE", &id, "CURRENT", range[0], range[1]]);
+            assert!(refused[0].starts_with("ERR"), "{range:?}: {refused:?}");
+        }
+    }
+    assert!(fetching.ask(&["PUMICE", "RANGE", &id, "CURRENT", "0", "16"])[0].starts_with("MANIFEST-"));
     let Position { replication_id, sequence } = primary.position().unwrap();
     let beyond = (sequence + 1).to_string();
     for garbage in [

@@ -74,6 +74,11 @@ fn request(lines: &mut BufReader<TcpStream>) -> std::io::Result<Option<Vec<Strin
     Ok(Some(words))
 }
 
+fn part<'a>(file: &'a [u8], offset: &str, length: &str) -> &'a [u8] {
+    let (offset, length): (usize, usize) = (offset.parse().unwrap(), length.parse().unwrap());
+    &file[offset..][..length]
+}
+
 fn bulk(bytes: &[u8]) -> Vec<u8> {
     [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
@@ -179,7 +184,7 @@ impl Checkpoint {
                 ["PSYNC", ..] => Some(b"-DIVERGED honestly\r\n".to_vec()),
                 ["PUMICE", "FILES", _] => Some(array(&[ID, &self.listed()])),
                 ["PUMICE", "CHECKSUMS", _] => Some(array(&[ID, &self.manifest()])),
-                ["PUMICE", "RANGE", _, name, offset] => Some(bulk(&self.files[name][offset.parse().unwrap()..])),
+                ["PUMICE", "RANGE", _, name, offset, length] => Some(bulk(part(&self.files[name], offset, length))),
                 _ => None,
             };
             other(&words).or_else(|| honest().map(|bytes| vec![Bytes(bytes)]))
@@ -378,7 +383,7 @@ fn in_a_full_sync() {
     let range = |say: fn(&[u8]) -> Vec<Say>| {
         let known = made.files.clone();
         made.clone().pumice(move |words| match words {
-            ["PUMICE", "RANGE", _, name, offset] => Some(say(&known[*name][offset.parse().unwrap()..])),
+            ["PUMICE", "RANGE", _, name, offset, length] => Some(say(part(&known[*name], offset, length))),
             _ => None,
         })
     };

@@ -5,8 +5,8 @@
 //! try with the same primary only finished `.sst` and `.blob` files are kept, whose names are never used twice.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::{self, File, OpenOptions};
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::log;
+use super::pieces::{Arriving, Next, Queue, partial_name, pieces_name};
 use super::session::Peer;
 use super::session::fetch::{Fetch, FetchEvent};
 use super::sync_in::{self, Linked, Watch};
@@ -163,7 +164,10 @@ impl FullSync<'_> {
         let living = self.instance.generation()?.store.db.path().to_owned();
         let (maybe_here, mut missing): (Vec<_>, Vec<_>) =
             listed.files.iter().partition(|file| may_be_here(&living, incoming, file));
-        let partial = |file: &&ManifestFile| size_of(&incoming.join(partial_name(&file.name))).unwrap_or(0);
+        let partial = |file: &&ManifestFile| {
+            let sizes = [partial_name(&file.name), pieces_name(&file.name)].map(|name| size_of(&incoming.join(name)));
+            sizes.into_iter().flatten().max().unwrap_or(0)
+        };
         let needed = missing.iter().map(|file| file.size.saturating_sub(partial(file)));
         check_room(incoming, needed.fold(0, u64::saturating_add))?;
         // The longest first, so that all connections end at about the same time.
@@ -172,15 +176,22 @@ impl FullSync<'_> {
         let received = Mutex::new(HashMap::new());
         let fetch = |connection: Option<FileConnection<'_>>| -> Result<()> {
             let mut connection = connection;
-            while let Some(file) = queue.next() {
-                let fetched = (|| {
+            while let Some(next) = queue.next() {
+                let fetched: Result<()> = (|| {
+                    let arriving = match next {
+                        Next::Help(arriving) => arriving,
+                        Next::Begin(file) => self.begin_file(incoming, file, &queue)?,
+                    };
                     let connection = match &mut connection {
                         Some(connection) => connection,
                         none => none.insert(self.connect(Fetch::pumice(self.desired.password.clone()))?),
                     };
-                    self.fetch_file(connection, &id, incoming, file)
+                    if let Some(crc) = self.fetch_pieces(connection, &id, &arriving)? {
+                        received.lock().insert(arriving.file.name.as_str(), crc);
+                    }
+                    Ok(())
                 })();
-                received.lock().insert(file.name.as_str(), fetched.inspect_err(|_| queue.end())?);
+                fetched.inspect_err(|_| queue.end())?;
             }
             Ok(())
         };
@@ -235,6 +246,7 @@ impl FullSync<'_> {
         let mut wanted: HashSet<String> = HashSet::from([MANIFEST_NAME.to_owned()]);
         for file in &manifest.files {
             wanted.insert(partial_name(&file.name));
+            wanted.insert(pieces_name(&file.name));
             wanted.insert(file.name.clone());
         }
         keep_only(incoming, |name| wanted.contains(name))
@@ -275,50 +287,51 @@ impl FullSync<'_> {
         let linked = fs::hard_link(&local, &target).is_ok();
         if linked {
             files::remove_file(&incoming.join(partial_name(&file.name)))?;
+            files::remove_file(&incoming.join(pieces_name(&file.name)))?;
         }
         Ok(linked)
     }
 
-    /// One file, from where an earlier try ended. Gives its checksum.
-    fn fetch_file(
+    /// Begins a file where an earlier try ended. Others may help with it from then on.
+    fn begin_file<'m>(&self, incoming: &Path, file: &'m ManifestFile, queue: &Queue<'m>) -> Result<Arc<Arriving<'m>>> {
+        let begun = Arriving::begin(file, incoming, |kept| {
+            self.counters.reuse(kept as u64);
+            self.check()
+        });
+        let begun = begun.map(Arc::new);
+        queue.begun(begun.as_ref().ok());
+        begun
+    }
+
+    /// Pieces of a file, until all were given to somebody. Gives the checksum of the file to whoever brought what it lacked.
+    fn fetch_pieces(
         &self,
         connection: &mut FileConnection<'_>,
         id: &str,
-        incoming: &Path,
-        file: &ManifestFile,
-    ) -> Result<u32> {
-        let partial = incoming.join(partial_name(&file.name));
-        let failed = |e| Error::io(format!("write {}", partial.display()), e);
-        let mut crc = 0;
-        let mut offset = fs::metadata(&partial).map_or(0, |found| found.len());
-        if offset > file.size {
-            files::remove_file(&partial)?;
-            offset = 0;
-        }
-        if offset > 0 {
-            files::PieceReader::new().read(&partial, |piece| {
-                crc = crc32c::crc32c_append(crc, piece);
-                Ok(())
-            })?;
-            self.counters.reuse(offset);
-        }
-        let out = OpenOptions::new().create(true).append(true).open(&partial).map_err(failed)?;
-        let mut out = Arriving::at(out, offset);
-        if offset < file.size {
-            connection.range(id, &file.name, offset, file.size - offset, &mut |data| {
-                out.write(data).map_err(failed)?;
+        arriving: &Arriving<'_>,
+    ) -> Result<Option<u32>> {
+        let file = arriving.file;
+        let mut whole = file.size == 0;
+        while let Some((from, length)) = arriving.take() {
+            let (mut at, mut crc) = (from, 0);
+            connection.range(id, &file.name, from, length, &mut |data| {
+                arriving.write(data, at)?;
                 crc = crc32c::crc32c_append(crc, data);
+                at += data.len() as u64;
                 add(&self.counters.bytes_done, data.len() as u64);
                 step!("sync::data");
                 Ok(())
             })?;
+            whole = arriving.put(from, length, crc);
+        }
+        if !whole {
+            return Ok(None);
         }
         // Here and not with all others at the end: the disk works while other connections receive.
-        out.file.sync_all().map_err(|e| Error::io(format!("fsync {}", partial.display()), e))?;
-        rename(&partial, &incoming.join(&file.name))?;
+        let crc = arriving.finish()?;
         add(&self.counters.files_done, 1);
         step!("sync::file");
-        Ok(crc)
+        Ok(Some(crc))
     }
 
     /// All files of a Kvrocks' checkpoint.
@@ -360,7 +373,7 @@ impl FullSync<'_> {
 
     /// A share of the files over one connection.
     fn fetch_share(&self, incoming: &Path, names: Vec<String>) -> Result<()> {
-        let mut open: Option<(Arriving, PathBuf, PathBuf)> = None;
+        let mut open: Option<(Writing, PathBuf, PathBuf)> = None;
         let expected = names.len();
         let mut done = 0;
         let fetch = Fetch::files(self.desired.password.clone(), names, u64::MAX >> 1);
@@ -372,7 +385,7 @@ impl FullSync<'_> {
                     check_room(incoming, size)?;
                     let file = File::create(&partial).map_err(failed)?;
                     add(&self.counters.bytes, size);
-                    open = Some((Arriving::at(file, 0), partial, target));
+                    open = Some((Writing { file, length: 0, begun: 0 }, partial, target));
                 }
                 FetchEvent::Data(data) => {
                     if let Some((file, partial, _)) = &mut open {
@@ -539,19 +552,15 @@ impl FileConnection<'_> {
     }
 }
 
-/// A file that arrives. The disk works on it meanwhile.
-struct Arriving {
+/// A file that is written from its beginning. The disk works on it meanwhile.
+struct Writing {
     file: File,
     /// How long it is, and up to where the disk was told to begin.
     length: u64,
     begun: u64,
 }
 
-impl Arriving {
-    fn at(file: File, length: u64) -> Arriving {
-        Arriving { file, length, begun: length }
-    }
-
+impl Writing {
     fn write(&mut self, data: &[u8]) -> std::io::Result<()> {
         const BEHIND: u64 = 4 << 20;
         self.file.write_all(data)?;
@@ -561,56 +570,6 @@ impl Arriving {
             self.begun = self.length;
         }
         Ok(())
-    }
-}
-
-/// The files that are to be fetched. More may come while it is not known of all whether they are here.
-struct Queue<'m> {
-    state: Mutex<Queued<'m>>,
-    changed: Condvar,
-}
-
-struct Queued<'m> {
-    files: VecDeque<&'m ManifestFile>,
-    more: bool,
-}
-
-impl<'m> Queue<'m> {
-    fn of(files: Vec<&'m ManifestFile>) -> Queue<'m> {
-        Queue { state: Mutex::new(Queued { files: files.into(), more: true }), changed: Condvar::new() }
-    }
-
-    /// The next file, for which it waits; `None` when there will be none.
-    fn next(&self) -> Option<&'m ManifestFile> {
-        let mut state = self.state.lock();
-        while state.files.is_empty() && state.more {
-            self.changed.wait(&mut state);
-        }
-        state.files.pop_front()
-    }
-
-    fn add(&self, file: &'m ManifestFile) {
-        let mut state = self.state.lock();
-        // Not after its end.
-        if state.more {
-            state.files.push_back(file);
-        }
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    fn all_are_in(&self) {
-        self.state.lock().more = false;
-        self.changed.notify_all();
-    }
-
-    /// Nobody is to fetch anything more.
-    fn end(&self) {
-        let mut state = self.state.lock();
-        state.files.clear();
-        state.more = false;
-        drop(state);
-        self.changed.notify_all();
     }
 }
 
@@ -639,10 +598,6 @@ fn may_be_here(living: &Path, incoming: &Path, file: &ManifestFile) -> bool {
 /// Names that RocksDB never uses twice in one database.
 pub fn is_unchanging(name: &str) -> bool {
     name.ends_with(".sst") || name.ends_with(".blob")
-}
-
-fn partial_name(name: &str) -> String {
-    format!("{name}.partial")
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

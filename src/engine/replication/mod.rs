@@ -5,6 +5,7 @@ pub mod full_sync;
 pub mod link;
 pub mod log;
 pub mod node;
+pub mod pieces;
 pub mod position;
 pub mod served;
 pub mod session;

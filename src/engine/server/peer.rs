@@ -145,7 +145,7 @@ fn answer(
             }
             Ok(Flow::Continue)
         }
-        Ask::Range { checkpoint, name, offset } => {
+        Ask::Range { checkpoint, name, offset, length } => {
             let served = match node.serving.find(Some(&checkpoint)) {
                 Ok(served) => served,
                 Err(gone) => return not_found(connection, &gone),
@@ -153,15 +153,17 @@ fn answer(
             connection.reading = Some(node.serving.read(&served));
             let file = served.file(&name)?;
             let size = file_size(&file)?;
-            if offset > size {
+            if offset.checked_add(length).is_none_or(|end| end > size) {
                 return Err(Error::new(
                     ErrorKind::InvalidArgument,
-                    format!("range of {name}: got offset {offset}, expected at most {size}"),
+                    format!(
+                        "range of {name}: got {length} bytes from {offset} on, expected an end at {size} or before"
+                    ),
                 ));
             }
             drop(node);
-            let head = connection.send(&range_head(size - offset));
-            let sent = head.and_then(|()| send_file(connection, &served, &file, offset, size - offset));
+            let head = connection.send(&range_head(length));
+            let sent = head.and_then(|()| send_file(connection, &served, &file, offset, length));
             match sent.and_then(|()| connection.send(b"\r\n")) {
                 Ok(()) => Ok(Flow::Continue),
                 // Behind a part of a file there is no place for an error.

@@ -191,13 +191,14 @@ impl Fetch {
         Ok(())
     }
 
-    /// Gives the request for a file from `offset` on, to be sent. The answer must have `expected` bytes. Several may be
-    /// asked for before the first has come.
-    pub fn request_range(&mut self, id: &str, name: &str, offset: u64, expected: u64) -> Result<Vec<u8>> {
+    /// Gives the request for `length` bytes of a file from `offset` on, to be sent. Several may be asked for before the first
+    /// has come.
+    pub fn request_range(&mut self, id: &str, name: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
         self.check_ready(self.asked.len() < MAX_FILES)?;
-        self.asked.push_back(Asked { name: name.to_owned(), expected: Some(expected) });
-        let offset = offset.to_string();
-        let words: [&[u8]; 5] = [b"PUMICE", b"RANGE", id.as_bytes(), name.as_bytes(), offset.as_bytes()];
+        self.asked.push_back(Asked { name: name.to_owned(), expected: Some(length) });
+        let (offset, length) = (offset.to_string(), length.to_string());
+        let words: [&[u8]; 6] =
+            [b"PUMICE", b"RANGE", id.as_bytes(), name.as_bytes(), offset.as_bytes(), length.as_bytes()];
         Ok(encode_request(&self.signed(&words)))
     }
 
@@ -581,7 +582,7 @@ mod tests {
             assert_eq!(said, [format!("{ID} 2")]);
             fetch.closed().unwrap();
             let request = fetch.request_range(ID, "1.sst", 1, 2).unwrap();
-            let words: [&[u8]; 5] = [b"PUMICE", b"RANGE", ID.as_bytes(), b"1.sst", b"1"];
+            let words: [&[u8]; 6] = [b"PUMICE", b"RANGE", ID.as_bytes(), b"1.sst", b"1", b"2"];
             assert_eq!(request, encode_request(&words));
             fetch.request_range(ID, "2.sst", 3, 0).unwrap();
             let said = hear(&mut fetch, b"$2\r\nbc\r\n$0\r\n\r", piece).unwrap();

@@ -81,7 +81,7 @@ pub enum Ask {
     /// Send `checkpoint_reply` of the checkpoint of that id, with an empty manifest where its checksums are not known
     /// yet; without an id, of one that is complete.
     Checkpoint(Option<String>),
-    /// Send the rest of a file of a checkpoint, as a bulk.
+    /// Send a part of a file of a checkpoint, as a bulk.
     Range {
         /// Which checkpoint.
         checkpoint: String,
@@ -89,6 +89,8 @@ pub enum Ask {
         name: String,
         /// From where on.
         offset: u64,
+        /// How many bytes.
+        length: u64,
     },
     /// Not a command of replication.
     NotMine,
@@ -351,13 +353,13 @@ impl PrimarySession {
         }
     }
 
-    /// `PUMICE CHECKPOINT`, `PUMICE FILES run`, `PUMICE CHECKSUMS id` and `PUMICE RANGE id name offset`, each with a node id
+    /// `PUMICE CHECKPOINT`, `PUMICE FILES run`, `PUMICE CHECKSUMS id` and `PUMICE RANGE id name offset length`, each with a node id
     /// behind it or without.
     fn pumice(&mut self, args: &[Vec<u8>], facts: &Facts) -> Ask {
         let bare = match args.first() {
             Some(what) if what.eq_ignore_ascii_case(b"checkpoint") => 1,
             Some(what) if what.eq_ignore_ascii_case(b"files") || what.eq_ignore_ascii_case(b"checksums") => 2,
-            _ => 4,
+            _ => 5,
         };
         let node_id = args.get(bare).filter(|_| args.len() == bare + 1);
         if let Some(refused) = self.unlisted(node_id.map(Vec::as_slice), facts) {
@@ -435,18 +437,18 @@ fn pumice(args: &[Vec<u8>]) -> Ask {
             Ok(id) => Ask::Checkpoint(Some(id.to_owned())),
             Err(_) => error("ERR a checkpoint id and a run id have 16 letters and digits"),
         },
-        [what, id, name, offset] if is(what, "range") => {
+        [what, id, name, offset, length] if is(what, "range") => {
             let Ok(checkpoint) = check_replication_id(id) else {
                 return error("ERR a checkpoint id has 16 letters and digits");
             };
             if let Err(fault) = check_file_name(name) {
                 return error(format!("ERR {}", fault.message()));
             }
-            let Some(offset) = parse_sequence(offset) else {
+            let (Some(offset), Some(length)) = (parse_sequence(offset), parse_sequence(length)) else {
                 return error("ERR value is not an unsigned long long or out of range");
             };
             let name = String::from_utf8_lossy(name).into_owned();
-            Ask::Range { checkpoint: checkpoint.to_owned(), name, offset }
+            Ask::Range { checkpoint: checkpoint.to_owned(), name, offset, length }
         }
         [what, ..] if ["checkpoint", "checksums", "files", "range"].iter().any(|name| is(what, name)) => {
             error(WRONG_ARGUMENTS)

@@ -229,10 +229,15 @@ fn files() {
     assert_eq!(talk.session.awaited_as(None), "10.0.0.1");
     assert_eq!(Talk::pumice().session.awaited_as(None), "0therrunning0one");
     assert_eq!(
-        talk.ask(&format!("pumice range {A} 000001.sst 77")),
-        Ask::Range { checkpoint: A.to_owned(), name: "000001.sst".to_owned(), offset: 77 }
+        talk.ask(&format!("pumice range {A} 000001.sst 77 9")),
+        Ask::Range { checkpoint: A.to_owned(), name: "000001.sst".to_owned(), offset: 77, length: 9 }
     );
-    for range in ["../../../../../x 1.sst 0", "AAAAAAAAAAAAAAAA ../1.sst 0", "AAAAAAAAAAAAAAAA 1.sst -1"] {
+    for range in [
+        "../../../../../x 1.sst 0 1",
+        "AAAAAAAAAAAAAAAA ../1.sst 0 1",
+        "AAAAAAAAAAAAAAAA 1.sst -1 1",
+        "AAAAAAAAAAAAAAAA 1.sst 0 -1",
+    ] {
         assert!(talk.say(&format!("PUMICE RANGE {range}")).starts_with("-ERR "), "{range}");
     }
     assert_eq!(names_reply(&["CURRENT".to_owned(), "1.sst".to_owned()]), b"CURRENT,1.sst\r\n");

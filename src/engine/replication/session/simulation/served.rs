@@ -115,9 +115,10 @@ impl Served {
                 let checkpoint = node.checkpoint(random);
                 self.out.push(checkpoint_reply(&checkpoint.id, &encode_manifest(&checkpoint.manifest)));
             }
-            Ask::Range { checkpoint, name, offset } => {
+            Ask::Range { checkpoint, name, offset, length } => {
                 let found = node.checkpoint.as_ref().filter(|found| found.id == checkpoint);
-                let content = found.and_then(|found| found.file(&name)?.get(offset as usize..));
+                let content =
+                    found.and_then(|found| found.file(&name)?.get(offset as usize..(offset + length) as usize));
                 let mut out = Vec::new();
                 match content {
                     Some(content) => append_bulk(&mut out, content),
