@@ -268,11 +268,16 @@ fn dataset(dir: &Path, name: u8, keys: u32, files: Option<u64>) -> Result<PathBu
         let db = elsewhere::open(&folder, &elsewhere::cache(64 << 20))?;
         let family = metadata(&db);
         db.flush_cf(family)?;
-        let bytes = db.live_files()?.iter().map(|file| file.size as u64).sum::<u64>();
-        db.set_options_cf(family, &[("target_file_size_base", &(bytes / files).to_string())])?;
         let mut compact = rocksdb::CompactOptions::default();
         compact.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
-        db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &compact);
+        let bytes = db.live_files()?.iter().map(|file| file.size as u64).sum::<u64>();
+        let mut size = bytes / files;
+        // A file ends behind the block that reaches its size: the second time knows by how much.
+        for _ in 0..2 {
+            db.set_options_cf(family, &[("target_file_size_base", &size.to_string())])?;
+            db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &compact);
+            size = size * db.live_files()?.len() as u64 / files;
+        }
     }
     let primary = Engine::open(&home, &options)?;
     let checkpoint = primary.create_checkpoint(dir.join("checkpoint"))?;
