@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 
 /// Entries in their order, the oldest of which give way: their bytes lie one behind the other in one buffer, around its
-/// end.
+/// end. Only the newest one until somebody looks for others: what nobody reads would take the processor's cache from what
+/// writes.
 #[derive(Default)]
 pub struct Backlog {
+    is_read: bool,
     entries: VecDeque<Entry>,
     /// Empty before the first entry.
     buffer: Box<[u8]>,
@@ -25,8 +27,17 @@ const BYTES: usize = 4 << 20;
 const ENTRIES: usize = 4096;
 
 impl Backlog {
+    /// Somebody looks for entries: from now on they are kept.
+    pub fn keep(&mut self) {
+        self.is_read = true;
+    }
+
     /// Takes the entry behind the last one.
     pub fn push(&mut self, first: u64, last: u64, bytes: &[u8]) {
+        if !self.is_read {
+            self.entries.clear();
+            self.end = 0;
+        }
         if bytes.len() > BYTES {
             // What is older is of no use to who lacks this one.
             self.entries.clear();
@@ -81,6 +92,7 @@ mod tests {
     #[test]
     fn around_the_end() {
         let mut backlog = Backlog::default();
+        backlog.keep();
         let mut random = Random(7);
         let (mut next, mut gave_way) = (1, 0);
         let entry = |first: u64, length: usize| -> Vec<u8> {
@@ -117,8 +129,23 @@ mod tests {
     #[test]
     fn as_many() {
         let mut backlog = Backlog::default();
+        backlog.keep();
         (0..5_000).for_each(|first| backlog.push(first, first, &[1; 1_000]));
         assert_eq!(backlog.entries.len(), ENTRIES);
         assert!(backlog.find(5_000 - ENTRIES as u64).is_some());
+    }
+
+    /// Until somebody looks for entries the newest alone is there, and from then on all that come.
+    #[test]
+    fn unread() {
+        let mut backlog = Backlog::default();
+        (0..10).for_each(|first| backlog.push(first, first, &[first as u8; 1_000]));
+        assert_eq!((backlog.newest(), backlog.find(8)), (Some((9, vec![9; 1_000])), None));
+        backlog.keep();
+        (10..20).for_each(|first| backlog.push(first, first, &[first as u8; 1_000]));
+        assert_eq!(backlog.find(8), None);
+        (9..20).for_each(|first| assert_eq!(backlog.find(first), Some((first, vec![first as u8; 1_000]))));
+        backlog.push(20, 20, &vec![0; BYTES + 1]);
+        assert_eq!((backlog.newest(), backlog.find(19)), (None, None));
     }
 }

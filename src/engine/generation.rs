@@ -246,6 +246,7 @@ impl Store {
     /// The entry that starts at `next`, waiting for it until `deadline`.
     pub fn tail(&self, next: u64, deadline: Option<Instant>) -> Tail {
         let mut arrivals = self.arrivals.lock();
+        arrivals.backlog.keep();
         loop {
             if arrivals.retired {
                 return Tail::Retired;
