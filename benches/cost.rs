@@ -4,6 +4,7 @@
 mod common;
 
 use std::ffi::{CString, c_char, c_int, c_ulong, c_void};
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Barrier;
@@ -23,14 +24,19 @@ const NAMESPACE: &str = "users";
 fn main() -> Result<(), Failure> {
     // The number of rounds, and the one part to run.
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    if let [command, home, namespace, budget] = args.as_slice()
+        && command == "gets"
+    {
+        return gets_for_python(Path::new(home), namespace, budget.parse()?);
+    }
     let rounds: u32 = args.first().map_or(Ok(11), |rounds| rounds.parse())?;
     let wanted = |part: &str| args.get(1).is_none_or(|only| only == part);
     let dir = tempfile::tempdir()?;
     let bench = Bench::new(dir.path(), rounds)?;
     let mut report = Report::default();
-    let parts: [(&str, fn(&Bench, &mut Report) -> Result<(), Failure>); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("get", Bench::point_reads),
-        ("c", Bench::from_c),
+        ("c", Bench::reads_in_c),
         ("get_many", Bench::batched_reads),
         ("iteration", Bench::iteration),
         ("put", Bench::writes),
@@ -55,6 +61,23 @@ fn main() -> Result<(), Failure> {
     println!("\nTime of Engine::open, ms\n");
     let opens = bench.opens(dir.path())?;
     keep("cost", &json!({ "rounds": rounds, "calls": report.raw, "synced_puts": synced.raw, "open_ms": opens }));
+    Ok(())
+}
+
+/// The Rust side of benches/python.py: gets keys of 16 bytes that come on standard input, 20,000 at a time, and answers with
+/// the nanoseconds of CPU that one of them took.
+fn gets_for_python(home: &Path, namespace: &str, memory_budget: usize) -> Result<(), Failure> {
+    let engine = Engine::open(home, &Options { memory_budget, ..Options::default() })?;
+    let namespace = engine.namespace(namespace)?;
+    let (mut input, mut keys) = (std::io::stdin().lock(), [[0; 16]; 20_000]);
+    while !input.fill_buf()?.is_empty() {
+        input.read_exact(keys.as_flattened_mut())?;
+        let start = thread_cpu();
+        for key in &keys {
+            std::hint::black_box(namespace.get(key)?.ok_or("missing")?[0]);
+        }
+        println!("{}", (thread_cpu() - start).as_nanos() as f64 / keys.len() as f64);
+    }
     Ok(())
 }
 
@@ -87,6 +110,8 @@ impl Report {
         }));
     }
 }
+
+type Part = fn(&Bench, &mut Report) -> Result<(), Failure>;
 
 struct Bench {
     rounds: u32,
@@ -184,7 +209,7 @@ impl Bench {
     }
 
     /// The same reads by a C program, on a copy of the same files.
-    fn from_c(&self, report: &mut Report) -> Result<(), Failure> {
+    fn reads_in_c(&self, report: &mut Report) -> Result<(), Failure> {
         let Some(program) = CProgram::load(&self.dir)? else { return Ok(()) };
         let (c, rust) = (self.dir.join("c"), self.dir.join("rust"));
         for home in [&c, &rust] {

@@ -1,4 +1,5 @@
-"""Calls from Python beside rocksdict, plyvel and lmdb, in turns in one run: CPU time of a call, and its ratio.
+"""Calls from Python beside rocksdict, plyvel and lmdb, in turns in one run: CPU time of a call, and its ratio. And what a
+get from Python costs more than the same get from Rust, on the same files.
 
 Run by `make bench` in a venv with the wheel and what else could be installed. Every store has the same 200,000 keys with
 100-byte values, a cache that holds them all and, where it has one, a bloom filter of 10 bits a key. Figures are
@@ -9,7 +10,9 @@ import importlib.util
 import json
 import pathlib
 import random
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,11 +34,27 @@ class Pumice:
             with self.engine.batch() as batch:
                 for key in KEY[start : start + 1000]:
                     batch.put(self.ns, key, VALUE)
-        self.engine.create_checkpoint(path + "-flushed")
+        self.flushed = self.engine.create_checkpoint(path + "-flushed").path
         self.get, self.put, self.get_many = self.ns.get, self.ns.put, self.ns.get_many
 
     def items(self):
         return self.ns.items()
+
+
+class Rust:
+    """The same call of a program in Rust, benches/cost.rs, on the files that Pumice has."""
+
+    def __init__(self, path, flushed):
+        with pumice.open(path, role="replica") as engine:
+            engine.apply_checkpoint(flushed)
+        command = ["cargo", "bench", "--quiet", "--bench", "cost", "--", "gets", path, "bench", str(BUDGET)]
+        root = pathlib.Path(__file__).parent.parent
+        self.program = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def gets(self, keys):
+        self.program.stdin.write(b"".join(keys))
+        self.program.stdin.flush()
+        return float(self.program.stdout.readline())
 
 
 class Rocksdict:
@@ -153,6 +172,31 @@ def puts(store, keys):
     return timed(work) / len(keys)
 
 
+def drawn(order):
+    """Keys made anew, as a program does: those of the writing lie all over the memory."""
+    return [b"key:%012d" % key for key in order.sample(range(KEYS), CALLS)]
+
+
+def beside_rust(store, path, order):
+    """What a get from Python costs more than the same one from Rust, in turns."""
+    rust = Rust(path, store.flushed)
+    figures = {"python": [], "rust": []}
+    for number in range(2 * ROUNDS + 1):
+        keys = drawn(order)
+        took = gets(store, keys), rust.gets(keys)
+        if number > 0:
+            figures["python"].append(took[0])
+            figures["rust"].append(took[1])
+    rust.program.communicate()
+    more = [a - b for a, b in zip(figures["python"], figures["rust"])]
+    median = statistics.median(more)
+    print(
+        f"\nCPU nanoseconds of a get from Python beside one from Rust: {median:,.0f} more ({min(more):,.0f} to "
+        f"{max(more):,.0f} in {len(more)} rounds), target at most 350: {'met' if median <= 350 else 'missed'}"
+    )
+    return figures
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         stores = []
@@ -162,11 +206,16 @@ def main():
                 continue
             stores.append(store(str(pathlib.Path(folder, store.name))))
         order = random.Random(2)
+        if shutil.which("cargo"):
+            rust = beside_rust(stores[0], str(pathlib.Path(folder, "rust")), order)
+        else:
+            print("SKIPPED: get in Rust, there is no cargo")
+            rust = None
         figures = {}
         # Puts last: they leave overwritten keys behind.
         for what, call in (("get", gets), ("get_many of 100, a key", many), ("iteration, a pair", iteration), ("put", puts)):
             for number in range(ROUNDS + 1):
-                keys = order.sample(KEY, CALLS)
+                keys = drawn(order)
                 for store in stores:
                     took = call(store, keys)
                     # The first round warms caches.
@@ -189,7 +238,7 @@ def main():
         print(f"  {what:24}{cells}   {beside}")
     results = pathlib.Path(__file__).with_name("results")
     results.mkdir(exist_ok=True)
-    results.joinpath("python.json").write_text(json.dumps({"python": sys.version, "ns": figures}, indent=1) + "\n")
+    results.joinpath("python.json").write_text(json.dumps({"python": sys.version, "ns": figures, "get_beside_rust": rust}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
