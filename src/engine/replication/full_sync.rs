@@ -18,7 +18,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::log;
-use super::pieces::{Arriving, Next, Queue, partial_name, pieces_name};
+use super::pieces::{Arriving, EndsInPanic, Next, Queue, partial_name, pieces_name};
 use super::session::Peer;
 use super::session::fetch::{Fetch, FetchEvent};
 use super::sync_in::{self, Linked, Watch};
@@ -175,6 +175,7 @@ impl FullSync<'_> {
         let queue = Queue::of(missing);
         let received = Mutex::new(HashMap::new());
         let fetch = |connection: Option<FileConnection<'_>>| -> Result<()> {
+            let _ends = EndsInPanic(&queue);
             let mut connection = connection;
             while let Some(next) = queue.next() {
                 let fetched: Result<()> = (|| {
@@ -196,6 +197,7 @@ impl FullSync<'_> {
             Ok(())
         };
         let lead = || {
+            let _ends = EndsInPanic(&queue);
             let manifest = first.checkpoint(&id)?;
             if !manifest.lists_the_same(&listed) {
                 let message = format!("sync manifest of {id}: got other files than were listed before");

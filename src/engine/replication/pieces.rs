@@ -183,6 +183,17 @@ pub enum Next<'m> {
     Help(Arc<Arriving<'m>>),
 }
 
+/// Ends the queue when it goes in a panic: the other connections would wait for this one.
+pub struct EndsInPanic<'q, 'm>(pub &'q Queue<'m>);
+
+impl Drop for EndsInPanic<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
+        }
+    }
+}
+
 /// The files that are to be fetched. More may come while it is not known of all whether they are here.
 pub struct Queue<'m> {
     state: Mutex<Queued<'m>>,
@@ -195,18 +206,19 @@ struct Queued<'m> {
     beginning: usize,
     begun: Vec<Arc<Arriving<'m>>>,
     more: bool,
+    ended: bool,
 }
 
 impl<'m> Queue<'m> {
     pub fn of(files: Vec<&'m ManifestFile>) -> Queue<'m> {
-        let state = Queued { files: files.into(), beginning: 0, begun: Vec::new(), more: true };
+        let state = Queued { files: files.into(), beginning: 0, begun: Vec::new(), more: true, ended: false };
         Queue { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// The next file or one that lacks pieces, for which it waits; `None` when there will be none.
     pub fn next(&self) -> Option<Next<'m>> {
         let mut state = self.state.lock();
-        loop {
+        while !state.ended {
             if let Some(file) = state.files.pop_front() {
                 state.beginning += 1;
                 return Some(Next::Begin(file));
@@ -216,27 +228,29 @@ impl<'m> Queue<'m> {
                 return Some(Next::Help(Arc::clone(arriving)));
             }
             if !state.more && state.beginning == 0 {
-                return None;
+                break;
             }
             self.changed.wait(&mut state);
         }
+        None
     }
 
     /// A file that was given was begun, and others can help with it; or it was not, or nobody can.
     pub fn begun(&self, arriving: Option<&Arc<Arriving<'m>>>) {
         let mut state = self.state.lock();
         state.beginning -= 1;
-        state.begun.extend(arriving.filter(|arriving| arriving.can_be_shared()).cloned());
+        if state.ended {
+            arriving.inspect(|arriving| arriving.end());
+        } else {
+            state.begun.extend(arriving.filter(|arriving| arriving.can_be_shared()).cloned());
+        }
         drop(state);
         self.changed.notify_all();
     }
 
     pub fn add(&self, file: &'m ManifestFile) {
         let mut state = self.state.lock();
-        // Not after its end.
-        if state.more {
-            state.files.push_back(file);
-        }
+        state.files.push_back(file);
         drop(state);
         self.changed.notify_one();
     }
@@ -249,8 +263,7 @@ impl<'m> Queue<'m> {
     /// Nobody is to fetch anything more.
     pub fn end(&self) {
         let mut state = self.state.lock();
-        state.files.clear();
-        state.more = false;
+        state.ended = true;
         state.begun.drain(..).for_each(|arriving| arriving.end());
         drop(state);
         self.changed.notify_all();
@@ -261,6 +274,37 @@ impl<'m> Queue<'m> {
 mod tests {
     use super::*;
     use crate::engine::format::fuzz::Random;
+
+    /// Once the queue has ended, in order or by a panic, nobody is given anything or waits for it, also with a file that
+    /// somebody was just beginning.
+    #[test]
+    fn ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let files =
+            ["1.sst", "2.sst", "3.sst"].map(|name| ManifestFile { name: name.into(), size: 9 << 20, crc32c: 0 });
+        let queue = Queue::of(files.iter().collect());
+        let Some(Next::Begin(first)) = queue.next() else { panic!("a file") };
+        let Some(Next::Begin(second)) = queue.next() else { panic!("another file") };
+        let shared = Arc::new(Arriving::begin(first, folder.path(), |_| Ok(())).unwrap());
+        queue.begun(Some(&shared));
+        while shared.state.lock().next < AT_A_TIME * PIECE {
+            assert!(shared.take().is_some());
+        }
+        let panicked = std::thread::scope(|scope| {
+            // It waits for the first pieces.
+            let waits = scope.spawn(|| shared.take());
+            let panics = scope.spawn(|| {
+                let _ends = EndsInPanic(&queue);
+                panic!("of this test");
+            });
+            assert_eq!(waits.join().unwrap(), None);
+            panics.join().is_err()
+        });
+        assert!(panicked);
+        let late = Arc::new(Arriving::begin(second, folder.path(), |_| Ok(())).unwrap());
+        queue.begun(Some(&late));
+        assert_eq!((late.take(), queue.next().is_none()), (None, true));
+    }
 
     /// Whatever order pieces come in, and however often their arrival ends in order or with the process, what is taken for
     /// sure is here, only what must be is fetched again, and the file is whole in the end.
