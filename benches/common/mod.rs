@@ -176,14 +176,15 @@ pub fn with_readers<R, F: FnMut() -> Outcome>(
 }
 
 impl Readers<'_> {
-    /// Lets `run` happen with some quiet time before and after it, and tells what the readers did meanwhile.
+    /// Lets `run` happen with some quiet time before and after it, and tells what the readers did meanwhile: how long they
+    /// waited at most from when it began.
     pub fn during<R>(&self, quiet: Duration, run: impl FnOnce() -> R) -> (R, Stretch) {
         let sum = |count: fn(&Tally) -> &AtomicU64| {
             self.tallies.iter().map(|tally| count(tally).load(Ordering::Relaxed)).sum::<u64>()
         };
         let (reads, failed) = (sum(|tally| &tally.reads), sum(|tally| &tally.failed));
-        self.tallies.iter().for_each(|tally| tally.gap_ns.store(0, Ordering::Relaxed));
         std::thread::sleep(quiet);
+        self.tallies.iter().for_each(|tally| tally.gap_ns.store(0, Ordering::Relaxed));
         let result = run();
         std::thread::sleep(quiet);
         let gap = self.tallies.iter().map(|tally| tally.gap_ns.load(Ordering::Relaxed)).max().unwrap_or(0);

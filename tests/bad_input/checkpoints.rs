@@ -238,6 +238,41 @@ fn damage_without_a_manifest() {
     ground.finish();
 }
 
+/// A table file that cannot be opened, or whose first block cannot be read, is found before the swap, without a manifest
+/// and without being asked to verify: whichever of many it is.
+#[test]
+fn unreadable_tables() {
+    let mut ground = Ground::make();
+    let primary = open(ground.dir.path().join("many"));
+    let namespace = primary.create_namespace("many", None).unwrap();
+    for turn in 0..3 {
+        for key in 0..10 {
+            namespace.put(format!("{turn}-{key}").as_bytes(), b"value").unwrap();
+            namespace.set(b"set").add(&[format!("{turn}-{key}")]).unwrap();
+            namespace.sorted_set(b"scores").add(&[(f64::from(key), format!("{turn}-{key}"))]).unwrap();
+        }
+        primary.create_checkpoint(ground.dir.path().join(format!("many-{turn}"))).unwrap();
+    }
+    ground.good = ground.dir.path().join("many-2");
+    ground.after = shown(&primary);
+    primary.close().unwrap();
+
+    let damaged = ground.copy();
+    fs::remove_file(damaged.join("PUMICE-MANIFEST")).unwrap();
+    let tables: Vec<String> = names(&damaged).into_iter().filter(|name| name.ends_with(".sst")).collect();
+    assert!(tables.len() > 6, "{tables:?}");
+    for name in &tables {
+        let file = damaged.join(name);
+        let end = fs::metadata(&file).unwrap().len() as usize * 8;
+        for bit in [end - 1, 9] {
+            flip(&file, bit);
+            ground.refuse(&damaged, ErrorKind::Corruption, &[name]);
+            flip(&file, bit);
+        }
+    }
+    ground.finish();
+}
+
 /// A frame as side files have it: `"PUMICE\0", kind, u16 format, u32 length, payload, u32 crc32c`.
 fn framed(kind: u8, format: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = b"PUMICE\0".to_vec();

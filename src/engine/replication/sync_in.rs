@@ -15,7 +15,7 @@ use crate::engine::format::state::Role;
 use crate::engine::generation::{Generation, Store, sniff_layout};
 use crate::engine::instance::Instance;
 use crate::engine::storage::dir_lock::RocksLock;
-use crate::engine::storage::files;
+use crate::engine::storage::{files, pace, tables};
 
 /// What a long call is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +213,7 @@ fn receive(directory: &Directory, number: u64, source: &Path, watch: &mut Watch<
         receive_file(&source.join(name), &incoming.join(name), *size, expected, &mut reader, watch)?;
         watch.file()?;
         some_received()?;
+        pace::rest();
     }
     let received: Vec<PathBuf> = list.iter().map(|(name, _)| incoming.join(name)).collect();
     complete(directory, number, &received, watch)?;
@@ -253,6 +254,7 @@ fn list(source: &Path, manifest: Option<&SyncManifest>) -> Result<Vec<(String, u
             ));
         }
         found.push((name.to_owned(), entry.metadata().map_err(failed)?.len()));
+        pace::rest();
     }
     let Some(manifest) = manifest else {
         found.sort();
@@ -348,6 +350,8 @@ fn open(
     watch.check()?;
     let folder: PathBuf = directory.generation(number);
     let db = instance.open_db(directory, &folder, false, true)?;
+    watch.begin(Stage::Open, db.table_files().0, 0);
+    tables::open(&db, || watch.file())?;
     if let Some(manifest) = &manifest
         && db.latest_sequence() != manifest.sequence
     {

@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use librocksdb_sys as ffi;
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLock};
 use rocksdb::{AsColumnFamilyRef, AsRawPtr, DB, FlushOptions, Options};
 
+use super::closing::Closing;
 use super::filter::Filters;
 use super::fork::{self, Process};
 use super::options::{DbOptions, FAMILY_NAMES};
+use super::pace;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::batch::METADATA;
 use crate::engine::format::key::Layout;
@@ -34,62 +36,6 @@ pub fn is_open_here(path: &Path) -> bool {
 }
 
 type AfterClose = (Arc<Closing>, Box<dyn FnOnce() + Send>);
-
-/// Databases that are being closed on threads of their own.
-#[derive(Default)]
-pub struct Closing {
-    state: Mutex<ClosingState>,
-    done: Condvar,
-}
-
-#[derive(Default)]
-struct ClosingState {
-    running: usize,
-    abandoned: bool,
-}
-
-impl Closing {
-    /// Returns when none is being closed any more.
-    pub fn wait(&self) {
-        let mut state = self.state.lock();
-        while state.running > 0 {
-            self.done.wait(&mut state);
-        }
-    }
-
-    /// From now on databases are closed by whoever lets go of them: nobody is left to wait for a thread.
-    pub fn abandon(&self) {
-        self.state.lock().abandoned = true;
-    }
-
-    /// Runs on a thread of its own where somebody will wait for it, else here.
-    fn run(self: Arc<Self>, work: impl FnOnce() + Send + 'static) {
-        let mut state = self.state.lock();
-        if state.abandoned {
-            drop(state);
-            return work();
-        }
-        state.running += 1;
-        drop(state);
-        let closing = Arc::clone(&self);
-        let work = Arc::new(Mutex::new(Some(work)));
-        let for_thread = Arc::clone(&work);
-        let run = move || {
-            if let Some(work) = for_thread.lock().take() {
-                work();
-            }
-            closing.state.lock().running -= 1;
-            closing.done.notify_all();
-        };
-        if let Err(_no_thread) = std::thread::Builder::new().name("pumice-close".to_owned()).spawn(run) {
-            if let Some(work) = work.lock().take() {
-                work();
-            }
-            self.state.lock().running -= 1;
-            self.done.notify_all();
-        }
-    }
-}
 
 /// An opened RocksDB with Kvrocks' seven column families. Closed when the last holder lets go; leaked
 /// in a forked child.
@@ -127,9 +73,10 @@ impl Db {
             ));
         }
         fork::started();
-        let db_options = options.db();
+        let db_options = options.db(path);
         if exists {
             check_families(&db_options, path, options.read_only)?;
+            pace::rest();
         }
         let filters = Filters::new();
         let inner = if options.read_only {
@@ -165,7 +112,7 @@ impl Db {
         if !options.read_only {
             *OPEN.lock().entry(path.clone()).or_default() += 1;
         }
-        Ok(Arc::new(Db {
+        let db = Arc::new(Db {
             inner: ManuallyDrop::new(inner),
             raw,
             families,
@@ -180,12 +127,27 @@ impl Db {
             filters,
             flushes: RwLock::new(()),
             held,
-        }))
+        });
+        if options.beside {
+            db.keep_tables_open()?;
+        }
+        Ok(db)
+    }
+
+    /// From now on a table file that is opened stays open, and is found without a look-up.
+    fn keep_tables_open(&self) -> Result<()> {
+        let mut error = std::ptr::null_mut();
+        // SAFETY: both lists have one string each and outlive the call.
+        unsafe {
+            let (name, value) = (c"max_open_files".as_ptr(), c"-1".as_ptr());
+            ffi::rocksdb_set_db_options(self.raw, 1, &raw const name, &raw const value, &raw mut error);
+        }
+        taken("keep table files open", error)
     }
 
     /// Refuses a folder with column families that this version does not know, before anything in it is changed.
     pub fn check_families(path: &Path, options: &DbOptions) -> Result<()> {
-        check_families(&options.db(), path, options.read_only)
+        check_families(&options.db(path), path, options.read_only)
     }
 
     /// From now on compactions leave out what is dead for good, its keys being of that layout.
@@ -498,6 +460,7 @@ impl Drop for Db {
             // A compaction may be asking the database for metadata until it has ended.
             inner.cancel_all_background_work(true);
             filters.end();
+            pace::rest();
             drop(inner);
             if writer {
                 let mut open = OPEN.lock();
@@ -512,6 +475,7 @@ impl Drop for Db {
             None => close(),
             Some((closing, work)) => closing.run(move || {
                 close();
+                pace::rest();
                 work();
             }),
         }

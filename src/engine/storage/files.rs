@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
+use super::pace;
 use crate::engine::error::{Error, ErrorKind, Result};
 
 /// Makes a file's bytes survive a power cut.
@@ -98,16 +98,11 @@ pub fn sync_files(paths: &[PathBuf], mut done: impl FnMut() -> Result<()>) -> Re
 /// every thread that touches new memory.
 pub struct PieceReader {
     buffer: Vec<u8>,
-    since_rest: usize,
 }
-
-/// How much is read between two rests: a quarter of a millisecond's work.
-const BITE: usize = 1 << 20;
-const REST: Duration = Duration::from_micros(50);
 
 impl PieceReader {
     pub fn new() -> PieceReader {
-        PieceReader { buffer: vec![0; 256 << 10], since_rest: 0 }
+        PieceReader { buffer: vec![0; 256 << 10] }
     }
 
     /// `piece` sees the bytes of the file in order and may end it with an error. Gives their number.
@@ -122,12 +117,7 @@ impl PieceReader {
             }
             total += read as u64;
             piece(&self.buffer[..read])?;
-            self.since_rest += read;
-            if self.since_rest >= BITE {
-                // Who shares the CPU with this thread, a reader perhaps, need not wait for the end of its time slice.
-                self.since_rest = 0;
-                std::thread::sleep(REST);
-            }
+            pace::rest();
         }
     }
 }
@@ -206,8 +196,17 @@ pub fn is_inside(path: &Path, folder: &Path) -> bool {
     path.ancestors().find_map(|parent| fs::canonicalize(parent).ok()).is_some_and(|real| real.starts_with(folder))
 }
 
-/// Removes a folder with all in it; one that is not there is fine.
+/// Removes a folder with all in it; one that is not there is fine. Takes its time where it has many files.
 pub fn remove_dir(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+        && let Ok(entries) = fs::read_dir(path)
+    {
+        for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())) {
+            // What stays is tried again below, where a failure is told.
+            let _ = fs::remove_file(entry.path());
+            pace::rest();
+        }
+    }
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(format!("remove {}", path.display()), e)),
         _ => Ok(()),
@@ -219,5 +218,30 @@ pub fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(format!("remove {}", path.display()), e)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder goes with its files, folders and links, and what a link points to stays; a link to a folder goes alone.
+    #[test]
+    fn removed_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["kept", "gone/inner"] {
+            fs::create_dir_all(at(name)).unwrap();
+            fs::write(at(name).join("file"), name).unwrap();
+        }
+        fs::write(at("gone/file"), "gone").unwrap();
+        std::os::unix::fs::symlink(at("kept"), at("gone/link")).unwrap();
+        std::os::unix::fs::symlink(at("kept/file"), at("gone/inner/link")).unwrap();
+        std::os::unix::fs::symlink(at("kept"), at("link")).unwrap();
+        for name in ["gone", "link", "never"] {
+            remove_dir(&at(name)).unwrap();
+            assert!(fs::symlink_metadata(at(name)).is_err(), "{name}");
+        }
+        assert_eq!(fs::read(at("kept/file")).unwrap(), b"kept");
     }
 }

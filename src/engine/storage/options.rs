@@ -1,14 +1,19 @@
 //! RocksDB options, as Kvrocks sets them (kvrocks: storage.cc InitRocksDBOptions, Open).
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DataBlockIndexType, LogLevel, Options,
-    WriteBufferManager,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DataBlockIndexType, InfoLogger, LogLevel,
+    Options, WriteBufferManager,
 };
 
 use super::filter::Filters;
+use super::pace;
+use crate::engine::clock;
 use crate::engine::format::batch::{DEFAULT, METADATA};
 
 /// Names of the column families; the place in the list is the id on disk and on the wire.
@@ -65,7 +70,8 @@ impl Memory {
 pub struct DbOptions {
     pub create: bool,
     pub read_only: bool,
-    /// Whether another RocksDB of this process is being read meanwhile.
+    /// Whether another RocksDB of this process is being read meanwhile. Opening then leaves most table files closed, for
+    /// [`super::tables::open`].
     pub beside: bool,
     pub compression: Compression,
     pub wal_keep_bytes: u64,
@@ -79,7 +85,7 @@ const WRITE_BUFFER_BYTES: usize = 16 << 20;
 const MIB: u64 = 1 << 20;
 
 impl DbOptions {
-    pub(super) fn db(&self) -> Options {
+    pub(super) fn db(&self, folder: &Path) -> Options {
         let mut db = Options::default();
         db.create_if_missing(self.create);
         db.create_missing_column_families(!self.read_only);
@@ -97,13 +103,18 @@ impl DbOptions {
         db.set_max_log_file_size(4 << 20);
         db.set_stats_dump_period_sec(0);
         if self.beside {
-            // RocksDB opens files on 16 threads, which would leave the readers a small part of the CPU.
+            // RocksDB opens all files in one go on 16 threads, which would leave the readers a small part of the CPU.
             db.set_max_file_opening_threads(1);
+            db.set_max_open_files(20);
+            // It would open some more to guess where deletions are.
+            db.set_skip_stats_update_on_db_open(true);
         }
         db.set_write_buffer_manager(&self.memory.write_buffers);
         if self.read_only {
             // A read-only open leaves no file behind, not even RocksDB's own text log.
-            db.set_info_logger(rocksdb::InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
+            db.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
+        } else if self.beside {
+            db.set_info_logger(warnings(folder));
         } else {
             db.set_log_level(LogLevel::Warn);
         }
@@ -156,5 +167,39 @@ impl DbOptions {
     pub(super) fn families(&self, filters: &Arc<Filters>) -> Vec<ColumnFamilyDescriptor> {
         let family = |(id, name): (usize, &&str)| ColumnFamilyDescriptor::new(*name, self.family(id, filters));
         FAMILY_NAMES.iter().enumerate().map(family).collect()
+    }
+}
+
+/// RocksDB's text log with nothing but warnings. It would begin with a thousand lines that list the options, whatever
+/// its level, which take a fifth of the opening. They come from all over it, and are moments to rest.
+fn warnings(folder: &Path) -> InfoLogger {
+    let log = folder.join("LOG");
+    InfoLogger::new_callback_logger(LogLevel::Warn, move |level, line| match level {
+        LogLevel::Warn | LogLevel::Error | LogLevel::Fatal => note(&log, level, line),
+        _ => pace::rest(),
+    })
+}
+
+/// Adds a line to a log. One that cannot be written must not keep RocksDB from what it does.
+fn note(log: &Path, level: LogLevel, line: &str) {
+    let log = OpenOptions::new().create(true).append(true).open(log);
+    let _ = log.and_then(|mut log| writeln!(log, "{} [{level:?}] {line}", clock::now_ms()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A warning is a line of its own behind those that were there; a log that cannot be written is no failure.
+    #[test]
+    fn noted_warnings() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("LOG");
+        note(&log, LogLevel::Warn, "one");
+        note(&log, LogLevel::Error, "two");
+        note(&dir.path().join("no folder/LOG"), LogLevel::Error, "three");
+        let text = std::fs::read_to_string(log).unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+        assert_eq!(lines, ["[Warn] one", "[Error] two"]);
     }
 }
