@@ -19,7 +19,7 @@ use super::closing::Closing;
 use super::filter::Filters;
 use super::fork::{self, Process};
 use super::options::{DbOptions, FAMILY_NAMES};
-use super::pace;
+use super::{pace, tables};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::batch::METADATA;
 use crate::engine::format::key::Layout;
@@ -73,7 +73,12 @@ impl Db {
             ));
         }
         fork::started();
-        let db_options = options.db(path);
+        let mut db_options = options.db(path);
+        let one_by_one = options.beside && tables::are_many(path);
+        if one_by_one {
+            // As few as RocksDB takes.
+            db_options.set_max_open_files(20);
+        }
         if exists {
             check_families(&db_options, path, options.read_only)?;
             pace::rest();
@@ -128,7 +133,7 @@ impl Db {
             flushes: RwLock::new(()),
             held,
         });
-        if options.beside {
+        if one_by_one {
             db.keep_tables_open()?;
         }
         Ok(db)

@@ -70,8 +70,8 @@ impl Memory {
 pub struct DbOptions {
     pub create: bool,
     pub read_only: bool,
-    /// Whether another RocksDB of this process is being read meanwhile. Opening then leaves most table files closed, for
-    /// [`super::tables::open`].
+    /// Whether another RocksDB of this process is being read meanwhile. Where there are many table files, opening then
+    /// leaves them closed for [`super::tables::open`].
     pub beside: bool,
     pub compression: Compression,
     pub wal_keep_bytes: u64,
@@ -83,6 +83,7 @@ pub struct DbOptions {
 // is written three times more.
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
 const MIB: u64 = 1 << 20;
+const LOG_BYTES: u64 = 4 * MIB;
 
 impl DbOptions {
     pub(super) fn db(&self, folder: &Path) -> Options {
@@ -100,12 +101,11 @@ impl DbOptions {
         db.set_max_manifest_file_size(64 << 20);
         db.set_max_background_jobs(2);
         db.set_keep_log_file_num(4);
-        db.set_max_log_file_size(4 << 20);
+        db.set_max_log_file_size(LOG_BYTES as usize);
         db.set_stats_dump_period_sec(0);
         if self.beside {
-            // RocksDB opens all files in one go on 16 threads, which would leave the readers a small part of the CPU.
+            // RocksDB opens files on 16 threads, which would leave the readers a small part of the CPU.
             db.set_max_file_opening_threads(1);
-            db.set_max_open_files(20);
             // It would open some more to guess where deletions are.
             db.set_skip_stats_update_on_db_open(true);
         }
@@ -180,8 +180,12 @@ fn warnings(folder: &Path) -> InfoLogger {
     })
 }
 
-/// Adds a line to a log. One that cannot be written must not keep RocksDB from what it does.
+/// Adds a line to a log, which begins anew when it is long. One that cannot be written must not keep RocksDB from what
+/// it does.
 fn note(log: &Path, level: LogLevel, line: &str) {
+    if log.metadata().is_ok_and(|found| found.len() > LOG_BYTES) {
+        let _ = std::fs::rename(log, log.with_extension("old"));
+    }
     let log = OpenOptions::new().create(true).append(true).open(log);
     let _ = log.and_then(|mut log| writeln!(log, "{} [{level:?}] {line}", clock::now_ms()));
 }
@@ -190,7 +194,8 @@ fn note(log: &Path, level: LogLevel, line: &str) {
 mod tests {
     use super::*;
 
-    /// A warning is a line of its own behind those that were there; a log that cannot be written is no failure.
+    /// A warning is a line of its own behind those that were there; a log that cannot be written is no failure, and a
+    /// long one begins anew.
     #[test]
     fn noted_warnings() {
         let dir = tempfile::tempdir().unwrap();
@@ -201,5 +206,11 @@ mod tests {
         let text = std::fs::read_to_string(log).unwrap();
         let lines: Vec<&str> = text.lines().map(|line| line.split_once(' ').unwrap().1).collect();
         assert_eq!(lines, ["[Warn] one", "[Error] two"]);
+        let log = dir.path().join("LOG");
+        note(&log, LogLevel::Warn, &"long ".repeat(LOG_BYTES as usize / 5));
+        note(&log, LogLevel::Warn, "new");
+        assert!(std::fs::read_to_string(&log).unwrap().ends_with("[Warn] new\n"));
+        assert_eq!(std::fs::read_to_string(log).unwrap().lines().count(), 1);
+        assert!(std::fs::read_to_string(dir.path().join("LOG.old")).unwrap().starts_with(&text));
     }
 }

@@ -1,5 +1,6 @@
 //! The table files of an opened database.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::db::{Db, storage_error};
@@ -7,6 +8,14 @@ use super::iterator::Cursor;
 use super::options::FAMILY_NAMES;
 use super::pace;
 use crate::engine::error::Result;
+
+/// Whether a folder has more table files than can be opened in one go without a reader noticing.
+pub fn are_many(folder: &Path) -> bool {
+    const FEW: usize = 16;
+    let is_table = |name: &Path| name.extension().is_some_and(|extension| extension == "sst");
+    let files = folder.read_dir().into_iter().flatten().flatten();
+    files.filter(|file| is_table(file.file_name().as_ref())).nth(FEW).is_some()
+}
 
 /// Opens every table file that is not open yet and reads its first block, so that a file that cannot be read is found
 /// here and no reader pays for the opening. One after the other and with rests, beside the readers of another
