@@ -28,7 +28,7 @@ fn main() -> Result<(), Failure> {
         return memory_of_one(Path::new(checkpoint), Path::new(dir));
     }
     // The number of rounds, and the one number of files to look at.
-    let rounds: u32 = args.first().map_or(Ok(15), |rounds| rounds.parse())?;
+    let rounds: u32 = args.first().map_or(Ok(25), |rounds| rounds.parse())?;
     let only: Option<u64> = args.get(1).map(|files| files.parse()).transpose()?;
     let dir = tempfile::tempdir()?;
     let mut raw = Vec::new();
